@@ -1,0 +1,127 @@
+"""Everything purse can raise.
+
+    PurseError
+    ├── DeclarationError(TypeError)      a Store class is wrong; raised when it is defined or first bound
+    ├── CodecError(ValueError)           a value cannot cross the wire
+    │   ├── EncodeError                    the caller's value does not fit the declared type; nothing was sent
+    │   └── DecodeError                    the stored bytes do not fit the declared type
+    ├── EditConflict                     someone else changed the value first
+    ├── StoreClosed(RuntimeError)        the store, or the client behind it, was closed by ``aclose()``
+    ├── ServerNotFound(RuntimeError)     no redis-server or valkey-server to run embedded
+    ├── ServerFailed(RuntimeError)       an embedded server did not start, or died
+    ├── WrongKind(ResponseError)         the key holds another Redis type
+    └── UnsupportedServer(ResponseError) the command needs a newer server
+
+``ResponseError`` is redis-py's, so handlers written for redis-py still match. Connection errors of
+redis-py pass through unchanged: the network is not ours to rename.
+
+Every error can be pickled, and carries as attributes what its message says in words.
+"""
+
+from __future__ import annotations
+
+from redis.exceptions import ResponseError
+
+__all__ = [
+    "CodecError",
+    "DeclarationError",
+    "DecodeError",
+    "EditConflict",
+    "EncodeError",
+    "PurseError",
+    "ServerFailed",
+    "ServerNotFound",
+    "StoreClosed",
+    "UnsupportedServer",
+    "WrongKind",
+]
+
+
+class PurseError(Exception):
+    """Base of everything that purse itself raises."""
+
+
+class DeclarationError(PurseError, TypeError):
+    """A ``Store`` class, a field of it or a ``value_type`` is wrong; the message says what to write instead."""
+
+
+class CodecError(PurseError, ValueError):
+    """A value cannot cross the wire.
+
+    Attributes:
+        key: the Redis key, or None when a codec was called by itself.
+        field: the hash field, list index or element position, where there is one.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None, field: object = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.field = field
+
+
+class EncodeError(CodecError):
+    """The caller's value does not fit the declared type, or would not come back equal; nothing was sent."""
+
+
+class DecodeError(CodecError):
+    """The stored bytes are not a valid value of the declared type.
+
+    Attributes:
+        raw: the stored bytes, whole. A ``pop`` has taken them out of Redis: this is the only copy.
+    """
+
+    def __init__(
+        self, message: str, *, key: str | None = None, field: object = None, raw: bytes | None = None
+    ) -> None:
+        super().__init__(message, key=key, field=field)
+        self.raw = raw
+
+
+class EditConflict(PurseError):
+    """Someone else changed the value between the read and the write; nothing was written.
+
+    Attributes:
+        key: the Redis key.
+        field: the hash field.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None, field: object = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.field = field
+
+
+class StoreClosed(PurseError, RuntimeError):
+    """A call on a store, or a collection of it, after its ``aclose()``."""
+
+
+class ServerNotFound(PurseError, RuntimeError):
+    """No redis-server or valkey-server was found; the message lists where it was looked for and what to install."""
+
+
+class ServerFailed(PurseError, RuntimeError):
+    """An embedded server did not start, or died; the message carries the end of its log."""
+
+
+class WrongKind(PurseError, ResponseError):
+    """The key holds another Redis type than the collection needs; it was left alone.
+
+    Attributes:
+        key: the Redis key.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class UnsupportedServer(PurseError, ResponseError):
+    """The command needs a newer server; nothing was written.
+
+    Attributes:
+        key: the Redis key.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
