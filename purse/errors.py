@@ -70,9 +70,7 @@ class DecodeError(CodecError):
         raw: the stored bytes, whole. A ``pop`` has taken them out of Redis: this is the only copy.
     """
 
-    def __init__(
-        self, message: str, *, key: str | None = None, field: object = None, raw: bytes | None = None
-    ) -> None:
+    def __init__(self, message: str, *, key: str | None = None, field: object = None, raw: bytes | None = None) -> None:
         super().__init__(message, key=key, field=field)
         self.raw = raw
 

