@@ -1,0 +1,36 @@
+"""Commands that wait on the server (BLPOP, WAIT, ...), each on a connection of its own.
+
+On the shared link such a command would hold up every other caller. Here it holds up nobody: a
+connection is opened for the call and closed after it, so nothing can be left behind by a caller that
+is cancelled while it waits.
+"""
+
+from __future__ import annotations
+
+import math
+
+from purse._engine.cancellation import cancellation_kept
+from purse._engine.clients import Pool, open_connection
+from purse._engine.packing import pack_command
+from purse._engine.replies import Reply
+from purse._engine.unit import Command
+
+__all__ = ["execute_blocking"]
+
+
+async def execute_blocking(pool: Pool, command: Command) -> Reply:
+    """Open a connection, send ``command``, wait for its reply however long it takes, close.
+
+    Cancelling the caller closes the connection, which makes the server give up the wait.
+
+    Raises:
+        redis.exceptions.RedisError: no connection, it was lost, or the server refused.
+    """
+    packed = pack_command(command)
+    connection = await open_connection(pool)
+    try:
+        with cancellation_kept():
+            await connection.send_packed_command([packed], check_health=False)
+        return await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
+    finally:
+        await connection.disconnect(nowait=True)

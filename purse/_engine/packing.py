@@ -1,0 +1,62 @@
+"""From units to the bytes that go out, and from the replies that came back to the unit's own.
+
+    one command         [HGET ...]                           1 reply
+    one script          [EVALSHA ...]                        1 reply; NOSCRIPT: the same again as EVAL
+    several             [MULTI] [HSET ...] [EVAL ...] [EXEC] n + 2 replies, the last holds the n
+
+Packing happens before anything is queued: an argument that cannot be packed must not shift the
+replies of other calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import hiredis
+from redis.exceptions import InvalidResponse
+
+from purse._engine.replies import Reply
+from purse._engine.scripts import ScriptCall
+from purse._engine.unit import Command
+
+__all__ = ["Packed", "exec_replies", "pack", "pack_command"]
+
+_MULTI = b"*1\r\n$5\r\nMULTI\r\n"
+_EXEC = b"*1\r\n$4\r\nEXEC\r\n"
+
+Packed = tuple[bytes, int]
+"""The bytes of one contiguous write, and how many replies it brings."""
+
+
+# Its stub says "a tuple of one argument".
+pack_command = cast("Callable[[Command], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
+
+
+def pack(commands: Sequence[Command | ScriptCall], *, script_by_body: bool = False) -> Packed:
+    """The bytes of a unit; ``script_by_body`` sends a lone script as EVAL, after a NOSCRIPT."""
+    if len(commands) == 1:
+        first = commands[0]
+        if isinstance(first, ScriptCall):
+            first = first.by_body() if script_by_body else first.by_sha()
+        return pack_command(first), 1
+    parts = [_MULTI]
+    parts += [pack_command(c.by_body() if isinstance(c, ScriptCall) else c) for c in commands]
+    parts.append(_EXEC)
+    return b"".join(parts), len(commands) + 2
+
+
+def exec_replies(replies: list[Reply]) -> list[Reply]:
+    """The replies inside EXEC, out of those to MULTI, each queued command, and EXEC itself.
+
+    Raises:
+        Exception: a command was refused when it was queued, so nothing was executed. It is that
+            command's own error, which says more than EXEC's EXECABORT.
+    """
+    executed = replies[-1]
+    if isinstance(executed, list):
+        return executed
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    raise InvalidResponse(f"EXEC answered {executed!r}")

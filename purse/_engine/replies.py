@@ -1,0 +1,56 @@
+"""Replies as they come off the wire, and typed ways to read them.
+
+RESP2 and RESP3 differ in shape: a map comes as a flat list or as a dict, a null as None either way.
+The readers below accept both and raise ``InvalidResponse`` on anything else, so a decoder never
+guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from redis.exceptions import InvalidResponse
+
+__all__ = ["Reply", "as_array", "as_bytes", "as_flag", "as_int", "as_optional_bytes", "as_pairs"]
+
+Reply: TypeAlias = "bytes | int | float | bool | Exception | list[Reply] | dict[bytes, Reply] | None"
+
+
+def as_int(reply: Reply) -> int:
+    """An integer reply."""
+    if isinstance(reply, int):
+        return reply
+    raise InvalidResponse(f"expected an integer reply, got {reply!r}")
+
+
+def as_flag(reply: Reply) -> bool:
+    """An integer reply that means yes or no."""
+    return as_int(reply) != 0
+
+
+def as_bytes(reply: Reply) -> bytes:
+    """A bulk or simple string."""
+    if isinstance(reply, bytes):
+        return reply
+    raise InvalidResponse(f"expected a string reply, got {reply!r}")
+
+
+def as_optional_bytes(reply: Reply) -> bytes | None:
+    """A bulk string, or None for a null."""
+    return None if reply is None else as_bytes(reply)
+
+
+def as_array(reply: Reply) -> list[Reply]:
+    """An array reply."""
+    if isinstance(reply, list):
+        return reply
+    raise InvalidResponse(f"expected an array reply, got {reply!r}")
+
+
+def as_pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:
+    """A map of strings: a RESP3 map, or RESP2's flat list of key, value, key, value."""
+    if isinstance(reply, dict):
+        return ((as_bytes(key), as_bytes(value)) for key, value in reply.items())
+    flat = iter(as_array(reply))
+    return ((as_bytes(key), as_bytes(value)) for key, value in zip(flat, flat, strict=True))

@@ -1,0 +1,97 @@
+"""A unit: what one method call sends, and how its replies become a value.
+
+Collections build units and hand them to an ``Executor``; they know nothing of connections. Alone, a
+unit of one command goes out as it is, a unit of several as MULTI ... EXEC in one write, so that either
+way it is isolated: nobody sees the half of it.
+
+    garden.visits.set("home", 3)            one unit of two commands
+        HSET {garden}:visits home 3         -> 1
+        EVAL "...expire..." ...             -> 1
+        decode([1, 1])                      -> 1, what set() returns
+
+Replies are always bytes, whatever the client's ``decode_responses`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeAlias
+
+from typing_extensions import TypeVar
+
+from purse._engine.replies import Reply
+from purse._engine.scripts import ScriptCall
+
+__all__ = ["Argument", "Command", "Executor", "Origin", "Unit"]
+
+R = TypeVar("R", covariant=True)
+
+Argument: TypeAlias = bytes | str | int | float
+Command: TypeAlias = tuple[Argument, ...]
+
+
+class Origin(Protocol):
+    """Who built a unit: turns an error of Redis into one that names the key, the field and the fix."""
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """The exception to raise in place of ``error``; may be ``error`` itself, with a note."""
+        ...
+
+
+class Unit(Generic[R]):
+    """Commands that go out together, and the function that turns their replies into a value.
+
+    Args:
+        commands: one to n commands or script calls, in the order in which they are executed.
+        decode: takes the replies, one for each command, none of them an error.
+        origin: explains errors.
+        field: the hash field, list index, ... that errors should name.
+        read_only: executing it twice is harmless, so it may be sent again when its reply was lost.
+    """
+
+    __slots__ = ("commands", "decode", "field", "origin", "read_only")
+
+    def __init__(
+        self,
+        commands: Sequence[Command | ScriptCall],
+        decode: Callable[[list[Reply]], R],
+        origin: Origin,
+        *,
+        field: object = None,
+        read_only: bool = False,
+    ) -> None:
+        self.commands = commands
+        self.decode = decode
+        self.origin = origin
+        self.field = field
+        self.read_only = read_only
+
+
+class Executor(Protocol):
+    """How units reach Redis; one for each client."""
+
+    async def execute(self, unit: Unit[R], /) -> R:
+        """Send ``unit`` in one write, wait for its replies and decode them.
+
+        It is executed at most once unless it is read-only: a unit that never left the process is sent
+        again on a new connection, one whose reply was lost raises. Cancelling the caller never
+        disturbs another call; what was already sent is still executed.
+
+        Raises:
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection, or it was
+                lost before the reply came.
+            redis.exceptions.ResponseError: the server refused; explained by ``unit.origin``.
+            StoreClosed: after ``aclose()``.
+        """
+        ...
+
+    async def execute_blocking(self, command: Command, /) -> Reply:
+        """Send a command that waits on the server (BLPOP, WAIT, ...) on a connection of its own.
+
+        The server's own timeout argument bounds the wait; the client's socket timeout does not.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close this client's connections of the running loop; calls after it raise ``StoreClosed``."""
+        ...

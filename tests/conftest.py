@@ -1,0 +1,36 @@
+"""Fixtures: one real server for the whole session, a fresh client for each test.
+
+``PURSE_REDIS_SERVER=/path/to/redis-server`` runs the suite on that server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from purse.embedded import Server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A throw-away server with a unix socket and a TCP port."""
+    with Server(port=0) as server:
+        yield server
+
+
+@pytest.fixture
+def server_url(server: Server) -> str:
+    """The server's TCP URL."""
+    return server.url
+
+
+@pytest.fixture
+async def redis(server: Server) -> AsyncIterator[Redis]:
+    """A client with redis-py's default settings on an empty database; closed after the test."""
+    client = Redis.from_url(server.url)
+    await client.flushall()
+    await client.script_flush()
+    yield client
+    await client.aclose()

@@ -1,0 +1,112 @@
+"""Programs that begin and end in every way leave standard error empty, under ``-X dev -W error``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PROLOGUE = """
+import asyncio, gc, sys, threading
+from redis.asyncio import Redis
+from tests.support.units import read, send
+
+URL = sys.argv[1]
+client = Redis.from_url(URL)
+
+async def work():
+    await send(client, "SET", "a", "x")
+    assert await asyncio.gather(*(read(client, "GET", "a") for _ in range(10))) == [b"x"] * 10
+"""
+
+PROGRAMS = {
+    "the client is closed": """
+        async def main():
+            await work()
+            await client.aclose()
+        asyncio.run(main())
+    """,
+    "the client is never closed": """
+        asyncio.run(work())
+    """,
+    "four asyncio.run over one module-level client": """
+        for _ in range(4):
+            asyncio.run(work())
+    """,
+    "purse and redis-py side by side, closed at the end": """
+        async def main():
+            await work()
+            assert await client.get("a") == b"x"
+            await work()
+            await client.aclose()
+        asyncio.run(main())
+    """,
+    "calls are pending when the program ends": """
+        async def main():
+            await work()
+            global pending
+            pending = [asyncio.create_task(read(client, "GET", "a")) for _ in range(10)]
+            await asyncio.sleep(0)
+        asyncio.run(main())
+    """,
+    "the first connection is still being made when the program ends": """
+        async def main():
+            global pending
+            pending = asyncio.create_task(work())
+            await asyncio.sleep(0)
+        asyncio.run(main())
+    """,
+    "the program ends at any moment": """
+        async def main(steps):
+            global pending
+            pending = asyncio.create_task(work())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+        for steps in range(60):
+            asyncio.run(main(steps))
+    """,
+    "an exception ends the program": """
+        async def main():
+            await work()
+            raise SystemExit(0)
+        asyncio.run(main())
+    """,
+    "the client is dropped": """
+        async def main():
+            global client
+            await work()
+            client = None
+            gc.collect()
+            await asyncio.sleep(0.01)
+        asyncio.run(main())
+    """,
+    "a second loop in another thread": """
+        thread = threading.Thread(target=lambda: asyncio.run(work()))
+        async def main():
+            await work()
+            thread.start()
+            await work()
+            await asyncio.to_thread(thread.join)
+            await work()
+        asyncio.run(main())
+    """,
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_nothing_is_said_at_the_end(name: str, server_url: str) -> None:
+    """A program in which this happens ends with status 0 and an empty standard error."""
+    program = PROLOGUE + textwrap.dedent(PROGRAMS[name])
+
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, server_url],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.stderr == ""
+    assert ended.returncode == 0

@@ -1,0 +1,156 @@
+"""A TCP proxy between client and server that breaks the wire on request.
+
+Everything it is told applies from that moment on, so a test can let a connection be set up and then
+cut the very next reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+
+class Proxy:
+    """Forwards 127.0.0.1:port to a server.
+
+    Attributes:
+        accepted: how many connections were made.
+        requests: bytes that clients have sent to the server.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._listener: asyncio.Server | None = None
+        self._streams: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._replies_left: int | None = None
+        self._swallowing = False
+        self._swallowed = asyncio.Event()
+        self._delay = 0.0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self.port = 0
+        self.accepted = 0
+        self.requests = bytearray()
+
+    @property
+    def url(self) -> str:
+        """The URL of the proxy."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.refuse()
+        self.drop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- faults ---------------------------------------------------------------------------------
+
+    def cut_after(self, reply_bytes: int) -> None:
+        """Let this many more bytes of replies through, then close every connection; once."""
+        self._replies_left = reply_bytes
+
+    def swallow(self) -> None:
+        """Let requests through, and drop every reply."""
+        self._swallowing = True
+        self._swallowed.clear()
+
+    async def swallowed(self) -> None:
+        """Wait until a reply was dropped: the server has executed the command."""
+        await self._swallowed.wait()
+
+    def delay(self, seconds: float) -> None:
+        """Hold back each piece of a reply for this long."""
+        self._delay = seconds
+
+    def stall(self) -> None:
+        """Forward nothing any more, in either direction, but keep the connections."""
+        self._flowing.clear()
+
+    def heal(self) -> None:
+        """Forward everything again."""
+        self._replies_left = None
+        self._swallowing = False
+        self._delay = 0.0
+        self._flowing.set()
+
+    def drop(self) -> None:
+        """Close every connection, both ways, now."""
+        for writer in self._streams:
+            writer.transport.abort()
+
+    async def refuse(self) -> None:
+        """Stop listening: new connections are refused, open ones live on."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        await asyncio.sleep(0)
+
+    async def listen_again(self) -> None:
+        """Undo ``refuse``, on the same port."""
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+
+    # --- forwarding -----------------------------------------------------------------------------
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        upstream: asyncio.StreamWriter | None = None
+        pumps: list[asyncio.Task[None]] = []
+        try:
+            from_server, upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
+            self._streams |= {writer, upstream}
+            pumps += [
+                asyncio.create_task(self._pump_requests(reader, upstream)),
+                asyncio.create_task(self._pump_replies(from_server, writer)),
+            ]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            for stream in (writer, upstream):
+                if stream is not None:
+                    stream.transport.abort()
+                    self._streams.discard(stream)
+            self._tasks.discard(task)
+
+    async def _pump_requests(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                await self._flowing.wait()
+                self.requests += data
+                target.write(data)
+                await target.drain()
+
+    async def _pump_replies(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                await self._flowing.wait()
+                if self._delay:
+                    await asyncio.sleep(self._delay)
+                if self._swallowing:
+                    self._swallowed.set()
+                    continue
+                if self._replies_left is not None and len(data) >= self._replies_left:
+                    target.write(data[: self._replies_left])
+                    self._replies_left = None
+                    await target.drain()
+                    target.close()
+                    await target.wait_closed()
+                    return
+                if self._replies_left is not None:
+                    self._replies_left -= len(data)
+                target.write(data)
+                await target.drain()
