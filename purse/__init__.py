@@ -1,0 +1,97 @@
+"""Declared, typed Redis data structures for asyncio.
+
+    class Garden(Store, namespace="garden"):
+        plants: RedisHash[Plant]
+
+    async with Garden.open("redis://localhost") as garden:
+        await garden.plants.set("spinach", spinach)
+
+Names are imported when they are used: ``import purse.collections`` alone does not load ``Store``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from purse._engine.clients import RedisClient
+    from purse._fields import field
+    from purse.codecs import Codec, CodecFactory, codec_for
+    from purse.collections import RedisHash, RedisList
+    from purse.errors import (
+        CodecError,
+        DeclarationError,
+        DecodeError,
+        EditConflict,
+        EncodeError,
+        PurseError,
+        ServerFailed,
+        ServerNotFound,
+        StoreClosed,
+        UnsupportedServer,
+        WrongKind,
+    )
+    from purse.store import Store
+    from purse.ttl import TTL
+
+    __version__: str
+
+__all__ = [
+    "TTL",
+    "Codec",
+    "CodecError",
+    "CodecFactory",
+    "DeclarationError",
+    "DecodeError",
+    "EditConflict",
+    "EncodeError",
+    "PurseError",
+    "RedisClient",
+    "RedisHash",
+    "RedisList",
+    "ServerFailed",
+    "ServerNotFound",
+    "Store",
+    "StoreClosed",
+    "UnsupportedServer",
+    "WrongKind",
+    "codec_for",
+    "field",
+]
+
+# Hidden from type checkers: to them every unknown name would exist, as an object.
+if not TYPE_CHECKING:
+    _HOMES = {
+        "RedisClient": "purse._engine.clients",
+        "RedisHash": "purse.collections",
+        "RedisList": "purse.collections",
+        "Codec": "purse.codecs",
+        "CodecFactory": "purse.codecs",
+        "codec_for": "purse.codecs",
+        "Store": "purse.store",
+        "TTL": "purse.ttl",
+        "field": "purse._fields",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            value: object = _version()
+        elif name in __all__:
+            from importlib import import_module
+
+            value = getattr(import_module(_HOMES.get(name, "purse.errors")), name)
+        else:
+            raise AttributeError(f"module 'purse' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def _version() -> str:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("redis-purse")
+        except PackageNotFoundError:  # a source tree that is not installed
+            return "0+unknown"
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

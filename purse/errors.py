@@ -109,7 +109,7 @@ class WrongKind(PurseError, ResponseError):
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it untyped
         self.key = key
 
 
@@ -121,5 +121,5 @@ class UnsupportedServer(PurseError, ResponseError):
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it untyped
         self.key = key

@@ -8,14 +8,14 @@ keep ``asyncio.run`` from returning.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 __all__ = ["cancellation_kept"]
 
 
 @contextmanager
-def cancellation_kept() -> Iterator[None]:
+def cancellation_kept() -> Generator[None, None, None]:
     """Raise ``CancelledError`` at the end of the block if the task was cancelled inside and nothing has."""
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0

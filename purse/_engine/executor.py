@@ -3,7 +3,8 @@
     unit never left the process       sent again on a new link, always
     reply lost, unit is read-only     sent again, a few times
     reply lost, anything else         raised: it may have been executed, and is not executed twice
-    NOSCRIPT                          the same call as EVAL (NOSCRIPT means: not executed)
+    LOADING                           sent again for about a second (not executed: the server just started)
+    NOSCRIPT                          the same call as EVAL (not executed either)
 
 There is one executor for each client object and one link for each (client, running loop), opened at
 the first command by a single task however many callers wait for it. A first connection that fails is
@@ -21,6 +22,7 @@ from functools import partial
 
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
     ConnectionError,
     NoScriptError,
     RedisError,
@@ -49,7 +51,7 @@ __all__ = ["executor_for"]
 R = TypeVar("R")
 
 _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
-_RECONNECT_DELAYS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # seconds, each drawn from half to whole
+_RETRY_DELAYS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # seconds, each drawn from half to whole
 
 _executors: weakref.WeakKeyDictionary[RedisClient, SharedExecutor] = weakref.WeakKeyDictionary()
 
@@ -84,6 +86,11 @@ class SharedExecutor:
     async def execute(self, unit: Unit[R], /) -> R:
         """See ``Executor.execute``."""
         replies = await self._send(unit, script_by_body=False)
+        for delay in _RETRY_DELAYS:
+            if not any(isinstance(reply, BusyLoadingError) for reply in replies):
+                break
+            await _pause(delay)
+            replies = await self._send(unit, script_by_body=False)
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
             replies = await self._send(unit, script_by_body=True)
         try:
@@ -166,7 +173,7 @@ class SharedExecutor:
             opening.exception()  # retrieved even if every caller has been cancelled
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Link:
-        delays = iter(_RECONNECT_DELAYS if self._links.pop(loop, None) is not None else ())
+        delays = iter(_RETRY_DELAYS if self._links.pop(loop, None) is not None else ())
         while True:
             try:
                 connection = await open_connection(self._pool)
@@ -174,11 +181,16 @@ class SharedExecutor:
                 delay = next(delays, None)
                 if delay is None or isinstance(error, AuthenticationError):
                     raise
-                await asyncio.sleep(delay * random.uniform(0.5, 1))
+                await _pause(delay)
             else:
                 remember(self._pool, connection)
                 link = self._links[loop] = Link(connection, partial(forget, self._pool, connection))
                 return link
+
+
+async def _pause(seconds: float) -> None:
+    """Wait between half and all of ``seconds``, so that clients of one server do not come back in step."""
+    await asyncio.sleep(seconds * random.uniform(0.5, 1))
 
 
 def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> RedisError:

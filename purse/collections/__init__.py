@@ -1,0 +1,10 @@
+"""Redis data structures, one class each: ``RedisHash``, ``RedisList``.
+
+Each can be a field of a ``Store`` or be built directly, ``RedisHash(redis, rkey, value_type)``.
+"""
+
+from purse.collections._base import RedisKey
+from purse.collections.hash import RedisHash
+from purse.collections.list import RedisList
+
+__all__ = ["RedisHash", "RedisKey", "RedisList"]

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError
 
 from purse._engine.executor import executor_for
 from purse._engine.scripts import Script
@@ -227,20 +227,20 @@ async def test_a_sequential_caller_sees_at_most_one_error(own_server: Server) ->
     client = Redis.from_url(own_server.url)
     chance = random.Random(3)
     for _ in range(5):
-        errors = 0
+        errors: list[RedisError] = []
         await send(client, "SET", "n", 0)
         restart = asyncio.create_task(_restart_after(own_server, chance.random() * 0.02))
         while not restart.done():
             try:
                 await send(client, "INCR", "n")
-            except RedisError:
-                errors += 1
+            except RedisError as error:
+                errors.append(error)
         for _ in range(10):
             try:
                 await send(client, "INCR", "n")
-            except RedisError:
-                errors += 1
-        assert errors <= 1
+            except RedisError as error:
+                errors.append(error)
+        assert len(errors) <= 1, errors
     await client.aclose()
 
 
@@ -278,3 +278,29 @@ async def test_cancelling_at_every_moment_of_a_broken_call(proxy: Proxy, wire: R
         assert await read(wire, "GET", "a") == b"x"
     names = sorted(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("purse"))
     assert names == ["purse: reader", "purse: writer"]
+
+
+async def test_a_server_that_is_loading_is_waited_for(proxy: Proxy, wire: Redis, redis: Redis) -> None:
+    """A server that answers LOADING has executed nothing: the call is sent again, and takes effect once."""
+    loading = b"-LOADING Redis is loading the dataset in memory\r\n"
+    proxy.answer(loading, times=3)
+    assert await send(wire, "INCR", "n") == 1
+    refused_unit = b"+OK\r\n" + 2 * loading + b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+    proxy.answer(refused_unit, times=3)
+
+    assert await executor_for(wire).execute(unit(("INCR", "n"), ("INCR", "n"))) == [2, 3]
+
+    assert await redis.get("n") == b"3"
+
+
+async def test_a_server_that_keeps_loading_is_reported(proxy: Proxy, wire: Redis) -> None:
+    """If it takes longer than about a second, the caller is told so, on a connection that goes on."""
+    accepted = proxy.accepted
+    proxy.answer(b"-LOADING Redis is loading the dataset in memory\r\n", times=100)
+
+    with pytest.raises(BusyLoadingError):
+        await send(wire, "INCR", "n")
+
+    proxy.heal()
+    assert await send(wire, "INCR", "n") == 1
+    assert proxy.accepted == accepted

@@ -28,6 +28,7 @@ class Proxy:
         self._replies_left: int | None = None
         self._swallowing = False
         self._swallowed = asyncio.Event()
+        self._answers: list[bytes] = []
         self._delay = 0.0
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -81,8 +82,13 @@ class Proxy:
         """Forward everything again."""
         self._replies_left = None
         self._swallowing = False
+        self._answers = []
         self._delay = 0.0
         self._flowing.set()
+
+    def answer(self, reply: bytes, times: int) -> None:
+        """Answer the next so many pieces of requests with ``reply``; the server never sees them."""
+        self._answers = [reply] * times
 
     def drop(self) -> None:
         """Close every connection, both ways, now."""
@@ -113,7 +119,7 @@ class Proxy:
             from_server, upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
             self._streams |= {writer, upstream}
             pumps += [
-                asyncio.create_task(self._pump_requests(reader, upstream)),
+                asyncio.create_task(self._pump_requests(reader, upstream, writer)),
                 asyncio.create_task(self._pump_replies(from_server, writer)),
             ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -126,11 +132,16 @@ class Proxy:
                     self._streams.discard(stream)
             self._tasks.discard(task)
 
-    async def _pump_requests(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _pump_requests(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, back: asyncio.StreamWriter
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 await self._flowing.wait()
                 self.requests += data
+                if self._answers:
+                    back.write(self._answers.pop())
+                    continue
                 target.write(data)
                 await target.drain()
 

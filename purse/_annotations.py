@@ -1,0 +1,316 @@
+"""Annotations: what ``plants: RedisHash[Plant]`` says, as soon as its names exist.
+
+    raw annotation                                what it declares
+    RedisHash[Plant]                              RedisHash, Plant, key type str
+    "Annotated[RedisHash[Plant, int], TTL(...)]"  RedisHash, Plant, int, a TTL
+    RedisHash["Later"]                            RedisHash; Later when there is such a class
+    "ClassVar[int]"                               nothing: not stored
+
+An annotation may be a string, by quotes or by ``from __future__ import annotations``, and may name a class
+that comes later in the module. Names are looked up as Python would have done in the class body: in the
+body, in the function around it as it was then, in the module as it is now, in the builtins. What can be
+known at class definition (is it a collection?) is known then, from an evaluation in which every missing
+name stands for ``_Missing``.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType, SimpleNamespace, UnionType
+from typing import Annotated, ClassVar, Final, ForwardRef, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
+
+from typing_extensions import NoDefault, TypeVar
+
+from purse.collections import RedisKey
+from purse.errors import DeclarationError
+from purse.ttl import TTL
+
+__all__ = ["Annotation", "Declared", "Names", "Unresolved", "local_names", "shown_type"]
+
+_Types: TypeAlias = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What one annotation declares."""
+
+    collection: type[RedisKey]
+    value_type: object
+    key_type: object | None
+    ttl: TTL | None
+
+
+class Unresolved(DeclarationError):
+    """A name of an annotation does not exist (yet)."""
+
+
+class _Missing:
+    """Stands for a name that does not exist yet; whatever is done with it, it stays that."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __getattr__(self, name: str) -> _Missing:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, item: object) -> _Missing:
+        return self
+
+    def __or__(self, other: object) -> _Missing:
+        return self
+
+    def __ror__(self, other: object) -> _Missing:
+        return self
+
+    def __call__(self, *args: object, **kwargs: object) -> _Missing:
+        return self
+
+
+class Names(Mapping[str, object]):
+    """The names an annotation can use: those of ``scopes``, the first scope first, and the builtins.
+
+    Args:
+        lenient: a missing name is a ``_Missing`` instead of a ``KeyError``.
+    """
+
+    def __init__(self, *scopes: Mapping[str, object], lenient: bool = False) -> None:
+        self._scopes = scopes
+        self._lenient = lenient
+
+    def leniently(self) -> Names:
+        """The same names, with a ``_Missing`` for every other."""
+        return Names(*self._scopes, lenient=True)
+
+    def __getitem__(self, name: str) -> object:
+        for scope in (*self._scopes, vars(builtins)):
+            if name in scope:
+                return scope[name]
+        if self._lenient:
+            return _Missing(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Annotation:
+    """One annotation of a class body.
+
+    Args:
+        where: ``Garden.plants``, for messages.
+        raw: the annotation as Python has it: an object, a string, a ``ForwardRef``.
+        names: what it is evaluated with.
+    """
+
+    def __init__(self, where: str, raw: object, names: Names) -> None:
+        self._where = where
+        self._raw = raw
+        self._names = names
+        self._declared: Declared | None = None
+
+    def __str__(self) -> str:
+        return shown_type(self._raw)
+
+    def is_constant(self) -> bool:
+        """Whether this is ``ClassVar[...]`` or ``Final``: something that is not stored."""
+        try:
+            value = self._evaluate(self._names.leniently())
+        except DeclarationError:
+            return False
+        while get_origin(value) is Annotated:
+            value = get_args(value)[0]
+        return value in (ClassVar, Final) or get_origin(value) in (ClassVar, Final)
+
+    def sketch(self) -> Declared | None:
+        """What is known although names are missing; None if not even the collection is.
+
+        Raises:
+            DeclarationError: it declares no field, whatever the missing names will be.
+        """
+        value = self._evaluate(self._names.leniently())
+        return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value)
+
+    def resolve(self) -> Declared:
+        """What the annotation declares.
+
+        Raises:
+            Unresolved: a name does not exist.
+            DeclarationError: it declares no field.
+        """
+        if self._declared is None:
+            value = self._evaluate(self._names)
+            self._declared = self._read(self._evaluate_nested(value))
+        return self._declared
+
+    def _evaluate(self, names: Names) -> object:
+        """The annotation as an object; forward references inside of it stay what they are."""
+        value = self._raw
+        while isinstance(value, (str, ForwardRef)):
+            text = value if isinstance(value, str) else value.__forward_arg__
+            try:
+                value = eval(text.strip(), {}, names)
+            except (NameError, AttributeError) as error:
+                raise self._unresolved(error) from None
+            except Exception as error:
+                raise DeclarationError(
+                    f"{self._where}: the annotation {text!r} cannot be evaluated: {error}; "
+                    "write a collection with its type, e.g. RedisHash[str]"
+                ) from error
+        return value
+
+    def _evaluate_nested(self, value: object) -> object:
+        holder = SimpleNamespace(__annotations__={"it": value})
+        try:
+            return get_type_hints(holder, {}, self._names, include_extras=True)["it"]
+        except (NameError, AttributeError) as error:
+            raise self._unresolved(error) from None
+        except (SyntaxError, TypeError) as error:
+            raise DeclarationError(f"{self._where}: {shown_type(value)} is not a type: {error}") from error
+
+    def _unresolved(self, error: NameError | AttributeError) -> Unresolved:
+        return Unresolved(
+            f"{self._where}: the annotation {shown_type(self._raw)} names {error.name!r}, and there is no such name. "
+            "Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."
+        )
+
+    def _read(self, value: object) -> Declared:
+        ttl: TTL | None = None
+        if get_origin(value) is Annotated:
+            value, *extras = get_args(value)
+            if TTL in extras:
+                raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
+            ttl = next((extra for extra in reversed(extras) if isinstance(extra, TTL)), None)
+        origin = get_origin(value) or value
+        if not isinstance(origin, type) or not issubclass(origin, RedisKey):
+            raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection; {_fix_for(value)}")
+        types = _type_arguments(origin, get_args(value))
+        if not types:
+            name = origin.__name__
+            raise DeclarationError(
+                f"{self._where}: {name} does not say what it holds; "
+                + ("declare RedisHash[...] or RedisList[...]" if origin is RedisKey else f"write e.g. {name}[str]")
+            )
+        if any(isinstance(part, TypeVar) or getattr(part, "__parameters__", ()) for part in types):
+            raise DeclarationError(
+                f"{self._where}: {shown_type(value)} has a type variable in it; a field holds one concrete type"
+            )
+        return Declared(origin, types[0], types[1] if len(types) > 1 else None, ttl)
+
+
+def local_names(frame: FrameType | None, raw: Mapping[str, object]) -> dict[str, object]:
+    """The local variables around a class statement that its annotations mention.
+
+    Values, not the frame: neither it nor what else is in it is kept alive.
+    """
+    found: dict[str, object] = {}
+    wanted = {name for annotation in raw.values() for name in _mentioned(annotation)}
+    while wanted and frame is not None and frame.f_locals is not frame.f_globals:
+        scope = frame.f_locals
+        for name in wanted.intersection(scope):  # f_locals is a proxy since Python 3.13
+            found.setdefault(name, scope[name])
+        if "__qualname__" not in scope:  # a function; above that, Python's own scopes end too
+            break
+        frame = frame.f_back
+    return found
+
+
+def shown_type(annotation: object) -> str:
+    """An annotation as its author would write it."""
+    if isinstance(annotation, str):
+        return annotation
+    if isinstance(annotation, ForwardRef):
+        return annotation.__forward_arg__
+    origin = get_origin(annotation)
+    if annotation is None or annotation is type(None):
+        return "None"
+    if origin is None and isinstance(annotation, type):
+        return annotation.__name__
+    if origin in (Union, UnionType):
+        return " | ".join(map(shown_type, get_args(annotation)))
+    if isinstance(origin, type):
+        parts: list[object] = [*get_args(annotation)]
+        parameters = _parameters(origin)
+        if len(parts) == len(parameters) > 1 and parts[-1] is parameters[-1].__default__:
+            parts.pop()
+        return f"{origin.__name__}[{', '.join(map(shown_type, parts))}]"
+    return repr(annotation).removeprefix("typing.")
+
+
+def _mentioned(annotation: object) -> Iterator[str]:
+    """The names in the strings and forward references inside ``annotation``."""
+    if isinstance(annotation, ForwardRef):
+        annotation = annotation.__forward_arg__
+    if isinstance(annotation, str):
+        try:
+            code = compile(annotation.strip(), "<annotation>", "eval")
+        except (SyntaxError, ValueError):
+            return  # a string in Literal, or an error that evaluating it will tell
+        yield from code.co_names
+        for constant in code.co_consts:
+            if isinstance(constant, str):  # "RedisHash['Plant']"
+                yield from _mentioned(constant)
+    for part in get_args(annotation):
+        yield from _mentioned(part)
+
+
+def _fix_for(value: object) -> str:
+    inner = get_args(value)
+    origin = get_origin(value) or value
+    constant = f"or ClassVar[{shown_type(value)}] if it is not stored"
+    if origin is dict and len(inner) == 2:
+        keys = "" if inner[0] is str else f", {shown_type(inner[0])}"
+        return f"declare RedisHash[{shown_type(inner[1])}{keys}], {constant}"
+    if origin is list and inner:
+        return f"declare RedisList[{shown_type(inner[0])}], {constant}"
+    collection = next((part for part in inner if _is_collection(part)), None)
+    if collection is not None:
+        return f"an empty one simply has no key, so declare {shown_type(collection)}"
+    return f"declare RedisHash[{shown_type(value)}] or RedisList[{shown_type(value)}], {constant}"
+
+
+def _is_collection(value: object) -> bool:
+    origin = get_origin(value) or value
+    return isinstance(origin, type) and issubclass(origin, RedisKey)
+
+
+def _type_arguments(cls: type[RedisKey], arguments: _Types) -> _Types:
+    """The arguments for purse's own collection behind ``cls[arguments]``; empty if there are none.
+
+    ``class ById(RedisHash[V, int], Generic[V])`` makes ``ById[Plant]`` a ``RedisHash[Plant, int]``.
+    """
+    parameters = _parameters(cls)
+    for parameter in parameters[len(arguments) :]:
+        if parameter.__default__ is not NoDefault and arguments:
+            arguments = (*arguments, cast("object", parameter.__default__))
+    if "_redis_type" in vars(cls):
+        return arguments
+    given = dict(zip(parameters, arguments, strict=False))
+    bases = cast("_Types", vars(cls).get("__orig_bases__", cls.__bases__))
+    for base in bases:
+        origin = get_origin(base) or base
+        if isinstance(origin, type) and issubclass(origin, RedisKey):
+            return _type_arguments(origin, tuple(_substituted(part, given) for part in get_args(base)))
+    return ()
+
+
+def _parameters(annotation: object) -> tuple[TypeVar, ...]:
+    return cast("tuple[TypeVar, ...]", getattr(annotation, "__parameters__", ()))
+
+
+def _substituted(part: object, given: Mapping[TypeVar, object]) -> object:
+    if isinstance(part, TypeVar):
+        return given.get(part, part)
+    inner = _parameters(part)
+    if not inner or isinstance(part, type):
+        return part
+    return cast("Mapping[object, object]", part)[tuple(given.get(parameter, parameter) for parameter in inner)]

@@ -1,0 +1,298 @@
+"""RedisKey: what every collection that lives in one Redis key has in common.
+
+A collection is a client, a key, codecs and options; it holds no data and no connection. Each method
+builds one ``Unit`` and hands it to the client's executor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, overload
+
+from redis.exceptions import RedisError, ResponseError
+from typing_extensions import TypeVar
+
+from purse._engine.clients import RedisClient
+from purse._engine.executor import executor_for
+from purse._engine.replies import Reply, as_bytes, as_flag, as_int, as_optional_bytes
+from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.unit import Command, Unit
+from purse._value_codecs import ValueCodec
+from purse._wording import shown
+from purse.errors import DeclarationError, DecodeError, EncodeError, UnsupportedServer, WrongKind
+from purse.ttl import TTL
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from purse._fields import FieldSpec
+
+T = TypeVar("T")
+
+Decoder: TypeAlias = Callable[[list[Reply]], T]
+
+__all__ = ["PAGE", "Decoder", "RedisKey", "first_flag", "first_int", "paged", "total"]
+
+PAGE = 500
+"""Elements in one command of a bulk read or write: long enough to be fast, short enough that a small
+call behind it does not wait."""
+
+_UNKNOWN_COMMAND = re.compile(r"unknown (redis )?command", re.IGNORECASE)
+
+
+class RedisKey:
+    """One Redis key: its client, its name, and the commands that work on a key of any type.
+
+    Args:
+        redis: the client; never closed by a collection.
+        rkey: the key, used as it is.
+        ttl: a policy that every write through this object carries.
+
+    Raises:
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
+        DeclarationError: this collection cannot keep such a policy.
+    """
+
+    __slots__ = ("__weakref__", "_executor", "_ttl", "redis", "rkey")
+
+    _redis_type: ClassVar[str] = ""
+    _items_can_expire: ClassVar[bool] = False
+
+    redis: RedisClient
+    rkey: str
+
+    def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None = None) -> None:
+        if type(rkey) is not str:
+            raise TypeError(f"a key is a str, got {rkey!r}; bytes keys that are UTF-8 can be decoded first")
+        if ttl is not None and ttl.per_item and not self._items_can_expire:
+            raise DeclarationError(
+                f"{rkey}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
+                "and the TTL applies to the whole key"
+            )
+        self.redis = redis
+        self.rkey = rkey
+        self._ttl = ttl
+        self._executor = executor_for(redis)
+
+    if TYPE_CHECKING:
+        # In a Store class an annotation `plants: RedisHash[Plant]` is a declaration: the class attribute
+        # is a FieldSpec, the instance attribute the collection. At run time the FieldSpec does this.
+        @overload
+        def __get__(self, instance: None, owner: type[object]) -> FieldSpec[Self]: ...
+        @overload
+        def __get__(self, instance: object, owner: type[object]) -> Self: ...
+        def __get__(self, instance: object, owner: type[object]) -> FieldSpec[Self] | Self: ...
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.rkey!r}>"
+
+    # --- commands on the key itself -------------------------------------------------------------
+
+    async def expire(self, seconds: float | timedelta) -> bool:
+        """Let the key expire after ``seconds`` (or a ``timedelta``), kept to the millisecond.
+
+        The next write restarts a declared TTL policy with ``renew="write"`` or ``"read"``.
+
+        Returns:
+            True if the key exists and now has this time to live. Zero or less deletes the key.
+
+        One round trip, O(1). Sends: PEXPIRE.
+        """
+        return await self._execute(("PEXPIRE", self.rkey, _milliseconds(seconds, 1000)), first_flag)
+
+    async def ttl(self) -> int:
+        """Seconds left, rounded; -1 if the key never expires, -2 if there is no key.
+
+        One round trip, O(1). Sends: TTL.
+        """
+        return await self._execute(("TTL", self.rkey), first_int, read_only=True)
+
+    async def pttl(self) -> int:
+        """Milliseconds left; -1 if the key never expires, -2 if there is no key.
+
+        One round trip, O(1). Sends: PTTL.
+        """
+        return await self._execute(("PTTL", self.rkey), first_int, read_only=True)
+
+    async def expires_in(self) -> timedelta | None:
+        """The time left, or None if the key never expires.
+
+        Raises:
+            KeyError: there is no such key.
+
+        One round trip, O(1). Sends: PTTL.
+        """
+        left_ms = await self.pttl()
+        if left_ms == -2:
+            raise KeyError(self.rkey)
+        return None if left_ms == -1 else timedelta(milliseconds=left_ms)
+
+    async def persist(self) -> bool:
+        """Take the key's time to live away; a declared policy sets it again at the next write.
+
+        Returns:
+            True if there was one.
+
+        One round trip, O(1). Sends: PERSIST.
+        """
+        return await self._execute(("PERSIST", self.rkey), first_flag)
+
+    async def dump(self) -> bytes | None:
+        """The key in the server's own serialised form, for ``restore``; None if there is no key.
+
+        One round trip, O(n) in the size of the value. Sends: DUMP.
+        """
+        return await self._execute(("DUMP", self.rkey), lambda replies: as_optional_bytes(replies[0]), read_only=True)
+
+    # The boolean is positional because redis-purse 2.x had it so.
+    async def restore(self, value: bytes, ttl: int | timedelta = 0, replace: bool = False) -> bool:
+        """Create the key from what ``dump`` returned.
+
+        Args:
+            value: the serialised form; it also says which Redis type the key gets.
+            ttl: milliseconds, or a ``timedelta``; 0 applies the declared policy, or none.
+            replace: overwrite an existing key instead of refusing.
+
+        Returns:
+            True.
+
+        Raises:
+            redis.exceptions.ResponseError: the key exists (BUSYKEY), or ``value`` is damaged or from a
+                newer server; nothing was written.
+
+        One round trip, O(n) in the size of the value. Sends: RESTORE.
+        """
+        ttl_ms = _milliseconds(ttl, 1)
+        command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
+        owed = () if ttl_ms else self._after_write()
+        return await self._executor.execute(Unit([command, *owed], lambda replies: bool(replies), self))
+
+    async def key_type(self) -> str:
+        """The Redis type of the key: ``"hash"``, ``"list"``, ..., ``"none"`` if there is no key.
+
+        One round trip, O(1). Sends: TYPE.
+        """
+        return await self._execute(("TYPE", self.rkey), lambda replies: as_bytes(replies[0]).decode(), read_only=True)
+
+    async def exists(self) -> bool:
+        """Whether the key exists; an empty collection has no key.
+
+        One round trip, O(1). Sends: EXISTS.
+        """
+        return await self._execute(("EXISTS", self.rkey), first_flag, read_only=True)
+
+    async def delete_redis_key(self) -> None:
+        """Delete the key, whatever type it has; its memory is freed in the background.
+
+        One round trip, O(1). Sends: UNLINK.
+        """
+        await self._execute(("UNLINK", self.rkey), first_int)
+
+    async def clear(self) -> int:
+        """Remove everything; the key is gone, its TTL with it.
+
+        Returns:
+            1 if there was anything, else 0.
+
+        One round trip, O(1): memory is freed in the background. Sends: UNLINK.
+        """
+        return await self._execute(("UNLINK", self.rkey), first_int)
+
+    # --- for the collections --------------------------------------------------------------------
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """Turn an error of Redis into one that names the key (the engine calls this)."""
+        text = str(error)
+        where = self._where(field)
+        if isinstance(error, ResponseError):
+            if "WRONGTYPE" in text:
+                return WrongKind(
+                    f"{where}: the key does not hold a {self._redis_type}, so {type(self).__name__} left it alone. "
+                    "key_type() says what it holds; choose another key, or delete it with delete_redis_key().",
+                    key=self.rkey,
+                )
+            if _UNKNOWN_COMMAND.search(text):
+                return UnsupportedServer(
+                    f"{where}: the server does not know a command that is needed here ({text}). Nothing was "
+                    "written. TTL(per_item=True) needs Redis >= 7.4 or Valkey >= 9; everything else Redis >= 6.2.",
+                    key=self.rkey,
+                )
+        if isinstance(error, RedisError):
+            error.add_note(f"purse: {type(self).__name__} {where}")
+        return error
+
+    def _where(self, field: object = None) -> str:
+        return self.rkey if field is None else f"{self.rkey}[{field!r}]"
+
+    async def _execute(self, command: Command, decode: Decoder[T], *, read_only: bool = False) -> T:
+        """Execute a unit of one command that concerns the key and no TTL policy."""
+        return await self._executor.execute(Unit((command,), decode, self, read_only=read_only))
+
+    def _policy(self) -> str:
+        """The TTL policy as the scripts take it, with this write's own jitter; see lua/renew.lua."""
+        ttl = self._ttl
+        if ttl is None:
+            return ""
+        return f"{'item' if ttl.per_item else 'key'}{'-once' if ttl.renew == 'never' else ''}:{ttl.draw_ms()}"
+
+    def _read_policy(self) -> str:
+        return self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
+
+    def _after_write(self) -> tuple[ScriptCall, ...]:
+        """What goes out behind a plain write command, so that the key's TTL policy holds."""
+        return () if self._ttl is None or self._ttl.per_item else self._expire(self._policy())
+
+    def _after_read(self) -> tuple[ScriptCall, ...]:
+        """What goes out behind a command that returns stored values."""
+        return self._expire(self._read_policy())
+
+    def _expire(self, policy: str) -> tuple[ScriptCall, ...]:
+        return (load_script("expire")((self.rkey,), self._redis_type, policy),) if policy else ()
+
+    def _encode(self, codec: ValueCodec[T], value: T, field: object = None) -> bytes:
+        try:
+            return codec.encode(value)
+        except EncodeError as error:
+            raise EncodeError(
+                f"{self._where(field)} cannot store this value: {error} Nothing was sent.", key=self.rkey, field=field
+            ) from error.__cause__
+
+    def _decode(self, codec: ValueCodec[T], raw: bytes, field: object = None) -> T:
+        try:
+            return codec.decode(raw)
+        except DecodeError as error:
+            raise DecodeError(
+                f"{self._where(field)} {error} Stored: {shown(raw)}. If the model changed, see docs/schema.md; to skip "
+                'bad records while iterating, pass on_error="skip".',
+                key=self.rkey,
+                field=field,
+                raw=raw,
+            ) from error.__cause__
+
+
+def first_int(replies: list[Reply]) -> int:
+    """Decode a unit whose first command answers an integer."""
+    return as_int(replies[0])
+
+
+def first_flag(replies: list[Reply]) -> bool:
+    """Decode a unit whose first command answers 1 for yes and 0 for no."""
+    return as_flag(replies[0])
+
+
+def total(replies: list[Reply], pages: int) -> int:
+    """The sum of the first ``pages`` integer replies."""
+    return sum(as_int(reply) for reply in replies[:pages])
+
+
+def paged(items: Sequence[T], size: int = PAGE) -> Iterator[tuple[T, ...]]:
+    """``items`` cut into pieces of at most ``size``."""
+    return (tuple(items[start : start + size]) for start in range(0, len(items), size))
+
+
+def _milliseconds(duration: float | timedelta, unit_ms: int) -> int:
+    if isinstance(duration, timedelta):
+        return round(duration / timedelta(milliseconds=1))
+    return round(duration * unit_ms)

@@ -1,0 +1,601 @@
+"""RedisHash: one Redis hash, seen as an awaitable ``dict[K, V]``.
+
+The whole mapping is one key. ``{garden}:plants`` with two fields is stored as
+
+    field     value (what the codec wrote)
+    spinach   {"name":"spinach","healthiness":9.8,"tasty":false}
+    avocado   {"name":"avocado","healthiness":8.0,"tasty":true}
+
+Every method is one command, one MULTI or one script, and therefore atomic; ``modify`` and ``edit``
+are a read and a compare-and-set. Iteration alone (``keys``, ``values``, ``items``, ``async for``) pages
+through HSCAN and never holds the server for longer than one page; the price is that it is no
+snapshot: a field that is there all the time is seen, one that comes or goes meanwhile may be, and one
+may be seen twice when the hash is resized meanwhile. ``dict()`` is a snapshot, in one HGETALL.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import re
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Generic, Literal, cast, overload
+
+from typing_extensions import TypeVar
+
+from purse._engine.replies import Reply, as_array, as_bytes, as_int, as_optional_bytes, as_pairs
+from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.unit import Command, Unit
+from purse.codecs import Codec, bind_codec, canonical_codec_for
+from purse.collections._base import PAGE, RedisKey, first_flag, first_int, paged, total
+from purse.collections._editing import MISSING, Missing, check_mutable
+from purse.collections._paging import OnError, Pages
+from purse.errors import DecodeError, EditConflict, EncodeError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from purse._engine.clients import RedisClient
+    from purse.codecs import CodecFactory
+    from purse.ttl import TTL
+
+__all__ = ["RedisHash"]
+
+V = TypeVar("V")
+K = TypeVar("K", default=str)
+D = TypeVar("D")
+
+_INT64 = range(-(2**63), 2**63)
+_FLOAT_MAX = sys.float_info.max
+_NOT_A_NUMBER = re.compile("hash value is not an? (integer|float)")
+
+
+class RedisHash(RedisKey, Generic[V, K]):
+    """A Redis hash as an awaitable mapping of ``K`` to ``V``.
+
+    Args:
+        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        rkey: the Redis key, used as it is.
+        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
+            as JSON.
+        key_type: the type of the keys; its values must be hashable and have a canonical form.
+        codec: stores the values in another way than ``value_type`` does by default.
+        ttl: a policy that every write carries; ``per_item=True`` gives each field its own clock.
+
+    Raises:
+        DeclarationError: a type that cannot be stored.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+
+    Iterating (``async for key, value in h``) yields pairs, unlike ``dict``. Construction does no I/O.
+    """
+
+    __slots__ = ("_codec", "_key_codec", "_number")
+
+    _redis_type = "hash"
+    _items_can_expire = True
+
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: type[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: type[V],
+        *,
+        key_type: type[K],
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        key_type: TypeForm[K],
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        key_type: object = str,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None:
+        super().__init__(redis, rkey, ttl=ttl)
+        self._codec = bind_codec(value_type, codec)
+        self._key_codec = canonical_codec_for(cast("TypeForm[K]", key_type))
+        number: object = value_type if codec is None else None
+        self._number: Literal["int", "float"] | None = "int" if number is int else "float" if number is float else None
+
+    # --- one field ------------------------------------------------------------------------------
+
+    async def set(self, key: K, value: V) -> int:
+        """Store ``value`` under ``key``, replacing what was there.
+
+        Returns:
+            1 if the field is new, 0 if a value was replaced.
+
+        Raises:
+            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: HSET; with a TTL policy MULTI, HSET, EVAL expire, EXEC
+        (``per_item``: EVALSHA hash_set_items).
+        """
+        field = self._field(key)
+        commands = self._storing([field, self._encode(self._codec, value, key)])
+        return await self._executor.execute(Unit(commands, first_int, self, field=key))
+
+    @overload
+    async def get(self, key: K) -> V | None: ...
+    @overload
+    async def get(self, key: K, default: D) -> V | D: ...
+    async def get(self, key: K, default: object = None) -> object:
+        """The value under ``key``, or ``default``.
+
+        Raises:
+            DecodeError: the stored bytes are not a valid value; they are left alone.
+
+        One round trip, O(1). Sends: HGET; with ``TTL(renew="read")`` MULTI, HGET, EVAL expire, EXEC
+        (``per_item``: HPEXPIRE in place of EVAL).
+        """
+        field = self._field(key)
+        return await self._executor.execute(
+            Unit(
+                (("HGET", self.rkey, field), *self._reading([field])),
+                lambda replies: self._value_or(replies[0], key, default),
+                self,
+                field=key,
+                read_only=True,
+            )
+        )
+
+    async def setdefault(self, key: K, value: V) -> V:
+        """Store ``value`` unless ``key`` exists; return what is stored now.
+
+        The check and the write are one script, so of many concurrent callers exactly one stores its
+        value and all of them return that one.
+
+        Raises:
+            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
+            DecodeError: the bytes already stored are not a valid value; they are left alone.
+
+        One round trip, O(1). Sends: EVALSHA hash_setdefault.
+        """
+        raw = self._encode(self._codec, value, key)
+
+        def decode(replies: list[Reply]) -> V:
+            return value if replies[0] is None else self._decode(self._codec, as_bytes(replies[0]), key)
+
+        script = load_script("hash_setdefault")
+        call = script((self.rkey,), self._field(key), raw, self._policy(), self._read_policy())
+        return await self._executor.execute(Unit((call,), decode, self, field=key))
+
+    @overload
+    async def pop(self, key: K) -> V | None: ...
+    @overload
+    async def pop(self, key: K, default: D) -> V | D: ...
+    async def pop(self, key: K, default: object = None) -> object:
+        """Remove ``key`` and return its value, or ``default`` if it was not there.
+
+        Each value goes to at most one caller. If the reply is lost on the way, the value is gone: at
+        most once.
+
+        Raises:
+            DecodeError: the removed bytes are not a valid value; the error's ``raw`` carries them.
+
+        One round trip, O(1). Sends: MULTI, HGET, HDEL, EXEC (and EVAL expire with a TTL policy).
+        """
+        field = self._field(key)
+        return await self._executor.execute(
+            Unit(
+                (("HGET", self.rkey, field), ("HDEL", self.rkey, field), *self._after_write()),
+                lambda replies: self._value_or(replies[0], key, default),
+                self,
+                field=key,
+            )
+        )
+
+    async def delete(self, key: K) -> int:
+        """Remove ``key``.
+
+        Returns:
+            1 if it was there, else 0.
+
+        One round trip, O(1). Sends: HDEL (in MULTI with EVAL expire if there is a TTL policy).
+        """
+        commands: tuple[Command | ScriptCall, ...] = (("HDEL", self.rkey, self._field(key)), *self._after_write())
+        return await self._executor.execute(Unit(commands, first_int, self, field=key))
+
+    async def contains(self, key: K) -> bool:
+        """Whether ``key`` has a value. Never restarts a TTL.
+
+        One round trip, O(1). Sends: HEXISTS.
+        """
+        command = ("HEXISTS", self.rkey, self._field(key))
+        return await self._executor.execute(Unit((command,), first_flag, self, field=key, read_only=True))
+
+    @overload
+    async def increment(self: RedisHash[int, K], key: K, amount: int = 1) -> int: ...
+    @overload
+    async def increment(self: RedisHash[float, K], key: K, amount: float = 1) -> float: ...
+    async def increment(self, key: K, amount: float = 1) -> float:
+        """Add ``amount`` to the number under ``key`` on the server; a missing one counts as 0.
+
+        Only for a ``value_type`` of exactly ``int`` or ``float`` with the default codec: anything else
+        has rules of its own, which ``modify`` keeps.
+
+        Returns:
+            The sum. Floats are added by Redis with more digits than Python's: 0.1 + 0.2 gives 0.3.
+
+        Raises:
+            TypeError: the values are not declared as ``int`` or ``float``; use ``modify``.
+            EncodeError: ``amount`` is not such a number, or beyond 64 bits; nothing was sent.
+            DecodeError: what is stored is not such a number; it is left alone.
+            redis.exceptions.ResponseError: a sum of ints would not fit 64 bits; nothing was changed. (Beyond
+                the largest float there is inf, as in Python.)
+
+        One round trip, O(1). Sends: HINCRBY or HINCRBYFLOAT (in MULTI if there is a TTL policy).
+        """
+        field = self._field(key)
+        command: Command
+        if self._number == "int":
+            if type(amount) is not int or amount not in _INT64:
+                raise EncodeError(
+                    f"{self._where(key)}: cannot add {amount!r}, only a 64-bit int. Nothing was sent.",
+                    key=self.rkey,
+                    field=key,
+                )
+            command = ("HINCRBY", self.rkey, field, amount)
+        elif self._number == "float":
+            if type(amount) not in (int, float) or not -_FLOAT_MAX <= amount <= _FLOAT_MAX:
+                raise EncodeError(
+                    f"{self._where(key)}: cannot add {amount!r}, only a finite float. Nothing was sent.",
+                    key=self.rkey,
+                    field=key,
+                )
+            command = ("HINCRBYFLOAT", self.rkey, field, repr(amount))
+        else:
+            raise TypeError(
+                f"{self._where(key)}: increment() needs values declared as int or float; for other types write "
+                "await h.modify(key, lambda value: ...)"
+            )
+        return await self._executor.execute(
+            Unit((command, *self._after_increment(field)), self._decode_sum, self, field=key)
+        )
+
+    # --- compare and set ------------------------------------------------------------------------
+
+    async def modify(self, key: K, fn: Callable[[V], V], *, default: V | Missing = MISSING, attempts: int = 100) -> V:
+        """Replace the value under ``key`` by ``fn(value)``, and by nothing that someone else wrote meanwhile.
+
+        The new value is stored only if the bytes that ``fn`` saw are still there; otherwise ``fn`` is
+        called again with the newer value. So ``fn`` may be called several times: it should only
+        compute. It may change its argument in place, but must return the value to store. If the value
+        comes out unchanged, nothing is written.
+
+        Args:
+            default: what ``fn`` is given if the key is missing.
+            attempts: how often ``fn`` may be called.
+
+        Returns:
+            The value that is stored now.
+
+        Raises:
+            KeyError: the key is missing and there is no ``default``.
+            EditConflict: others were faster ``attempts`` times; nothing was written.
+            EncodeError: ``fn`` returned something that cannot be stored; nothing was written.
+            DecodeError: the stored bytes are not a valid value; they are left alone.
+
+        Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace.
+        """
+        field = self._field(key)
+        fallback = None if isinstance(default, Missing) else self._encode(self._codec, default, key)
+        stored = await self._stored(field, key)
+        for _ in range(attempts):
+            value = fn(self._current(stored, fallback, key))
+            raw = self._encode(self._codec, value, key)
+            if raw == stored:
+                return value
+            replaced, stored = await self._replace(field, key, stored, raw)
+            if replaced:
+                return value
+        raise EditConflict(
+            f"{self._where(key)} was changed by others during each of {attempts} attempts; nothing was written. "
+            "Allow more with attempts=, or split the value over several keys.",
+            key=self.rkey,
+            field=key,
+        )
+
+    @asynccontextmanager
+    async def edit(self, key: K, *, default: V | Missing = MISSING) -> AsyncGenerator[V, None]:
+        """Change a value in place: ``async with h.edit("spinach") as plant: plant.healthiness += 1``.
+
+        One attempt: at the end of the block the value is stored if nobody else has changed it since it
+        was read. An exception in the block writes nothing, and neither does an unchanged value.
+
+        Args:
+            default: the value to start from if the key is missing.
+
+        Raises:
+            KeyError: the key is missing and there is no ``default``.
+            TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model); use ``modify``.
+            EditConflict: someone else was faster; nothing was written.
+            EncodeError: the changed value is not valid any more; nothing was written.
+            DecodeError: the stored bytes are not a valid value; they are left alone.
+
+        Two round trips. Sends: HGET, EVALSHA hash_replace.
+        """
+        field = self._field(key)
+        fallback = None if isinstance(default, Missing) else self._encode(self._codec, default, key)
+        stored = await self._stored(field, key)
+        value = self._current(stored, fallback, key)
+        check_mutable(value, self._where(key))
+        yield value
+        raw = self._encode(self._codec, value, key)
+        if raw == stored:
+            return
+        replaced, _ = await self._replace(field, key, stored, raw)
+        if not replaced:
+            raise EditConflict(
+                f"{self._where(key)} was changed by someone else during edit(); nothing was written. "
+                "Run the block again, or use modify(), which retries by itself.",
+                key=self.rkey,
+                field=key,
+            )
+
+    # --- many fields ----------------------------------------------------------------------------
+
+    async def update(self, mapping: Mapping[K, V]) -> int:
+        """Store all of ``mapping``: all or nothing, seen by others all at once.
+
+        Everything is encoded before anything is sent. ``update({})`` sends nothing.
+
+        Returns:
+            How many of the fields are new.
+
+        Raises:
+            EncodeError: a value or key does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: HSET, in MULTI with 500 fields each if there are more
+        (``per_item``: EVALSHA hash_set_items).
+        """
+        flat: list[bytes] = []
+        for key, value in mapping.items():
+            flat.append(self._field(key))
+            flat.append(self._encode(self._codec, value, key))
+        if not flat:
+            return 0
+        commands = self._storing(flat)
+        pages = math.ceil(len(flat) / (2 * PAGE))
+        return await self._executor.execute(Unit(commands, lambda replies: total(replies, pages), self))
+
+    async def get_many(self, keys: Iterable[K]) -> builtins.dict[K, V]:
+        """The values of those ``keys`` that exist, read at one moment, in the order of ``keys``.
+
+        Raises:
+            DecodeError: stored bytes are not a valid value; they are left alone.
+
+        One round trip, O(n). Sends: HMGET, in MULTI with 500 fields each if there are more.
+        """
+        wanted = [*keys]
+        if not wanted:
+            return {}
+        fields = [self._field(key) for key in wanted]
+        reads: list[Command] = [("HMGET", self.rkey, *page) for page in paged(fields)]
+
+        def decode(replies: list[Reply]) -> builtins.dict[K, V]:
+            found = (as_optional_bytes(raw) for page in replies[: len(reads)] for raw in as_array(page))
+            return {
+                key: self._decode(self._codec, raw, key)
+                for key, raw in zip(wanted, found, strict=True)
+                if raw is not None
+            }
+
+        return await self._executor.execute(Unit((*reads, *self._reading(fields)), decode, self, read_only=True))
+
+    async def delete_many(self, keys: Iterable[K]) -> int:
+        """Remove ``keys``, all at one moment.
+
+        Returns:
+            How many of them were there.
+
+        One round trip, O(n). Sends: HDEL, in MULTI with 500 fields each if there are more.
+        """
+        fields = [self._field(key) for key in keys]
+        if not fields:
+            return 0
+        deletes: list[Command] = [("HDEL", self.rkey, *page) for page in paged(fields)]
+        return await self._executor.execute(
+            Unit((*deletes, *self._after_write()), lambda replies: total(replies, len(deletes)), self)
+        )
+
+    async def len(self) -> int:
+        """The number of keys.
+
+        One round trip, O(1). Sends: HLEN.
+        """
+        return await self._execute(("HLEN", self.rkey), first_int, read_only=True)
+
+    async def dict(self) -> builtins.dict[K, V]:
+        """The whole hash as it is at one moment.
+
+        For a big hash iterate instead: this one command holds the server and the connection while it
+        is executed and read.
+
+        Raises:
+            DecodeError: a stored key or value is not valid; nothing is changed.
+
+        One round trip, O(n). Sends: HGETALL.
+        """
+
+        def decode(replies: list[Reply]) -> builtins.dict[K, V]:
+            return builtins.dict(map(self._decode_pair, as_pairs(replies[0])))
+
+        commands: tuple[Command | ScriptCall, ...] = (("HGETALL", self.rkey), *self._after_read())
+        return await self._executor.execute(Unit(commands, decode, self, read_only=True))
+
+    def keys(
+        self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
+    ) -> AsyncIterator[K]:
+        """Iterate over the keys; see ``items``."""
+        return self._scan(match, batch_hint, lambda pair: self._decode_key(pair[0]), on_error)
+
+    def values(
+        self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
+    ) -> AsyncIterator[V]:
+        """Iterate over the values; see ``items``."""
+        return self._scan(match, batch_hint, lambda pair: self._decode_pair(pair)[1], on_error)
+
+    def items(
+        self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
+    ) -> AsyncIterator[tuple[K, V]]:
+        """Iterate over the pairs, page by page, in no particular order; no snapshot (see the module).
+
+        Args:
+            match: a glob pattern for the stored form of the keys, ``*`` ``?`` ``[a-z]``, ``\\`` before a
+                literal one of these.
+            batch_hint: about how many fields a page should have; 500 if not given.
+            on_error: ``"skip"`` passes over pairs whose bytes are not valid instead of raising
+                ``DecodeError``.
+
+        Memory holds one page. One round trip for each page. Sends: HSCAN.
+        """
+        return self._scan(match, batch_hint, self._decode_pair, on_error)
+
+    def __aiter__(self) -> AsyncIterator[tuple[K, V]]:
+        """Iterate over the pairs, as ``items()`` does."""
+        return self.items()
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """See ``RedisKey.explain``."""
+        if _NOT_A_NUMBER.search(str(error)):
+            return DecodeError(
+                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was left alone.",
+                key=self.rkey,
+                field=field,
+            )
+        return super().explain(error, field)
+
+    # --- private --------------------------------------------------------------------------------
+
+    def _scan(
+        self,
+        match: str | bytes | None,
+        batch_hint: int | None,
+        decode: Callable[[tuple[bytes, bytes]], D],
+        on_error: OnError,
+    ) -> AsyncIterator[D]:
+        options = ("COUNT", PAGE if batch_hint is None else batch_hint, *(() if match is None else ("MATCH", match)))
+        cursor = b"0"
+
+        async def fetch() -> tuple[list[tuple[bytes, bytes]], bool]:
+            nonlocal cursor
+            reply = await self._execute(
+                ("HSCAN", self.rkey, cursor, *options), lambda replies: as_array(replies[0]), read_only=True
+            )
+            cursor = as_bytes(reply[0])
+            return list(as_pairs(reply[1])), cursor != b"0"
+
+        return Pages(fetch, decode, on_error)
+
+    def _storing(self, flat: list[bytes]) -> list[Command | ScriptCall]:
+        """The commands that store ``flat``, a list of field, value, field, value; the TTL policy included."""
+        pages = paged(flat, 2 * PAGE)
+        if self._ttl is not None and self._ttl.per_item:
+            script = load_script("hash_set_items")
+            return [script((self.rkey,), self._policy(), *page) for page in pages]
+        writes: list[Command] = [("HSET", self.rkey, *page) for page in pages]
+        return [*writes, *self._after_write()]
+
+    def _reading(self, fields: list[bytes]) -> list[Command | ScriptCall]:
+        """What goes out behind a read of ``fields``, so that ``renew="read"`` holds."""
+        if self._ttl is None or self._ttl.renew != "read" or not self._ttl.per_item:
+            return [*self._after_read()]
+        ms = self._ttl.draw_ms()
+        return [("HPEXPIRE", self.rkey, ms, "FIELDS", len(page), *page) for page in paged(fields)]
+
+    def _after_increment(self, field: bytes) -> tuple[Command | ScriptCall, ...]:
+        if self._ttl is None or not self._ttl.per_item:
+            return self._after_write()
+        only_if_none = ("NX",) if self._ttl.renew == "never" else ()
+        return (("HPEXPIRE", self.rkey, self._ttl.draw_ms(), *only_if_none, "FIELDS", 1, field),)
+
+    def _field(self, key: K) -> bytes:
+        try:
+            return self._key_codec.encode(key)
+        except EncodeError as error:
+            raise EncodeError(
+                f"{self.rkey} cannot have the key {key!r}: {error} Nothing was sent.", key=self.rkey, field=key
+            ) from error.__cause__
+
+    def _decode_key(self, raw: bytes) -> K:
+        return self._decode(self._key_codec, raw, raw)
+
+    def _decode_pair(self, pair: tuple[bytes, bytes]) -> tuple[K, V]:
+        key = self._decode_key(pair[0])
+        return key, self._decode(self._codec, pair[1], key)
+
+    def _value_or(self, reply: Reply, key: K, default: object) -> object:
+        return default if reply is None else self._decode(self._codec, as_bytes(reply), key)
+
+    def _decode_sum(self, replies: list[Reply]) -> float:
+        return as_int(replies[0]) if self._number == "int" else float(as_bytes(replies[0]))
+
+    async def _stored(self, field: bytes, key: K) -> bytes | None:
+        unit = Unit(
+            (("HGET", self.rkey, field),),
+            lambda replies: as_optional_bytes(replies[0]),
+            self,
+            field=key,
+            read_only=True,
+        )
+        return await self._executor.execute(unit)
+
+    def _current(self, stored: bytes | None, fallback: bytes | None, key: K) -> V:
+        """The value to change: the stored one, or a fresh copy of the default."""
+        raw = fallback if stored is None else stored
+        if raw is None:
+            missing = KeyError(key)
+            missing.add_note(f"purse: {self.rkey} has no such key; pass default= to start from a value")
+            raise missing
+        return self._decode(self._codec, raw, key)
+
+    async def _replace(self, field: bytes, key: K, stored: bytes | None, raw: bytes) -> tuple[bool, bytes | None]:
+        """Compare and set; whether ``raw`` was stored, and otherwise what is stored now."""
+
+        def decode(replies: list[Reply]) -> tuple[bool, bytes | None]:
+            reply = as_array(replies[0])
+            if as_int(reply[0]):
+                return True, raw
+            return False, as_optional_bytes(reply[1])
+
+        script = load_script("hash_replace")
+        call = script((self.rkey,), field, int(stored is not None), stored or b"", raw, self._policy())
+        return await self._executor.execute(Unit((call,), decode, self, field=key))

@@ -1,0 +1,480 @@
+"""RedisList: one Redis list, seen as an awaitable ``list`` and ``deque``.
+
+    index     0        1         2            -3       -2        -1
+    element   planted  watered   harvested    planted  watered   harvested
+              head (left)        tail (right)
+
+Indices and slices mean what they mean in Python: negative ones count from the end, slices and
+``insert`` clamp to the ends. Every method is one command, one MULTI or one script, and therefore
+atomic. Iteration alone pages by index and is no snapshot: while others push or pop at the head,
+elements move under it and may be seen twice or not at all.
+
+The ends are O(1); an index, a search or an ``insert`` walks the list on the server, O(n).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, overload
+
+from redis.exceptions import ResponseError
+from typing_extensions import TypeVar
+
+from purse._engine.replies import Reply, as_array, as_bytes, as_int
+from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.unit import Command, Unit
+from purse.codecs import bind_codec, canonical_codec_for
+from purse.collections._base import PAGE, RedisKey, first_int, paged
+from purse.collections._paging import OnError, Pages
+from purse.errors import DeclarationError, WrongKind
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from purse._engine.clients import RedisClient
+    from purse.codecs import Codec, CodecFactory
+    from purse.ttl import TTL
+
+__all__ = ["RedisList"]
+
+V = TypeVar("V")
+
+Side: TypeAlias = Literal["left", "right"]
+
+_FARTHEST = 2**53  # beyond any list; a Lua script still counts exactly up to here
+
+
+class RedisList(RedisKey, Generic[V]):
+    """A Redis list as an awaitable sequence of ``V``.
+
+    Args:
+        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        rkey: the Redis key, used as it is.
+        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
+            as JSON in a canonical form, so that equal values have equal bytes.
+        codec: stores the elements in another way; it must write equal values as equal bytes if
+            ``contains``, ``index`` or ``remove`` are to find them.
+        ttl: a policy that every write carries.
+        maxlen: the list never holds more: adding at one end drops elements from the other, as
+            ``collections.deque`` does, in the same atomic step.
+
+    Raises:
+        DeclarationError: a type that cannot be stored, ``maxlen`` below 1, or a TTL per item.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+
+    Construction does no I/O.
+    """
+
+    __slots__ = ("_codec", "_form", "_maxlen")
+
+    _redis_type = "list"
+
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: type[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        maxlen: int | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        maxlen: int | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        maxlen: int | None = None,
+    ) -> None:
+        super().__init__(redis, rkey, ttl=ttl)
+        if maxlen is not None and (type(maxlen) is not int or maxlen < 1):
+            raise DeclarationError(f"{rkey}: maxlen= must be an int of at least 1, not {maxlen!r}")
+        self._codec = (
+            canonical_codec_for(value_type, best_effort=True) if codec is None else bind_codec(value_type, codec)
+        )
+        self._form = (value_type, codec)  # two lists of one form store a value as the same bytes
+        self._maxlen = maxlen
+
+    # --- the ends -------------------------------------------------------------------------------
+
+    async def append(self, item: V) -> int:
+        """Add ``item`` at the tail.
+
+        Returns:
+            The new length.
+
+        Raises:
+            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: RPUSH (with ``maxlen`` or a TTL policy MULTI, RPUSH, LTRIM, EVAL
+        expire, EXEC).
+        """
+        return await self._push("RPUSH", [item])
+
+    async def appendleft(self, item: V) -> int:
+        """Add ``item`` at the head.
+
+        Returns:
+            The new length.
+
+        Raises:
+            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: LPUSH (in MULTI as ``append``).
+        """
+        return await self._push("LPUSH", [item])
+
+    async def extend(self, items: Iterable[V]) -> int:
+        """Add all ``items`` at the tail: all or nothing, seen by others all at once.
+
+        Everything is encoded before anything is sent. ``extend([])`` sends nothing.
+
+        Returns:
+            The new length; 0 if there were no items.
+
+        Raises:
+            EncodeError: an item does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: RPUSH, in MULTI with 500 elements each if there are more.
+        """
+        return await self._push("RPUSH", [*items])
+
+    async def extendleft(self, items: Iterable[V]) -> int:
+        """Add all ``items`` at the head, one after the other: they end up in reverse, as with ``deque``.
+
+        Returns:
+            The new length; 0 if there were no items.
+
+        Raises:
+            EncodeError: an item does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: LPUSH, in MULTI with 500 elements each if there are more.
+        """
+        return await self._push("LPUSH", [*items])
+
+    async def pop(self) -> V:
+        """Remove the last element and return it.
+
+        Each element goes to at most one caller. If the reply is lost on the way, the element is gone:
+        at most once.
+
+        Raises:
+            IndexError: the list is empty.
+            DecodeError: the removed bytes are not a valid element; the error's ``raw`` carries them.
+
+        One round trip, O(1). Sends: RPOP (in MULTI with EVAL expire if there is a TTL policy).
+        """
+        return await self._taken(("RPOP", self.rkey), "pop from an empty list", -1)
+
+    async def popleft(self) -> V:
+        """Remove the first element and return it; see ``pop``.
+
+        One round trip, O(1). Sends: LPOP (in MULTI with EVAL expire if there is a TTL policy).
+        """
+        return await self._taken(("LPOP", self.rkey), "pop from an empty list", 0)
+
+    async def move(self, destination: RedisList[V], *, src: Side = "left", dest: Side = "right") -> V:
+        """Take the element at the ``src`` end and add it at the ``dest`` end of ``destination``, in one step.
+
+        The element is in one of the two lists at every moment. ``destination`` may be this very list,
+        which rotates it.
+
+        Returns:
+            The element.
+
+        Raises:
+            IndexError: this list is empty.
+            WrongKind: one of the two keys holds another Redis type; nothing was moved.
+            TypeError: ``destination`` is no list of the same element type and client.
+            DecodeError: the bytes are not a valid element; they are in ``destination`` now.
+
+        One round trip, O(1). Sends: LMOVE (in MULTI with LTRIM and EVAL expire where declared).
+        """
+        same_form = getattr(destination, "_form", None) == self._form
+        if not same_form or destination.redis is not self.redis:
+            raise TypeError(
+                f"{self.rkey}: move() needs a RedisList of the same element type on the same client, "
+                f"not {destination!r}"
+            )
+        command: Command = ("LMOVE", self.rkey, destination.rkey, _side(src), _side(dest))
+        trim = destination._trim("RPUSH" if dest == "right" else "LPUSH")
+        owed = self._after_write() if destination.rkey != self.rkey else ()
+        behind: tuple[Command | ScriptCall, ...] = (*trim, *owed, *destination._after_write())
+        try:
+            return await self._taken(command, "move from an empty list", None, behind)
+        except WrongKind as error:
+            raise WrongKind(
+                f"{self.rkey} or {destination.rkey}: one of the two keys does not hold a list, so nothing was moved. "
+                "key_type() says what each holds; choose another key, or delete it with delete_redis_key().",
+                key=self.rkey,
+            ) from error.__cause__
+
+    # --- by index -------------------------------------------------------------------------------
+
+    async def getitem(self, index: int) -> V:
+        """The element at ``index``.
+
+        Raises:
+            IndexError: there is no such index.
+            DecodeError: the stored bytes are not a valid element; they are left alone.
+
+        One round trip, O(1) at the ends, O(n) between. Sends: LINDEX.
+        """
+        return await self._taken(
+            ("LINDEX", self.rkey, _index(index)), "list index out of range", index, self._after_read(), read_only=True
+        )
+
+    async def setitem(self, index: int, value: V) -> bool:
+        """Replace the element at ``index``.
+
+        Returns:
+            True.
+
+        Raises:
+            IndexError: there is no such index; nothing was changed.
+            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1) at the ends, O(n) between. Sends: LSET.
+        """
+        command = ("LSET", self.rkey, _index(index), self._encode(self._codec, value, index))
+        unit = Unit((command, *self._after_write()), lambda replies: bool(replies), self, field=index)
+        return await self._executor.execute(unit)
+
+    async def insert(self, index: int, item: V) -> None:
+        """Insert ``item`` before ``index``, as ``list.insert`` does: beyond an end means at that end.
+
+        One script, so that no concurrent push or pop can come between finding the place and
+        inserting.
+
+        Raises:
+            IndexError: the list already has ``maxlen`` elements; nothing was changed.
+            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: EVALSHA list_insert.
+        """
+        raw = self._encode(self._codec, item, index)
+
+        def decode(replies: list[Reply]) -> None:
+            if as_int(replies[0]) < 0:
+                raise self._out_of_range(f"list already at its maximum size of {self._maxlen}")
+
+        script = load_script("list_insert")
+        call = script((self.rkey,), _clamped(index), raw, os.urandom(16), self._maxlen or 0, self._policy())
+        await self._executor.execute(Unit((call,), decode, self, field=index))
+
+    async def slice(self, start: int, stop: int | None = None) -> list[V]:
+        """The elements ``[start:stop]`` as they are at one moment; ``stop`` None means to the end.
+
+        Raises:
+            DecodeError: an element in it is not valid; nothing is changed.
+
+        One round trip, O(n). Sends: LRANGE.
+        """
+        start, last = _bounds(start, stop)
+
+        def decode(replies: list[Reply]) -> list[V]:
+            raws = (as_bytes(raw) for raw in as_array(replies[0]))
+            # Where start is negative the indices in an error count from the slice's own start.
+            return [self._decode(self._codec, raw, at) for at, raw in enumerate(raws, max(start, 0))]
+
+        commands: tuple[Command | ScriptCall, ...] = (("LRANGE", self.rkey, start, last), *self._after_read())
+        return await self._executor.execute(Unit(commands, decode, self, read_only=True))
+
+    async def trim(self, start: int, stop: int | None = None) -> None:
+        """Keep only the elements ``[start:stop]``; ``stop`` None means to the end.
+
+        One round trip, O(n) in the number of removed elements. Sends: LTRIM.
+        """
+        start, last = _bounds(start, stop)
+        commands: tuple[Command | ScriptCall, ...] = (("LTRIM", self.rkey, start, last), *self._after_write())
+        await self._executor.execute(Unit(commands, lambda replies: None, self))
+
+    # --- by value -------------------------------------------------------------------------------
+
+    async def contains(self, value: V) -> bool:
+        """Whether an element equals ``value``.
+
+        Raises:
+            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: LPOS.
+        """
+        return await self.index(value) is not None
+
+    async def index(self, value: V) -> int | None:
+        """The index of the first element that equals ``value``; None, not an error, if there is none.
+
+        Elements that redis-purse 2.x wrote are found too, although it wrote some values differently.
+
+        Raises:
+            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: LPOS (in MULTI with one for each form that 2.x may have written).
+        """
+
+        def decode(replies: list[Reply]) -> int | None:
+            return min((as_int(reply) for reply in replies if reply is not None), default=None)
+
+        commands = [("LPOS", self.rkey, form) for form in self._forms(value)]
+        return await self._executor.execute(Unit(commands, decode, self, read_only=True))
+
+    async def remove(self, value: V, count: int = 0) -> int:
+        """Remove elements that equal ``value``.
+
+        Args:
+            count: 0 removes all of them, n > 0 the first n, n < 0 the last -n.
+
+        Returns:
+            How many were removed; 0, not an error, if there was none.
+
+        Raises:
+            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: LREM (EVALSHA list_remove if 2.x may have written another form).
+        """
+        forms = self._forms(value)
+        count = _clamped(count)
+        if len(forms) == 1:
+            return await self._executor.execute(
+                Unit((("LREM", self.rkey, count, forms[0]), *self._after_write()), first_int, self)
+            )
+        script = load_script("list_remove")
+        call = script((self.rkey,), count, os.urandom(16), self._policy(), *forms)
+        return await self._executor.execute(Unit((call,), first_int, self))
+
+    # --- the whole list -------------------------------------------------------------------------
+
+    async def len(self) -> int:
+        """The number of elements.
+
+        One round trip, O(1). Sends: LLEN.
+        """
+        return await self._execute(("LLEN", self.rkey), first_int, read_only=True)
+
+    def values(self, batch_size: int | None = PAGE, *, on_error: OnError = "raise") -> AsyncIterator[V]:
+        """Iterate over the elements from head to tail, page by page; no snapshot (see the module).
+
+        Args:
+            batch_size: elements in a page; None or 0 reads the whole list in one command, which is a
+                snapshot.
+            on_error: ``"skip"`` passes over elements whose bytes are not valid instead of raising
+                ``DecodeError``.
+
+        Memory holds one page. One round trip for each page. Sends: LRANGE.
+        """
+        size = _clamped(batch_size or _FARTHEST)
+        if size < 0:
+            raise ValueError(f"batch_size= must not be negative, not {batch_size}")
+        start = 0
+
+        async def fetch() -> tuple[list[tuple[int, bytes]], bool]:
+            nonlocal start
+            raws = await self._execute(
+                ("LRANGE", self.rkey, start, start + size - 1), lambda replies: as_array(replies[0]), read_only=True
+            )
+            page = [(at, as_bytes(raw)) for at, raw in enumerate(raws, start)]
+            start += size
+            return page, len(page) == size
+
+        return Pages(fetch, lambda element: self._decode(self._codec, element[1], element[0]), on_error)
+
+    def __aiter__(self) -> AsyncIterator[V]:
+        """Iterate over the elements, as ``values()`` does."""
+        return self.values()
+
+    # --- private --------------------------------------------------------------------------------
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """See ``RedisKey.explain``."""
+        if isinstance(error, ResponseError) and ("index out of range" in str(error) or "no such key" in str(error)):
+            return self._out_of_range(f"list assignment index out of range: {field}")
+        return super().explain(error, field)
+
+    async def _push(self, command: str, items: list[V]) -> int:
+        raws = [self._encode(self._codec, item, at if len(items) > 1 else None) for at, item in enumerate(items)]
+        if not raws:
+            return 0
+        pushes: list[Command] = [(command, self.rkey, *page) for page in paged(raws)]
+
+        def decode(replies: list[Reply]) -> int:
+            length = as_int(replies[len(pushes) - 1])
+            return length if self._maxlen is None else min(length, self._maxlen)
+
+        return await self._executor.execute(Unit((*pushes, *self._trim(command), *self._after_write()), decode, self))
+
+    def _trim(self, command: str) -> tuple[Command, ...]:
+        """What keeps ``maxlen`` after a push at one end: drop what is too much at the other."""
+        if self._maxlen is None:
+            return ()
+        bounds = (-self._maxlen, -1) if command == "RPUSH" else (0, self._maxlen - 1)
+        return (("LTRIM", self.rkey, *bounds),)
+
+    async def _taken(
+        self,
+        command: Command,
+        empty: str,
+        field: int | None,
+        behind: tuple[Command | ScriptCall, ...] | None = None,
+        *,
+        read_only: bool = False,
+    ) -> V:
+        """Execute a command that answers one element or null."""
+
+        def decode(replies: list[Reply]) -> V:
+            if replies[0] is None:
+                raise self._out_of_range(empty)
+            return self._decode(self._codec, as_bytes(replies[0]), field)
+
+        behind = self._after_write() if behind is None else behind
+        return await self._executor.execute(Unit((command, *behind), decode, self, field=field, read_only=read_only))
+
+    def _forms(self, value: V) -> list[bytes]:
+        """The bytes under which an equal element may be stored: ours first."""
+        return [self._encode(self._codec, value), *self._codec.also_stored_as(value)]
+
+    def _out_of_range(self, what: str) -> IndexError:
+        return IndexError(f"{self.rkey}: {what}")
+
+
+def _clamped(index: int) -> int:
+    """Any Python integer as one that Redis takes; farther than every list is far enough."""
+    return max(-_FARTHEST, min(index, _FARTHEST))
+
+
+def _index(index: int) -> int:
+    """A Python index as one that LINDEX and LSET take.
+
+    Redis 7.2 and later keep only its lower 32 bits where a list is small: 2**32 would be index 0.
+    """
+    return max(-(2**31), min(index, 2**31 - 1))
+
+
+def _bounds(start: int, stop: int | None) -> tuple[int, int]:
+    """A Python slice as the inclusive bounds that LRANGE and LTRIM take."""
+    if stop is None:
+        return _clamped(start), -1
+    if stop == 0:
+        return 1, 0  # Redis would read the bound -1 as "to the end"
+    return _clamped(start), _clamped(stop) - 1
+
+
+def _side(side: Side) -> str:
+    if side not in ("left", "right"):
+        raise ValueError(f'a side is "left" or "right", not {side!r}')
+    return side.upper()

@@ -1,0 +1,227 @@
+"""Store: a class whose annotations say which Redis structures live where.
+
+    class Garden(Store, namespace="garden"):
+        plants: RedisHash[Plant]                    {garden}:plants
+        log: RedisList[str] = field(key="diary")    {garden}:diary
+
+    Garden(client)       binds to a client of yours and never closes it
+    Garden.open(url)     makes a client, and closes it in aclose(); embedded:// starts a server, too
+
+Neither does any I/O with Redis. A store has few names of its own, because each is one that fields cannot
+have; questions about stores are functions in ``purse.inspect``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+
+from purse._engine.clients import RedisClient, check_client, pool_of
+from purse._engine.executor import executor_for
+from purse._engine.replies import as_int
+from purse._engine.unit import Unit
+from purse._metaclass import StoreBase, complete, declaration_of
+from purse.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from purse.embedded import Server
+
+__all__ = ["Store"]
+
+_SCHEMES = ("redis", "rediss", "unix")
+_FORMS = "redis://host:6379/0, rediss://host:6379/0 (TLS), unix:///path/to/redis.sock, embedded://"
+
+
+class Store(StoreBase):
+    """Base of declared stores: ``class Garden(Store, namespace="garden")``.
+
+    Class keywords:
+        namespace: the first part of every key, ``{garden}:plants``; subclasses inherit it. A class without
+            one is a mixin: it declares fields for others and has no instances.
+        ttl: the TTL policy of fields that do not declare one.
+        codec: a function from a value type to the codec of fields that do not declare one.
+
+    Args:
+        redis: the client, ``redis.asyncio.Redis``; never closed by the store.
+
+    Raises:
+        DeclarationError: the class has no namespace, or an annotation names what does not exist.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+
+    Construction does no I/O.
+    """
+
+    __purse_client__: RedisClient
+    __purse_owned__: bool = False
+    __purse_server__: Server | None = None
+
+    def __init__(self, redis: RedisClient) -> None:
+        cls = type(self)
+        name = cls.__name__
+        if declaration_of(cls).defaults.namespace is None:
+            raise DeclarationError(
+                f'{name} has no namespace, so its fields have no keys; write class {name}(Store, namespace="..."), '
+                f'or use it as a mixin: class Garden({name}, namespace="garden")'
+            )
+        complete(cls)
+        self.__purse_client__ = check_client(redis)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """A store on a client of its own: ``async with Garden.open("redis://localhost") as garden``.
+
+        The connection is opened by the first call. ``embedded://`` starts a throw-away server for this
+        store alone, gone with its data at ``aclose()``; that takes 10 to 30 ms, here.
+
+        Args:
+            url: ``redis://``, ``rediss://``, ``unix://`` as ``redis.asyncio.Redis.from_url`` reads them, or
+                ``embedded://``.
+
+        Raises:
+            ValueError: not such a URL.
+            DeclarationError: as ``Garden(client)``.
+            ServerNotFound, ServerFailed: there is no embedded server to run, or it did not start.
+        """
+        server = None
+        if _scheme_of(url) == "embedded":
+            from purse.embedded import Server
+
+            server = Server()
+            server.start()
+        try:
+            client = _client_for(url if server is None else server.url)
+            store = cls(client)
+        except BaseException:
+            if server is not None:
+                server.close()
+            raise
+        if server is not None:
+            # Whoever keeps only a collection keeps its client, and with it the server.
+            weakref.finalize(client, server.close)
+        store.__purse_owned__ = True
+        store.__purse_server__ = server
+        return store
+
+    async def aclose(self) -> None:
+        """Close what ``open()`` opened; calls after it raise ``StoreClosed``. Twice is once.
+
+        Waiting calls of this store fail with a ``ConnectionError`` or ``StoreClosed``. Does nothing for
+        ``Garden(client)``: the client is yours.
+
+        Sends nothing.
+        """
+        if not self.__purse_owned__:
+            return
+        client = self.__purse_client__
+        async with AsyncExitStack() as stack:  # last in, first out, and each even if another failed
+            if self.__purse_server__ is not None:
+                stack.push_async_callback(asyncio.to_thread, self.__purse_server__.close)
+            stack.push_async_callback(client.aclose)
+            stack.push_async_callback(executor_for(client).aclose)
+
+    async def clear(self) -> int:
+        """Delete the keys of all fields, at one moment, and nothing else.
+
+        Keys are never searched for: only the declared ones are named, those of ``field(rkey=...)``
+        included.
+
+        Returns:
+            How many of them existed. 0 for a store without fields, which sends nothing.
+
+        One round trip, O(number of fields): memory is freed in the background. Sends: UNLINK.
+        """
+        keys = [spec.key for spec in declaration_of(type(self)).fields.values()]
+        if not keys:
+            return 0
+        unit = Unit((("UNLINK", *keys),), lambda replies: as_int(replies[0]), _Clearing(type(self).__name__))
+        return await executor_for(self.__purse_client__).execute(unit)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        _refuse_change(self, name, "assigned")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        _refuse_change(self, name, "deleted")
+        super().__delattr__(name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} namespace={declaration_of(type(self)).defaults.namespace!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled: it holds a connection; make another with "
+            f"{type(self).__name__}(client), in the process that uses it"
+        )
+
+
+class _Clearing:
+    """Explains errors of ``clear()``."""
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """See ``Origin.explain``."""
+        error.add_note(f"purse: {self._store}.clear()")
+        return error
+
+
+def _refuse_change(store: Store, name: str, verb: str) -> None:
+    spec = declaration_of(type(store)).fields.get(name)
+    if spec is not None:
+        raise AttributeError(
+            f"{spec} is a declared field and cannot be {verb}: its data is in Redis. To change that, await its "
+            f"methods, e.g. await store.{name}.clear()"
+        )
+
+
+def _scheme_of(url: object) -> str:
+    """The scheme of a URL that ``open`` takes.
+
+    Raises:
+        ValueError: it takes no such URL; the message has no password in it.
+    """
+    if not isinstance(url, str):
+        raise ValueError(
+            f"open() takes a URL as a str, not a {type(url).__name__}: {_FORMS}; write Store(client) for a client"
+        )
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        shown = "a text without ://" if "@" in url else repr(url)
+        raise ValueError(f"open() takes a URL, not {shown}. Write one of: {_FORMS}")
+    if scheme == "embedded":
+        if rest:
+            raise ValueError(f'"embedded://" takes nothing behind it, not {rest!r}: each server is a new one')
+        return scheme
+    if scheme not in _SCHEMES:
+        raise ValueError(f"open() does not know {scheme}://. Write one of: {_FORMS}")
+    return scheme
+
+
+def _client_for(url: str) -> RedisClient:
+    try:
+        client = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves **kwargs untyped
+        pool_of(client).make_connection()  # not opened: an option that redis-py does not know is told now
+    except (ValueError, TypeError) as error:
+        # redis-py quotes parts of the URL; with credentials in it, one of them may be the password.
+        evidence = "" if "@" in url else f" ({error})"
+        raise ValueError(
+            f"redis-py cannot read this {urlsplit(url).scheme}:// URL{evidence}. Write e.g. {_FORMS}"
+        ) from None
+    return client

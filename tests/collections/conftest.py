@@ -1,0 +1,37 @@
+"""Settings of Hypothesis, and the two collections that most tests here use.
+
+``PURSE_HYPOTHESIS=long`` runs many more examples than the default.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from redis.asyncio import Redis
+
+from purse.collections import RedisHash, RedisList
+from tests.collections.garden import Plant
+
+# The server is one for the whole session, which is what a real server is; its speed is not ours to judge.
+_CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile(
+    "short", max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=_CHECKS
+)
+settings.register_profile(
+    "long", max_examples=500, stateful_step_count=60, deadline=None, suppress_health_check=_CHECKS
+)
+settings.load_profile(os.environ.get("PURSE_HYPOTHESIS") or "short")
+
+
+@pytest.fixture
+def plants(redis: Redis) -> RedisHash[Plant]:
+    """An empty hash of models."""
+    return RedisHash(redis, "{garden}:plants", Plant)
+
+
+@pytest.fixture
+def log(redis: Redis) -> RedisList[str]:
+    """An empty list of strings."""
+    return RedisList(redis, "{garden}:log", str)
