@@ -41,3 +41,8 @@ class Tree(Plant):
 async def collect(items: AsyncIterable[T]) -> list[T]:
     """All that an asynchronous iterator yields."""
     return [item async for item in items]
+
+
+def shown(parameter: object) -> str:
+    """A parameter as part of a test's name."""
+    return repr(parameter)[:20]

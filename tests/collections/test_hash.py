@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 from purse.collections import RedisHash
 from purse.embedded import Server
 from purse.errors import DecodeError, EditConflict, EncodeError
-from tests.collections.garden import HOSTILE, Plant, collect
+from tests.collections.garden import HOSTILE, Plant, collect, shown
 
 SPINACH = Plant(name="spinach", healthiness=9.8, tasty=False)
 AVOCADO = Plant(name="avocado", healthiness=8)
@@ -144,7 +144,7 @@ async def test_keys_may_have_another_type(redis: Redis) -> None:
         await plots.get(cast("int", "1"))
 
 
-@pytest.mark.parametrize("key", HOSTILE)
+@pytest.mark.parametrize("key", HOSTILE, ids=shown)
 async def test_any_string_is_a_key_and_a_value(words: RedisHash[str], key: str) -> None:
     """Whatever characters a key or value has, it is stored as it is, beside others."""
     await words.set("other", "value")
@@ -298,7 +298,7 @@ async def test_increment_adds_floats(weights: RedisHash[float]) -> None:
     assert type(await weights.get("pea")) is float
 
 
-@pytest.mark.parametrize("amount", [2**63, -(2**63) - 1, 10**400, 1.5, True, "1", None])
+@pytest.mark.parametrize("amount", [2**63, -(2**63) - 1, 10**400, 1.5, True, "1", None], ids=shown)
 async def test_increment_of_ints_takes_64_bit_ints(visits: RedisHash[int], amount: object) -> None:
     """An amount that is not an int of 64 bits is an EncodeError that names key and field; nothing is stored."""
     with pytest.raises(EncodeError, match=r"visits\['home'\]") as caught:
@@ -308,7 +308,7 @@ async def test_increment_of_ints_takes_64_bit_ints(visits: RedisHash[int], amoun
     assert not await visits.exists()
 
 
-@pytest.mark.parametrize("amount", [float("inf"), float("-inf"), float("nan"), 10**400, True, "1", None])
+@pytest.mark.parametrize("amount", [float("inf"), float("-inf"), float("nan"), 10**400, True, "1", None], ids=shown)
 async def test_increment_of_floats_takes_finite_floats(weights: RedisHash[float], amount: object) -> None:
     """An amount that is not a finite float is an EncodeError that names key and field; nothing is stored."""
     with pytest.raises(EncodeError, match=r"weights\['bean'\]"):

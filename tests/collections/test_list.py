@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from purse.collections import RedisHash, RedisList
 from purse.errors import DeclarationError
 from purse.ttl import TTL
-from tests.collections.garden import HOSTILE, Plant, collect
+from tests.collections.garden import HOSTILE, Plant, collect, shown
 
 FAR = [2**31, 2**53, 2**63, 2**64, 10**40]
 ENDS = [None, *range(-7, 8), *FAR, *(-n for n in FAR)]
@@ -235,7 +235,7 @@ async def test_elements_of_2x_are_found(redis: Redis, count: int, removed: int, 
     assert await redis.lrange("prices", 0, -1) == [forms[letter] for letter in left]
 
 
-@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("value", HOSTILE, ids=shown)
 async def test_any_string_is_an_element(log: RedisList[str], value: str) -> None:
     """Whatever characters an element has, it is stored as it is and found again."""
     await log.extend(["first", value])
