@@ -44,7 +44,7 @@ Call = Callable[[int], Awaitable[None]]
 
 def with_purse(url: str) -> tuple[Redis, dict[str, Call]]:
     """The calls as a user of purse writes them."""
-    client = Redis.from_url(url)
+    client = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
     plants = RedisHash(client, "benchmark:purse", Plant)
 
     async def set_one(i: int) -> None:
@@ -58,7 +58,7 @@ def with_purse(url: str) -> tuple[Redis, dict[str, Call]]:
 
 def by_hand(url: str) -> tuple[Redis, dict[str, Call]]:
     """The same calls on redis-py."""
-    client = Redis.from_url(url, max_connections=2000)
+    client = Redis.from_url(url, max_connections=2000)  # pyright: ignore[reportUnknownMemberType]
 
     async def set_one(i: int) -> None:
         await client.hset("benchmark:hand", f"f{i % FIELDS}", _to_json(PLANTS[i % FIELDS]).decode())

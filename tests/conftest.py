@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from purse.embedded import Server
+from tests.support.clients import connect
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +30,8 @@ def server_url(server: Server) -> str:
 @pytest.fixture
 async def redis(server: Server) -> AsyncIterator[Redis]:
     """A client with redis-py's default settings on an empty database; closed after the test."""
-    client = Redis.from_url(server.url)
-    await client.flushall()
+    client = connect(server.url)
+    await client.flushall()  # pyright: ignore[reportUnknownMemberType] - redis-py leaves its **kwargs untyped
     await client.script_flush()
     yield client
     await client.aclose()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, overload
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from typing_extensions import TypeVar
 
 from purse._engine.clients import RedisClient
@@ -39,6 +39,13 @@ PAGE = 500
 """Elements in one command of a bulk read or write: long enough to be fast, short enough that a small
 call behind it does not wait."""
 
+# What a command inside a script is refused with, for which redis-py has classes when it is alone.
+_REFUSED_IN_SCRIPT: tuple[tuple[str, type[ResponseError]], ...] = (
+    ("-OOM ", OutOfMemoryError),
+    ("-READONLY ", ReadOnlyError),
+    ("executing the script can't run this command", NoPermissionError),
+    ("ACL failure in script", NoPermissionError),
+)
 _UNKNOWN_COMMAND = re.compile(r"unknown (redis )?command", re.IGNORECASE)
 
 
@@ -52,7 +59,7 @@ class RedisKey:
 
     Raises:
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
-        DeclarationError: this collection cannot keep such a policy.
+        DeclarationError: this collection cannot keep such a policy, or ``rkey`` has no UTF-8 form.
     """
 
     __slots__ = ("__weakref__", "_executor", "_ttl", "redis", "rkey")
@@ -71,6 +78,10 @@ class RedisKey:
                 f"{rkey}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
                 "and the TTL applies to the whole key"
             )
+        try:
+            rkey.encode()
+        except UnicodeEncodeError:
+            raise DeclarationError(f"the key {rkey!r} contains a lone surrogate, which has no UTF-8 form") from None
         self.redis = redis
         self.rkey = rkey
         self._ttl = ttl
@@ -152,7 +163,8 @@ class RedisKey:
 
         Args:
             value: the serialised form; it also says which Redis type the key gets.
-            ttl: milliseconds, or a ``timedelta``; 0 applies the declared policy, or none.
+            ttl: milliseconds, or a ``timedelta``; 0 applies the declared policy, or none. (Fields that expire
+                one by one come back with the time they had left.)
             replace: overwrite an existing key instead of refusing.
 
         Returns:
@@ -219,6 +231,9 @@ class RedisKey:
                     "written. TTL(per_item=True) needs Redis >= 7.4 or Valkey >= 9; everything else Redis >= 6.2.",
                     key=self.rkey,
                 )
+            if type(error) is ResponseError:
+                refusal = next((kind for words, kind in _REFUSED_IN_SCRIPT if words in text), None)
+                error = error if refusal is None else refusal(text)
         if isinstance(error, RedisError):
             error.add_note(f"purse: {type(self).__name__} {where}")
         return error

@@ -32,7 +32,5 @@ while removed < math.abs(count) do
   redis.call('LREM', key, rank, mark)
   removed = removed + 1
 end
-if removed > 0 then
-  renew(key, planned)
-end
+renew(key, planned)
 return removed

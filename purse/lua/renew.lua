@@ -8,12 +8,15 @@
 --   "item-once:60000"
 --
 -- plan() runs before the first write and does everything that can fail (an old server does not know
--- HPEXPIRE, an ACL may forbid it), because a script is not rolled back. Its probe changes nothing: GT
--- with 1 ms is never later than what is there. It also remembers what HSET is about to forget, the
--- time that fields have left.
+-- HPEXPIRE, an ACL may forbid it or PEXPIRE), because a script is not rolled back. Its probe changes
+-- nothing: GT with 1 ms is never later than what is there. It also remembers what HSET is about to
+-- forget, the time that fields have left. (Redis 6.2 cannot be asked what the ACL says.)
 local function plan(key, policy, fields)
   local scope, once, ms = string.match(policy, '^(%a+)(%-?%a*):(%d+)$')
   local left = {}
+  if scope == 'key' and redis.acl_check_cmd and not redis.acl_check_cmd('PEXPIRE', key, ms) then
+    error({err = 'NOPERM this user may not run PEXPIRE, which the TTL policy needs'})
+  end
   if scope == 'item' then
     redis.call('HPEXPIRE', key, 1, 'GT', 'FIELDS', 1, fields[1])
     if once ~= '' then

@@ -20,6 +20,7 @@ from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, Time
 from purse._engine.executor import executor_for
 from purse._engine.scripts import Script
 from purse.embedded import Server
+from tests.support.clients import connect
 from tests.support.proxy import Proxy
 from tests.support.units import read, send, unit
 
@@ -36,7 +37,7 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def wire(proxy: Proxy, redis: Redis) -> AsyncIterator[Redis]:
     """A client whose commands pass the proxy; ``redis`` reaches the same server directly."""
-    client = Redis.from_url(proxy.url)
+    client = connect(proxy.url)
     await send(client, "PING")
     yield client
     await client.aclose()
@@ -160,7 +161,7 @@ async def test_a_late_reply_never_answers_another_call(proxy: Proxy, wire: Redis
 
 async def test_a_stalled_server_is_noticed_in_time(own_server: Server) -> None:
     """A paused server: calls fail within the client's socket timeout; when it goes on, the next call is right."""
-    client = Redis.from_url(own_server.url, socket_timeout=0.3)
+    client = connect(own_server.url, socket_timeout=0.3)
     await send(client, "SET", "a", "x")
     loop = asyncio.get_running_loop()
     os.kill(own_server.pid, signal.SIGSTOP)
@@ -180,7 +181,7 @@ async def test_a_stalled_server_is_noticed_in_time(own_server: Server) -> None:
 
 async def test_a_slow_server_is_not_taken_for_a_stalled_one(proxy: Proxy) -> None:
     """Replies that keep coming, each within the socket timeout, are waited for, however long all of them take."""
-    client = Redis.from_url(proxy.url, socket_timeout=0.2)
+    client = connect(proxy.url, socket_timeout=0.2)
     await send(client, "PING")
     proxy.delay(0.08)
 
@@ -192,7 +193,7 @@ async def test_a_slow_server_is_not_taken_for_a_stalled_one(proxy: Proxy) -> Non
 
 async def test_acknowledged_writes_survive_a_kill(own_server: Server) -> None:
     """SIGKILL under load: every caller is told something, and everything acknowledged is there after the restart."""
-    client = Redis.from_url(own_server.url)
+    client = connect(own_server.url)
     acknowledged: set[int] = set()
     errors: list[BaseException] = []
     enough = asyncio.Event()
@@ -224,7 +225,7 @@ async def test_acknowledged_writes_survive_a_kill(own_server: Server) -> None:
 
 async def test_a_sequential_caller_sees_at_most_one_error(own_server: Server) -> None:
     """The server is killed and restarted between and during calls: one caller, one call after the other, one error."""
-    client = Redis.from_url(own_server.url)
+    client = connect(own_server.url)
     chance = random.Random(3)
     for _ in range(5):
         errors: list[RedisError] = []

@@ -1,0 +1,175 @@
+"""Interoperation with the real redis-purse 2.0.2, which has an environment of its own.
+
+The environment is made once, in pytest's cache. Where no package index can be reached, the tests are skipped;
+PURSE_REQUIRE_INTEROP=1 makes that a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from purse import RedisHash, RedisList
+from purse.embedded import Server
+from tests.support import purse2
+from tests.support.purse2 import SAMPLES, Plant, Sample
+
+Purse2 = Callable[[str], None]
+
+_REQUIREMENTS = ("redis-purse==2.0.2", "redis<6")
+
+
+@pytest.fixture(scope="session")
+def python_of_2x(pytestconfig: pytest.Config) -> Path:
+    """The interpreter of an environment with redis-purse 2.0.2."""
+    assert pytestconfig.cache is not None
+    home = pytestconfig.cache.mkdir("redis-purse-2.0.2") / "python{}.{}".format(*sys.version_info)
+    python = home / "bin" / "python"
+    if _version(python) != "2.0.2":
+        shutil.rmtree(home, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", home], check=True, capture_output=True)
+        pip: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *_REQUIREMENTS,
+        ]
+        installed = subprocess.run(pip, capture_output=True, text=True, check=False)
+        if installed.returncode:
+            why = f"redis-purse 2.0.2 cannot be installed: {(installed.stderr.strip() or 'no reason').splitlines()[-1]}"
+            if os.environ.get("PURSE_REQUIRE_INTEROP") == "1":
+                pytest.fail(why)
+            pytest.skip(why)
+    return python
+
+
+def _version(python: Path) -> str | None:
+    """The version of redis-purse in an environment; None if there is neither."""
+    ask = "from importlib.metadata import version; import purse.collections; print(version('redis-purse'))"
+    try:
+        return subprocess.run([python, "-I", "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@pytest.fixture
+def purse_2x(python_of_2x: Path, server: Server) -> Purse2:
+    """Runs ``tests/support/purse2.py`` on 2.0.2 and the test server."""
+
+    def run(what: str) -> None:
+        ended = subprocess.run(
+            [python_of_2x, "-I", purse2.__file__, what, server.url], capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr == ""
+
+    return run
+
+
+def hash_of(redis: Redis, sample: Sample) -> RedisHash[object]:
+    return RedisHash(redis, f"hash:{sample.name}", sample.value_type)
+
+
+def list_of(redis: Redis, sample: Sample) -> RedisList[object]:
+    return RedisList(redis, f"list:{sample.name}", sample.value_type)
+
+
+async def test_what_2x_wrote_is_read(redis: Redis, purse_2x: Purse2) -> None:
+    """Every value of every type comes back equal, by every way of reading."""
+
+    async def check(sample: Sample) -> None:
+        rhash = hash_of(redis, sample)
+        assert await rhash.dict() == sample.mapping
+        assert {key: value async for key, value in rhash} == sample.mapping
+        assert await rhash.get_many(sample.mapping) == sample.mapping
+        for key, value in sample.mapping.items():
+            assert await rhash.get(key) == value
+        rlist = list_of(redis, sample)
+        assert await rlist.slice(0) == sample.values
+        assert [value async for value in rlist] == sample.values
+        assert [await rlist.getitem(at) for at in range(len(sample.values))] == sample.values
+
+    purse_2x("write")
+
+    for sample in SAMPLES:
+        await check(sample)
+
+
+async def test_what_2x_wrote_is_found(redis: Redis, purse_2x: Purse2) -> None:
+    """``contains`` and ``index`` find equal values, in whatever form 2.x stored them."""
+
+    async def check(sample: Sample) -> None:
+        rlist = list_of(redis, sample)
+        for at, value in enumerate(sample.values):
+            assert await rlist.index(value) == at
+            assert await rlist.contains(value) is True
+
+    purse_2x("write")
+
+    for sample in SAMPLES:
+        await check(sample)
+
+
+async def test_what_2x_wrote_is_removed(redis: Redis, purse_2x: Purse2) -> None:
+    """``remove``, ``pop`` and ``popleft`` take 2.x's elements and fields, and no others."""
+
+    async def check(sample: Sample) -> None:
+        rhash, rlist = hash_of(redis, sample), list_of(redis, sample)
+        head, middle, *rest, tail = sample.values
+        assert await rlist.remove(middle) == 1
+        assert await rlist.popleft() == head
+        assert await rlist.pop() == tail
+        assert await rlist.slice(0) == rest
+        for key, value in sample.mapping.items():
+            assert await rhash.pop(key) == value
+        assert await rhash.exists() is False
+
+    purse_2x("write")
+
+    for sample in SAMPLES:
+        await check(sample)
+
+
+async def test_what_this_library_writes_is_read_by_2x(redis: Redis, purse_2x: Purse2) -> None:
+    """By every way of reading that 2.x has; models and texts are found by value, too."""
+
+    async def write(sample: Sample) -> None:
+        rhash, rlist = hash_of(redis, sample), list_of(redis, sample)
+        first, *others = sample.mapping.items()
+        await rhash.setdefault(*first)
+        await rhash.update(dict(others))
+        head, second, *rest = sample.values
+        await rlist.append(head)
+        await rlist.extend(rest)
+        await rlist.insert(1, second)
+
+    for sample in SAMPLES:
+        await write(sample)
+
+    purse_2x("check")
+
+
+async def test_what_2x_wrote_is_changed(redis: Redis, purse_2x: Purse2) -> None:
+    """``modify`` and ``edit`` compare with the bytes that 2.x wrote; afterwards 2.x reads the new value."""
+    sample = next(sample for sample in SAMPLES if sample.value_type is Plant)
+    plants = RedisHash(redis, f"hash:{sample.name}", Plant)
+    purse_2x("write")
+    key = next(iter(sample.mapping))
+    before = await plants.get(key)
+    assert before is not None
+
+    async with plants.edit(key) as plant:
+        plant.healthiness = 1.5
+    await plants.modify(key, lambda _: before)
+
+    purse_2x("check")

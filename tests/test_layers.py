@@ -1,0 +1,50 @@
+"""Layers: who may import whom, and what importing purse brings with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import packages_distributions, requires
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.support.scripts import ROOT, run
+
+
+def test_every_module_keeps_to_its_layer() -> None:
+    """The contract in pyproject.toml holds, and names every module of the package."""
+    lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", lint, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def needed_by(*distributions: str) -> set[str]:
+    """The names of distributions and of all they need here, normalised."""
+    found: set[str] = set()
+    wanted = list(distributions)
+    while wanted:
+        name = wanted.pop().lower().replace("_", "-")
+        if name not in found:
+            found.add(name)
+            requirements = map(Requirement, requires(name) or ())
+            wanted += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return found
+
+
+@pytest.mark.parametrize("modules", ["purse.collections, purse.codecs, purse.ttl", "purse.store, purse.inspect"])
+def test_importing_brings_only_what_is_declared(modules: str) -> None:
+    """redis, hiredis, pydantic, typing-extensions and what they need; no extra, nothing that only tests have."""
+    show = f"import sys; before = {{*sys.modules}}; import {modules}; print(*({{*sys.modules}} - before))"
+
+    ended = run(["-c", show], cwd=ROOT)
+
+    assert ended.err == ""
+    homes = packages_distributions()
+    loaded = {home for module in ended.out.split() for home in homes.get(module.partition(".")[0], ())}
+    names = {home.lower().replace("_", "-") for home in loaded} - {"redis-purse"}
+    assert {"redis", "pydantic"} <= names <= needed_by("redis", "hiredis", "pydantic", "typing-extensions")

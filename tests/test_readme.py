@@ -1,0 +1,126 @@
+"""The README and the documentation: every block of Python in them runs, as it stands.
+
+Blocks that use a server of their own (``embedded://``, ``Server``) run anywhere. The others, among them the
+examples of the 2.x README, use ``Redis()``, which is port 6379: a server is started there for them if the port is
+free. One that was there already is never touched, and these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from purse.embedded import Server
+from tests.support.scripts import ROOT, run
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks_of(page: Path) -> Iterator[tuple[str, str]]:
+    """The blocks of Python in a page, each with its place: ``README.md:42``."""
+    text = page.read_text("utf-8")
+    for block in _BLOCK.finditer(text):
+        line = text.count("\n", 0, block.start(1)) + 1
+        yield f"{page.relative_to(ROOT)}:{line}", block[1]
+
+
+BLOCKS = dict(block for page in PAGES for block in blocks_of(page))
+SEED = {path.stem: path.read_text("utf-8") for path in sorted((ROOT / "tests" / "seed").glob("*.py"))}
+
+
+@pytest.fixture(scope="session")
+def server_on_6379() -> Iterator[None]:
+    """An empty server on the default port, gone at the end."""
+    with contextlib.suppress(OSError), socket.create_connection(("localhost", 6379), timeout=1):
+        pytest.skip("a server that is not ours listens on 6379")
+    with Server(port=6379):  # fails if the port is taken meanwhile
+        yield
+
+
+@pytest.mark.parametrize("place", BLOCKS)
+def test_every_block_runs(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """It ends with status 0, without a word on standard error, and leaves no file behind."""
+    block = BLOCKS[place]
+    if "Redis()" in block:
+        request.getfixturevalue("server_on_6379")
+
+    ended = run(["-c", block], cwd=tmp_path)
+
+    assert ended.err == ""
+    assert ended.code == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        (
+            "redis_list",
+            """\
+['a', 'b', 'c', 'd', 'e', 'f']
+True
+False
+2
+None
+['c', 'd', 'e']
+""",
+        ),
+        (
+            "redis_hash",
+            """\
+5
+False
+avocado name='avocado' healthiness=8.0 tasty=True
+broccoli name='broccoli' healthiness=12.2 tasty=True
+carrot name='carrot' healthiness=5.0 tasty=False
+lettuce name='lettuce' healthiness=3.0 tasty=False
+spinach name='spinach' healthiness=9.8 tasty=False
+""",
+        ),
+    ],
+)
+def test_the_examples_of_2x_print_what_they_say(name: str, printed: str, tmp_path: Path, server_on_6379: None) -> None:
+    """The 2.x README says in comments what its examples print; a hash has no order, so its pairs may come in any."""
+    ended = run([ROOT / "tests" / "seed" / f"{name}.py"], cwd=tmp_path)
+
+    assert ended.err == ""
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    if name == "redis_hash":
+        lines[2:] = sorted(lines[2:])
+    assert lines == printed.splitlines()
+
+
+def test_the_examples_of_2x_are_in_the_readme() -> None:
+    """Both stand there unedited."""
+    readme = [block for place, block in BLOCKS.items() if place.startswith("README.md")]
+
+    assert len(SEED) == 2
+    assert all(example in readme for example in SEED.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    """A link names a file of the repository and, behind a #, a heading in it."""
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text("utf-8")):
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.is_file(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+            assert anchor in slugs, target
+
+
+def test_every_page_is_listed() -> None:
+    """The index and the README link to every page."""
+    pages = {page.name for page in PAGES if page.parent.name == "docs"}
+
+    assert pages - {"index.md"} <= {*re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "index.md").read_text("utf-8"))}
+    assert pages <= {*re.findall(r"\]\(docs/(\w+\.md)\)", (ROOT / "README.md").read_text("utf-8"))}
