@@ -67,7 +67,7 @@ async def tour(garden: Garden) -> None:
     await garden.log.slice(-2)
     await garden.log.index("watered")
 
-    # A counter. The declared time to live rides on every write, in the same transaction.
+    # A counter. The declared time to live rides on every write, in the same step.
     await garden.visits.increment("gate", 41)
     await garden.visits.ttl()
 
@@ -146,7 +146,7 @@ def sent_by_garden(received: list[tuple[str, str]], keys: list[str]) -> list[str
     ours = {client for client, command in received if any(key in command for key in keys)} - {"lua:"}
     lines: list[str] = []
     for client, command in received:
-        command = re.sub(r"^(EVALSHA .{8})\S+", r"\1...", re.sub(r"^EVAL .*?(?= 1 \{)", "EVAL <script>", command))
+        command = re.sub(r"^(EVALSHA .{8})\S+", r"\1...", re.sub(r"^EVAL .*?(?= \d+ \{\S+:)", "EVAL <script>", command))
         if client in ours and lines and lines[-1].startswith("MULTI") and not lines[-1].endswith("EXEC"):
             lines[-1] += f" | {command}"
         elif client in ours:

@@ -35,13 +35,14 @@ def test_every_script_is_package_data() -> None:
 
 @pytest.mark.parametrize("name", LOADED)
 def test_every_script_says_its_contract(name: str) -> None:
-    """A sentence, each of KEYS and ARGV that it uses, what it returns, what it costs."""
+    """A sentence, each of KEYS and ARGV that it uses (or all of them at once), what it returns, what it costs."""
     said = header(name)
     body = LUA[name].removeprefix(said)
 
     assert re.match(r"-- [A-Z].*", said)
-    for argument in re.findall(r"\b(?:KEYS|ARGV)\[\d+\]", body):
-        assert f"-- {argument}  " in said or f", {argument} " in said, argument
+    named = set(re.findall(r"(?:^-- |, )((?:KEYS|ARGV)(?:\[\w+\])?) ", said, re.MULTILINE))
+    for argument in re.findall(r"\b((?:KEYS|ARGV)\[\d+\])", body):
+        assert named & {argument, argument[:4], f"{argument[:4]}[i]"}, argument
     assert re.search(r"^-- Returns .*", said, re.MULTILINE)
     assert re.search(r"O\(\w+\)", said)
 

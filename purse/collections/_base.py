@@ -16,8 +16,8 @@ from typing_extensions import TypeVar
 
 from purse._engine.clients import RedisClient
 from purse._engine.executor import executor_for
-from purse._engine.replies import Reply, as_bytes, as_flag, as_int, as_optional_bytes
-from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes
+from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse._value_codecs import ValueCodec
 from purse._wording import shown
@@ -178,8 +178,9 @@ class RedisKey:
         """
         ttl_ms = _milliseconds(ttl, 1)
         command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
-        owed = () if ttl_ms else self._after_write()
-        return await self._executor.execute(Unit([command, *owed], lambda replies: bool(replies), self))
+        if ttl_ms:
+            return await self._execute(command, bool)
+        return await self._executor.execute(self._writing((command,), bool))
 
     async def key_type(self) -> str:
         """The Redis type of the key: ``"hash"``, ``"list"``, ..., ``"none"`` if there is no key.
@@ -252,19 +253,31 @@ class RedisKey:
             return ""
         return f"{'item' if ttl.per_item else 'key'}{'-once' if ttl.renew == 'never' else ''}:{ttl.draw_ms()}"
 
-    def _read_policy(self) -> str:
-        return self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
+    def _writing(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
+        """The unit of plain write commands, with what the key's TTL policy owes for them."""
+        policy = "" if self._ttl is None or self._ttl.per_item else self._policy()
+        return self._with_ttl({self.rkey: policy}, commands, decode, field=field)
 
-    def _after_write(self) -> tuple[ScriptCall, ...]:
-        """What goes out behind a plain write command, so that the key's TTL policy holds."""
-        return () if self._ttl is None or self._ttl.per_item else self._expire(self._policy())
+    def _reading(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
+        """The unit of commands that return stored values, with what ``renew="read"`` owes for them."""
+        policy = self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
+        return self._with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
 
-    def _after_read(self) -> tuple[ScriptCall, ...]:
-        """What goes out behind a command that returns stored values."""
-        return self._expire(self._read_policy())
-
-    def _expire(self, policy: str) -> tuple[ScriptCall, ...]:
-        return (load_script("expire")((self.rkey,), self._redis_type, policy),) if policy else ()
+    def _with_ttl(
+        self,
+        policies: dict[str, str],
+        commands: Sequence[Command],
+        decode: Decoder[T],
+        *,
+        field: object = None,
+        read_only: bool = False,
+    ) -> Unit[T]:
+        """The unit of plain commands that concern the keys of ``policies``."""
+        if not any(policies.values()):
+            return Unit(commands, decode, self, field=field, read_only=read_only)
+        words = (word for command in commands for word in (len(command), *command))
+        call = load_script("with_ttl")((*policies,), *policies.values(), *words)
+        return Unit((call,), lambda replies: decode(as_array(replies[0])), self, field=field, read_only=read_only)
 
     def _encode(self, codec: ValueCodec[T], value: T, field: object = None) -> bytes:
         try:
@@ -297,9 +310,9 @@ def first_flag(replies: list[Reply]) -> bool:
     return as_flag(replies[0])
 
 
-def total(replies: list[Reply], pages: int) -> int:
-    """The sum of the first ``pages`` integer replies."""
-    return sum(as_int(reply) for reply in replies[:pages])
+def total(replies: list[Reply]) -> int:
+    """Decode a unit of pages, each of which answers an integer: their sum."""
+    return sum(as_int(reply) for reply in replies)
 
 
 def paged(items: Sequence[T], size: int = PAGE) -> Iterator[tuple[T, ...]]:

@@ -16,20 +16,19 @@ may be seen twice when the hash is resized meanwhile. ``dict()`` is a snapshot, 
 from __future__ import annotations
 
 import builtins
-import math
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Generic, Literal, cast, overload
 
 from typing_extensions import TypeVar
 
 from purse._engine.replies import Reply, as_array, as_bytes, as_int, as_optional_bytes, as_pairs
-from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec, canonical_codec_for
-from purse.collections._base import PAGE, RedisKey, first_flag, first_int, paged, total
+from purse.collections._base import PAGE, Decoder, RedisKey, first_flag, first_int, paged, total
 from purse.collections._editing import MISSING, Missing, check_mutable
 from purse.collections._paging import OnError, Pages
 from purse.errors import DecodeError, EditConflict, EncodeError
@@ -145,12 +144,12 @@ class RedisHash(RedisKey, Generic[V, K]):
         Raises:
             EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(1). Sends: HSET; with a TTL policy MULTI, HSET, EVAL expire, EXEC
-        (``per_item``: EVALSHA hash_set_items).
+        One round trip, O(1). Sends: HSET; with a TTL policy inside EVALSHA with_ttl (``per_item``:
+        EVALSHA hash_set_items).
         """
         field = self._field(key)
-        commands = self._storing([field, self._encode(self._codec, value, key)])
-        return await self._executor.execute(Unit(commands, first_int, self, field=key))
+        unit = self._storing([field, self._encode(self._codec, value, key)], field=key)
+        return await self._executor.execute(unit)
 
     @overload
     async def get(self, key: K) -> V | None: ...
@@ -162,17 +161,16 @@ class RedisHash(RedisKey, Generic[V, K]):
         Raises:
             DecodeError: the stored bytes are not a valid value; they are left alone.
 
-        One round trip, O(1). Sends: HGET; with ``TTL(renew="read")`` MULTI, HGET, EVAL expire, EXEC
-        (``per_item``: HPEXPIRE in place of EVAL).
+        One round trip, O(1). Sends: HGET; with ``TTL(renew="read")`` inside EVALSHA with_ttl
+        (``per_item``: MULTI, HGET, HPEXPIRE, EXEC).
         """
         field = self._field(key)
         return await self._executor.execute(
-            Unit(
-                (("HGET", self.rkey, field), *self._reading([field])),
+            self._reading_fields(
+                (("HGET", self.rkey, field),),
+                [field],
                 lambda replies: self._value_or(replies[0], key, default),
-                self,
                 field=key,
-                read_only=True,
             )
         )
 
@@ -194,7 +192,8 @@ class RedisHash(RedisKey, Generic[V, K]):
             return value if replies[0] is None else self._decode(self._codec, as_bytes(replies[0]), key)
 
         script = load_script("hash_setdefault")
-        call = script((self.rkey,), self._field(key), raw, self._policy(), self._read_policy())
+        read_policy = self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
+        call = script((self.rkey,), self._field(key), raw, self._policy(), read_policy)
         return await self._executor.execute(Unit((call,), decode, self, field=key))
 
     @overload
@@ -210,14 +209,13 @@ class RedisHash(RedisKey, Generic[V, K]):
         Raises:
             DecodeError: the removed bytes are not a valid value; the error's ``raw`` carries them.
 
-        One round trip, O(1). Sends: MULTI, HGET, HDEL, EXEC (and EVAL expire with a TTL policy).
+        One round trip, O(1). Sends: MULTI, HGET, HDEL, EXEC; with a TTL policy both inside EVALSHA with_ttl.
         """
         field = self._field(key)
         return await self._executor.execute(
-            Unit(
-                (("HGET", self.rkey, field), ("HDEL", self.rkey, field), *self._after_write()),
+            self._writing(
+                (("HGET", self.rkey, field), ("HDEL", self.rkey, field)),
                 lambda replies: self._value_or(replies[0], key, default),
-                self,
                 field=key,
             )
         )
@@ -228,10 +226,10 @@ class RedisHash(RedisKey, Generic[V, K]):
         Returns:
             1 if it was there, else 0.
 
-        One round trip, O(1). Sends: HDEL (in MULTI with EVAL expire if there is a TTL policy).
+        One round trip, O(1). Sends: HDEL; with a TTL policy inside EVALSHA with_ttl.
         """
-        commands: tuple[Command | ScriptCall, ...] = (("HDEL", self.rkey, self._field(key)), *self._after_write())
-        return await self._executor.execute(Unit(commands, first_int, self, field=key))
+        command = ("HDEL", self.rkey, self._field(key))
+        return await self._executor.execute(self._writing((command,), first_int, field=key))
 
     async def contains(self, key: K) -> bool:
         """Whether ``key`` has a value. Never restarts a TTL.
@@ -261,7 +259,8 @@ class RedisHash(RedisKey, Generic[V, K]):
             redis.exceptions.ResponseError: a sum of ints would not fit 64 bits; nothing was changed. (Beyond
                 the largest float there is inf, as in Python.)
 
-        One round trip, O(1). Sends: HINCRBY or HINCRBYFLOAT (in MULTI if there is a TTL policy).
+        One round trip, O(1). Sends: HINCRBY or HINCRBYFLOAT; with a TTL policy inside EVALSHA
+        with_ttl (``per_item``: in MULTI with HPEXPIRE).
         """
         field = self._field(key)
         command: Command
@@ -286,9 +285,7 @@ class RedisHash(RedisKey, Generic[V, K]):
                 f"{self._where(key)}: increment() needs values declared as int or float; for other types write "
                 "await h.modify(key, lambda value: ...)"
             )
-        return await self._executor.execute(
-            Unit((command, *self._after_increment(field)), self._decode_sum, self, field=key)
-        )
+        return await self._executor.execute(self._incrementing(command, field, key))
 
     # --- compare and set ------------------------------------------------------------------------
 
@@ -392,9 +389,7 @@ class RedisHash(RedisKey, Generic[V, K]):
             flat.append(self._encode(self._codec, value, key))
         if not flat:
             return 0
-        commands = self._storing(flat)
-        pages = math.ceil(len(flat) / (2 * PAGE))
-        return await self._executor.execute(Unit(commands, lambda replies: total(replies, pages), self))
+        return await self._executor.execute(self._storing(flat))
 
     async def get_many(self, keys: Iterable[K]) -> builtins.dict[K, V]:
         """The values of those ``keys`` that exist, read at one moment, in the order of ``keys``.
@@ -418,7 +413,7 @@ class RedisHash(RedisKey, Generic[V, K]):
                 if raw is not None
             }
 
-        return await self._executor.execute(Unit((*reads, *self._reading(fields)), decode, self, read_only=True))
+        return await self._executor.execute(self._reading_fields(reads, fields, decode))
 
     async def delete_many(self, keys: Iterable[K]) -> int:
         """Remove ``keys``, all at one moment.
@@ -432,9 +427,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         if not fields:
             return 0
         deletes: list[Command] = [("HDEL", self.rkey, *page) for page in paged(fields)]
-        return await self._executor.execute(
-            Unit((*deletes, *self._after_write()), lambda replies: total(replies, len(deletes)), self)
-        )
+        return await self._executor.execute(self._writing(deletes, total))
 
     async def len(self) -> int:
         """The number of keys.
@@ -458,8 +451,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         def decode(replies: list[Reply]) -> builtins.dict[K, V]:
             return builtins.dict(map(self._decode_pair, as_pairs(replies[0])))
 
-        commands: tuple[Command | ScriptCall, ...] = (("HGETALL", self.rkey), *self._after_read())
-        return await self._executor.execute(Unit(commands, decode, self, read_only=True))
+        return await self._executor.execute(self._reading((("HGETALL", self.rkey),), decode))
 
     def keys(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
@@ -525,27 +517,32 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         return Pages(fetch, decode, on_error)
 
-    def _storing(self, flat: list[bytes]) -> list[Command | ScriptCall]:
-        """The commands that store ``flat``, a list of field, value, field, value; the TTL policy included."""
+    def _storing(self, flat: list[bytes], *, field: object = None) -> Unit[int]:
+        """The unit that stores ``flat``, a list of field, value, field, value; decodes to how many are new."""
         pages = paged(flat, 2 * PAGE)
         if self._ttl is not None and self._ttl.per_item:
             script = load_script("hash_set_items")
-            return [script((self.rkey,), self._policy(), *page) for page in pages]
+            calls = [script((self.rkey,), self._policy(), *page) for page in pages]
+            return Unit(calls, total, self, field=field)
         writes: list[Command] = [("HSET", self.rkey, *page) for page in pages]
-        return [*writes, *self._after_write()]
+        return self._writing(writes, total, field=field)
 
-    def _reading(self, fields: list[bytes]) -> list[Command | ScriptCall]:
-        """What goes out behind a read of ``fields``, so that ``renew="read"`` holds."""
+    def _reading_fields(
+        self, commands: Sequence[Command], fields: list[bytes], decode: Decoder[D], *, field: object = None
+    ) -> Unit[D]:
+        """The unit of commands that return the values of ``fields``."""
         if self._ttl is None or self._ttl.renew != "read" or not self._ttl.per_item:
-            return [*self._after_read()]
+            return self._reading(commands, decode, field=field)
         ms = self._ttl.draw_ms()
-        return [("HPEXPIRE", self.rkey, ms, "FIELDS", len(page), *page) for page in paged(fields)]
+        renewals: list[Command] = [("HPEXPIRE", self.rkey, ms, "FIELDS", len(page), *page) for page in paged(fields)]
+        return Unit((*commands, *renewals), decode, self, field=field, read_only=True)
 
-    def _after_increment(self, field: bytes) -> tuple[Command | ScriptCall, ...]:
+    def _incrementing(self, command: Command, field: bytes, key: K) -> Unit[float]:
         if self._ttl is None or not self._ttl.per_item:
-            return self._after_write()
+            return self._writing((command,), self._decode_sum, field=key)
         only_if_none = ("NX",) if self._ttl.renew == "never" else ()
-        return (("HPEXPIRE", self.rkey, self._ttl.draw_ms(), *only_if_none, "FIELDS", 1, field),)
+        renewal = ("HPEXPIRE", self.rkey, self._ttl.draw_ms(), *only_if_none, "FIELDS", 1, field)
+        return Unit((command, renewal), self._decode_sum, self, field=key)
 
     def _field(self, key: K) -> bytes:
         try:

@@ -22,10 +22,10 @@ from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
 
 from purse._engine.replies import Reply, as_array, as_bytes, as_int
-from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec, canonical_codec_for
-from purse.collections._base import PAGE, RedisKey, first_int, paged
+from purse.collections._base import PAGE, Decoder, RedisKey, first_int, paged
 from purse.collections._paging import OnError, Pages
 from purse.errors import DeclarationError, WrongKind
 
@@ -122,8 +122,8 @@ class RedisList(RedisKey, Generic[V]):
         Raises:
             EncodeError: ``item`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(1). Sends: RPUSH (with ``maxlen`` or a TTL policy MULTI, RPUSH, LTRIM, EVAL
-        expire, EXEC).
+        One round trip, O(1). Sends: RPUSH; with ``maxlen`` in MULTI with LTRIM, with a TTL policy inside
+        EVALSHA with_ttl.
         """
         return await self._push("RPUSH", [item])
 
@@ -136,7 +136,7 @@ class RedisList(RedisKey, Generic[V]):
         Raises:
             EncodeError: ``item`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(1). Sends: LPUSH (in MULTI as ``append``).
+        One round trip, O(1). Sends: LPUSH, as ``append`` sends RPUSH.
         """
         return await self._push("LPUSH", [item])
 
@@ -178,16 +178,16 @@ class RedisList(RedisKey, Generic[V]):
             IndexError: the list is empty.
             DecodeError: the removed bytes are not a valid element; the error's ``raw`` carries them.
 
-        One round trip, O(1). Sends: RPOP (in MULTI with EVAL expire if there is a TTL policy).
+        One round trip, O(1). Sends: RPOP; with a TTL policy inside EVALSHA with_ttl.
         """
-        return await self._taken(("RPOP", self.rkey), "pop from an empty list", -1)
+        return await self._popped("RPOP", -1)
 
     async def popleft(self) -> V:
         """Remove the first element and return it; see ``pop``.
 
-        One round trip, O(1). Sends: LPOP (in MULTI with EVAL expire if there is a TTL policy).
+        One round trip, O(1). Sends: LPOP; with a TTL policy inside EVALSHA with_ttl.
         """
-        return await self._taken(("LPOP", self.rkey), "pop from an empty list", 0)
+        return await self._popped("LPOP", 0)
 
     async def move(self, destination: RedisList[V], *, src: Side = "left", dest: Side = "right") -> V:
         """Take the element at the ``src`` end and add it at the ``dest`` end of ``destination``, in one step.
@@ -204,7 +204,8 @@ class RedisList(RedisKey, Generic[V]):
             TypeError: ``destination`` is no list of the same element type and client.
             DecodeError: the bytes are not a valid element; they are in ``destination`` now.
 
-        One round trip, O(1). Sends: LMOVE (in MULTI with LTRIM and EVAL expire where declared).
+        One round trip, O(1). Sends: LMOVE; with a ``maxlen`` in MULTI with LTRIM, with a TTL policy inside
+        EVALSHA with_ttl.
         """
         same_form = getattr(destination, "_form", None) == self._form
         if not same_form or destination.redis is not self.redis:
@@ -214,10 +215,11 @@ class RedisList(RedisKey, Generic[V]):
             )
         command: Command = ("LMOVE", self.rkey, destination.rkey, _side(src), _side(dest))
         trim = destination._trim("RPUSH" if dest == "right" else "LPUSH")
-        owed = self._after_write() if destination.rkey != self.rkey else ()
-        behind: tuple[Command | ScriptCall, ...] = (*trim, *owed, *destination._after_write())
+        policies = {self.rkey: self._policy(), destination.rkey: destination._policy()}
         try:
-            return await self._taken(command, "move from an empty list", None, behind)
+            return await self._executor.execute(
+                self._with_ttl(policies, (command, *trim), self._element("move from an empty list", None))
+            )
         except WrongKind as error:
             raise WrongKind(
                 f"{self.rkey} or {destination.rkey}: one of the two keys does not hold a list, so nothing was moved. "
@@ -236,9 +238,9 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1) at the ends, O(n) between. Sends: LINDEX.
         """
-        return await self._taken(
-            ("LINDEX", self.rkey, _index(index)), "list index out of range", index, self._after_read(), read_only=True
-        )
+        command = ("LINDEX", self.rkey, _index(index))
+        decode = self._element("list index out of range", index)
+        return await self._executor.execute(self._reading((command,), decode, field=index))
 
     async def setitem(self, index: int, value: V) -> bool:
         """Replace the element at ``index``.
@@ -253,8 +255,7 @@ class RedisList(RedisKey, Generic[V]):
         One round trip, O(1) at the ends, O(n) between. Sends: LSET.
         """
         command = ("LSET", self.rkey, _index(index), self._encode(self._codec, value, index))
-        unit = Unit((command, *self._after_write()), lambda replies: bool(replies), self, field=index)
-        return await self._executor.execute(unit)
+        return await self._executor.execute(self._writing((command,), bool, field=index))
 
     async def insert(self, index: int, item: V) -> None:
         """Insert ``item`` before ``index``, as ``list.insert`` does: beyond an end means at that end.
@@ -293,8 +294,7 @@ class RedisList(RedisKey, Generic[V]):
             # Where start is negative the indices in an error count from the slice's own start.
             return [self._decode(self._codec, raw, at) for at, raw in enumerate(raws, max(start, 0))]
 
-        commands: tuple[Command | ScriptCall, ...] = (("LRANGE", self.rkey, start, last), *self._after_read())
-        return await self._executor.execute(Unit(commands, decode, self, read_only=True))
+        return await self._executor.execute(self._reading((("LRANGE", self.rkey, start, last),), decode))
 
     async def trim(self, start: int, stop: int | None = None) -> None:
         """Keep only the elements ``[start:stop]``; ``stop`` None means to the end.
@@ -302,8 +302,8 @@ class RedisList(RedisKey, Generic[V]):
         One round trip, O(n) in the number of removed elements. Sends: LTRIM.
         """
         start, last = _bounds(start, stop)
-        commands: tuple[Command | ScriptCall, ...] = (("LTRIM", self.rkey, start, last), *self._after_write())
-        await self._executor.execute(Unit(commands, lambda replies: None, self))
+        command = ("LTRIM", self.rkey, start, last)
+        await self._executor.execute(self._writing((command,), lambda replies: None))
 
     # --- by value -------------------------------------------------------------------------------
 
@@ -351,9 +351,8 @@ class RedisList(RedisKey, Generic[V]):
         forms = self._forms(value)
         count = _clamped(count)
         if len(forms) == 1:
-            return await self._executor.execute(
-                Unit((("LREM", self.rkey, count, forms[0]), *self._after_write()), first_int, self)
-            )
+            command = ("LREM", self.rkey, count, forms[0])
+            return await self._executor.execute(self._writing((command,), first_int))
         script = load_script("list_remove")
         call = script((self.rkey,), count, os.urandom(16), self._policy(), *forms)
         return await self._executor.execute(Unit((call,), first_int, self))
@@ -416,7 +415,7 @@ class RedisList(RedisKey, Generic[V]):
             length = as_int(replies[len(pushes) - 1])
             return length if self._maxlen is None else min(length, self._maxlen)
 
-        return await self._executor.execute(Unit((*pushes, *self._trim(command), *self._after_write()), decode, self))
+        return await self._executor.execute(self._writing((*pushes, *self._trim(command)), decode))
 
     def _trim(self, command: str) -> tuple[Command, ...]:
         """What keeps ``maxlen`` after a push at one end: drop what is too much at the other."""
@@ -425,24 +424,19 @@ class RedisList(RedisKey, Generic[V]):
         bounds = (-self._maxlen, -1) if command == "RPUSH" else (0, self._maxlen - 1)
         return (("LTRIM", self.rkey, *bounds),)
 
-    async def _taken(
-        self,
-        command: Command,
-        empty: str,
-        field: int | None,
-        behind: tuple[Command | ScriptCall, ...] | None = None,
-        *,
-        read_only: bool = False,
-    ) -> V:
-        """Execute a command that answers one element or null."""
+    async def _popped(self, command: str, index: int) -> V:
+        decode = self._element("pop from an empty list", index)
+        return await self._executor.execute(self._writing(((command, self.rkey),), decode, field=index))
+
+    def _element(self, empty: str, index: int | None) -> Decoder[V]:
+        """Decodes a unit whose first command answers one element or null."""
 
         def decode(replies: list[Reply]) -> V:
             if replies[0] is None:
                 raise self._out_of_range(empty)
-            return self._decode(self._codec, as_bytes(replies[0]), field)
+            return self._decode(self._codec, as_bytes(replies[0]), index)
 
-        behind = self._after_write() if behind is None else behind
-        return await self._executor.execute(Unit((command, *behind), decode, self, field=field, read_only=read_only))
+        return decode
 
     def _forms(self, value: V) -> list[bytes]:
         """The bytes under which an equal element may be stored: ours first."""

@@ -11,11 +11,17 @@
 -- HPEXPIRE, an ACL may forbid it or PEXPIRE), because a script is not rolled back. Its probe changes
 -- nothing: GT with 1 ms is never later than what is there. It also remembers what HSET is about to
 -- forget, the time that fields have left. (Redis 6.2 cannot be asked what the ACL says.)
+local function permitted(...)
+  if redis.acl_check_cmd and not redis.acl_check_cmd(...) then
+    error({err = 'NOPERM this user has no permissions to run ' .. select(1, ...) .. ', which is needed here'})
+  end
+end
+
 local function plan(key, policy, fields)
   local scope, once, ms = string.match(policy, '^(%a+)(%-?%a*):(%d+)$')
   local left = {}
-  if scope == 'key' and redis.acl_check_cmd and not redis.acl_check_cmd('PEXPIRE', key, ms) then
-    error({err = 'NOPERM this user may not run PEXPIRE, which the TTL policy needs'})
+  if scope == 'key' then
+    permitted('PEXPIRE', key, ms)
   end
   if scope == 'item' then
     redis.call('HPEXPIRE', key, 1, 'GT', 'FIELDS', 1, fields[1])

@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from purse._engine.replies import as_array, as_int
 from purse.collections import RedisHash, RedisList
-from purse.errors import UnsupportedServer
+from purse.errors import DecodeError, UnsupportedServer, WrongKind
 from purse.ttl import TTL
 from tests.collections.calls import (
     ELEMENTS,
@@ -27,6 +27,7 @@ from tests.collections.calls import (
     HashCall,
     ListCall,
 )
+from tests.support.clients import connect
 from tests.support.units import read, send
 
 DECLARED_MS = 100_000
@@ -301,7 +302,7 @@ async def test_restore_applies_the_policy(redis: Redis, policy: TTL) -> None:
 
 
 async def test_restore_of_another_type(redis: Redis) -> None:
-    """What is restored as another Redis type gets no clock of ours."""
+    """What is restored gets the policy's clock, whatever type it turns out to have."""
     await redis.set("other", "x")
     dumped = await RedisHash(redis, "other", int).dump()
     assert dumped is not None
@@ -310,7 +311,44 @@ async def test_restore_of_another_type(redis: Redis) -> None:
     await visits.restore(dumped)
 
     assert await visits.key_type() == "string"
-    assert await visits.pttl() == -1
+    assert 0 < await visits.pttl() <= WRITE.duration_ms
+
+
+@pytest.mark.parametrize("refused", ["out of range", "not a number", "no list"])
+async def test_a_refused_write_restarts_no_clock(redis: Redis, refused: str) -> None:
+    """A write that the server refuses leaves the time to live alone, like everything else."""
+    numbers, visits = RedisList(redis, "numbers", int, ttl=WRITE), RedisHash(redis, "visits", int, ttl=WRITE)
+    await numbers.append(1)
+    await redis.hset("visits", "a", "x")
+    calls: dict[str, tuple[str, Callable[[], Awaitable[object]], type[Exception]]] = {
+        "out of range": ("numbers", lambda: numbers.setitem(5, 1), IndexError),
+        "not a number": ("visits", lambda: visits.increment("a"), DecodeError),
+        "no list": ("visits", lambda: RedisList(redis, "visits", int, ttl=WRITE).append(1), WrongKind),
+    }
+    key, call, error = calls[refused]
+    await redis.pexpire(key, SHORT_MS)
+
+    with pytest.raises(error):
+        await call()
+
+    assert old(await redis.pttl(key))
+
+
+async def test_a_forbidden_clock_forbids_the_write(redis: Redis, server_url: str) -> None:
+    """If the ACL forbids PEXPIRE, a write that owes it stores nothing (Redis 6.2 cannot be asked beforehand)."""
+    if (await redis.info("server"))["redis_version"].startswith("6."):  # pyright: ignore[reportUnknownMemberType]
+        pytest.skip("scripts of this server cannot ask what the ACL allows")
+    await send(redis, "ACL", "SETUSER", "clockless", "on", ">secret", "~*", "+@all", "-pexpire")
+    client = connect(server_url, username="clockless", password="secret")
+    numbers, visits = RedisList(client, "numbers", int, ttl=WRITE), RedisHash(client, "visits", int, ttl=WRITE)
+
+    for call in (numbers.append(1), numbers.insert(0, 1), visits.set("a", 1), visits.setdefault("a", 1)):
+        with pytest.raises(NoPermissionError, match="PEXPIRE"):
+            await call
+
+    assert await redis.exists("numbers", "visits") == 0
+    await send(redis, "ACL", "DELUSER", "clockless")
+    await client.aclose()
 
 
 async def test_expire_and_persist_hold_until_the_next_write(redis: Redis) -> None:
