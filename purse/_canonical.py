@@ -1,141 +1,228 @@
-"""The canonical form: equal values have equal bytes, so that the server can compare them.
+"""Canonical form: equal values of one type are equal bytes, so that the server can compare them.
 
-    models, dataclasses    declared field order, as ``model_dump_json`` and redis-purse 2.x write them
-    mappings               sorted by key
-    sets                   sorted by their elements' JSON
-    Decimal                no trailing zeros: 1.10 is 1.1
-    aware datetimes        in UTC
-    -0.0                   0.0
+Set members, hash keys and what ``list.remove`` looks for are compared by Redis byte by byte. Pydantic's
+JSON alone is not enough: it writes a dict in insertion order, a set in hash order, ``Decimal("1.0")`` and
+``Decimal("1")`` differently. The canonical form is the same JSON, with
 
-It is made from the value and its JSON side by side: the value says what each piece of JSON means, so
-models keep their order while mappings are sorted. Where the two do not match, because a serializer of
-the user's wrote something else, the JSON is left as it is. Most types need none of this: the schema
-says so once, when the codec is bound.
+    models, dataclasses, TypedDicts    fields in declared order (as ``model_dump_json`` writes), extras by name
+    mappings                           by key (not an OrderedDict, whose order is part of its value)
+    sets                               by their elements' bytes
+    Decimal                            without trailing zeros: "1.50" is "1.5", "100" is "1E+2"
+    aware datetime, time               in UTC; a time that would pass midnight moves by whole hours only as far
+                                       as needed, because Python does not compare times modulo a day
+    -0.0                               0.0
+
+Equal means equal and of the same types all the way down: ``1``, ``1.0`` and ``True`` in a ``int | float | bool`` are
+three values here. Which of these a type can contain is read from its core schema once (``plan_for``); only such
+types pay for the parse, the walk of value and JSON side by side, and the second dump.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Literal, TypeAlias, cast
+from types import NoneType
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from pydantic import BaseModel
-from pydantic_core import from_json, to_json
+from pydantic import BaseModel, RootModel
+from pydantic_core import from_json, to_json, to_jsonable_python
 
-__all__ = ["Need", "canonical_bytes", "canonical_need", "opaque_part"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+__all__ = ["Plan", "canonical", "has_serializer", "plan_for"]
 
-Need: TypeAlias = Literal["nothing", "zero", "walk"]
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-_WALKED = frozenset({"any", "dict", "set", "frozenset", "decimal", "datetime", "typed-dict"})
-_OPAQUE = {"any": "Any, whose values have no declared form", "callable": "a callable", "generator": "a generator"}
-
-
-def canonical_need(schema: object) -> Need:
-    """What values of a pydantic core schema need: nothing, only a look for ``-0.0``, or the walk."""
-    kinds = set(_kinds(schema))
-    if kinds & _WALKED:
-        return "walk"
-    return "zero" if "float" in kinds else "nothing"
-
-
-def opaque_part(schema: object) -> str | None:
-    """Why no canonical form can be promised for a schema, or None."""
-    return next((_OPAQUE[kind] for kind in _kinds(schema) if kind in _OPAQUE), None)
-
-
-def canonical_bytes(value: object, raw: bytes) -> bytes:
-    """The canonical form of ``raw``, the JSON that was made of ``value``."""
-    return to_json(_walk(value, cast("Json", from_json(raw))), inf_nan_mode="constants")
-
-
-def _kinds(schema: object) -> Iterable[str]:
-    if isinstance(schema, dict):
-        node = cast("dict[str, object]", schema)
-        kind = node.get("type")
-        if isinstance(kind, str):
-            yield kind
-            # Bare list, dict, ... say nothing of their items: those are Any.
-            if (kind in ("list", "set", "frozenset") and "items_schema" not in node) or (
-                kind == "dict" and "values_schema" not in node
-            ):
-                yield "any"
-            if kind in ("model-fields", "typed-dict") and node.get("extra_behavior") == "allow":
-                yield "any"
-        for name, part in node.items():
-            if name not in ("metadata", "cls", "serialization"):
-                yield from _kinds(part)
-    elif isinstance(schema, (list, tuple)):
-        for part in cast("Iterable[object]", schema):
-            yield from _kinds(part)
+# Core schema nodes whose JSON depends on nothing but the value, or whose children decide. (Fields are written in the
+# order of the instance; but what was read has the declared order, and only that is made canonical.)
+_SETTLED = frozenset(
+    {"str", "int", "float", "bool", "none", "bytes", "date", "timedelta", "uuid", "url", "multi-host-url", "enum"}
+    | {"literal", "fraction", "missing-sentinel", "list", "tuple", "deque", "nullable", "union", "tagged-union"}
+    | {"default", "definitions", "definition-ref", "chain", "lax-or-strict", "json-or-python"}
+    | {"function-before", "function-after", "function-wrap"}
+    | {"model", "model-fields", "model-field", "dataclass", "dataclass-args", "dataclass-field", "typed-dict"}
+    | {"typed-dict-field", "named-tuple", "named-tuple-field", "call", "arguments", "arguments-v3"}
+)
+# Nodes that need the walk.
+_WALKED = frozenset(
+    {"dict", "set", "frozenset", "decimal", "datetime", "time", "counter", "defaultdict", "ordered-dict"}
+)
+# Keys of a node that hold no schema a value is read from JSON with, though some look like one.
+_OTHER = frozenset(
+    {"cls", "config", "computed_fields", "custom_error_context", "default", "expected", "function", "members"}
+    | {"metadata", "python_schema", "serialization", "strict_schema"}
+)
+_MICROSECOND = timedelta(microseconds=1)
+# Classes whose instances are certainly no pydantic model: asking pydantic is slow.
+_BUILTIN = frozenset({str, int, float, bool, NoneType, list, tuple, dict, set, frozenset, Decimal, datetime, time})
+_CALLED = {"any": "Any", "function-plain": "a type with a validator of its own"}
 
 
-def _walk(value: object, tree: Json) -> Json:
-    if isinstance(tree, float):
-        return tree + 0.0  # -0.0 + 0.0 is 0.0
-    if isinstance(tree, str):
-        return _text(value, tree)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What it takes to make one type canonical.
+
+    Attributes:
+        walk: it can hold what only the walk of value and JSON puts right.
+        typed_dicts: the declared keys of each TypedDict in it.
+        doubts: parts for which equal values may still be different bytes.
+    """
+
+    walk: bool
+    typed_dicts: tuple[tuple[str, ...], ...]
+    doubts: tuple[str, ...]
+
+
+def plan_for(core_schema: object) -> Plan:
+    """Read from a core schema what its values need to be canonical."""
+    types: set[str] = set()
+    typed_dicts: list[tuple[str, ...]] = []
+    doubts: dict[str, None] = {}
+    for node in _nodes(core_schema):
+        kind = cast("str", node["type"])
+        types.add(kind)
+        if kind == "typed-dict":
+            typed_dicts.append(tuple(cast("Mapping[str, object]", node["fields"])))
+        if _keeps_extras(node):
+            doubts["extra fields of any type"] = None
+        if kind not in _SETTLED | _WALKED and not (kind == "function-plain" and _is_pydantics(node)):
+            doubts[_CALLED.get(kind, f"{kind!r}")] = None
+        if not _is_pydantics(node.get("serialization")):
+            doubts["a serializer of your own"] = None
+    return Plan(bool(doubts) or bool(types & _WALKED), tuple(typed_dicts), tuple(doubts))
+
+
+def canonical(value: object, raw: bytes, plan: Plan) -> bytes:
+    """``raw``, the JSON of ``value``, put into canonical form. Where the two do not match, it is left as it is."""
+    return to_json(_walk(value, cast("Json", from_json(raw)), plan))
+
+
+def has_serializer(core_schema: object) -> bool:
+    """Whether any part of a type is written by a function."""
+    return any("serialization" in node for node in _nodes(core_schema))
+
+
+def _nodes(schema: object) -> Iterable[Mapping[str, object]]:
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            mapping = cast("Mapping[str, object]", node)
+            if isinstance(mapping.get("type"), str):
+                yield mapping
+                waiting.extend(child for key, child in mapping.items() if key not in _OTHER)
+            else:  # field name -> field, tag -> choice
+                waiting.extend(mapping.values())
+        elif isinstance(node, (list, tuple)):
+            waiting.extend(cast("list[object]", node))
+
+
+def _keeps_extras(node: Mapping[str, object]) -> bool:
+    config = node.get("config")
+    of_config = (
+        cast("Mapping[str, object]", config).get("extra_fields_behavior") if isinstance(config, Mapping) else None
+    )
+    return "allow" in (of_config, node.get("extra_behavior"))
+
+
+def _is_pydantics(node: object) -> bool:
+    """Whether no function, or one that belongs to pydantic, decides how values of this node are read or written."""
+    function = node
+    while isinstance(function, Mapping):  # in some nodes the function is itself wrapped in a mapping
+        function = cast("Mapping[str, object]", function).get("function")
+    return function is None or str(getattr(function, "__module__", "")).startswith("pydantic")
+
+
+def _walk(value: object, tree: Json, plan: Plan) -> Json:
+    if type(value) not in _BUILTIN:
+        while isinstance(value, RootModel):
+            value = cast("object", value.root)
     if isinstance(tree, dict):
-        return _mapping(value, tree)
+        return _walk_object(value, tree, plan)
     if isinstance(tree, list):
-        return _sequence(value, tree)
-    return tree
+        return _walk_array(value, tree, plan)
+    if isinstance(tree, float):
+        return tree or 0.0  # -0.0 is false, too
+    return _leaf(value, tree) if isinstance(tree, str) else tree
 
 
-def _text(value: object, text: str) -> str:
-    if isinstance(value, Decimal) and value.is_finite():
-        return _decimal(value)
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        try:
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        except OverflowError:  # at the ends of the calendar there is no UTC form
-            return text
-    return text
-
-
-def _decimal(value: Decimal) -> str:
-    """Without trailing zeros; by hand, because ``normalize`` rounds to the context's precision."""
-    sign, digits, exponent = value.as_tuple()
-    if not isinstance(exponent, int) or not value:
-        return "0"
-    while digits[-1] == 0:
-        digits, exponent = digits[:-1], exponent + 1
-    stripped = Decimal((sign, digits, exponent))
-    return format(stripped, "f") if -20 <= exponent <= 20 else str(stripped)
-
-
-def _mapping(value: object, tree: dict[str, Json]) -> Json:
+def _walk_object(value: object, tree: dict[str, Json], plan: Plan) -> Json:
+    if type(value) is dict:
+        return _walk_mapping(cast("dict[object, object]", value), tree, plan)
     if isinstance(value, BaseModel):
-        return _fields({**value.__dict__, **(value.model_extra or {})}, tree, tuple(type(value).model_fields))
-    if dataclasses.is_dataclass(value):
-        names = tuple(field.name for field in dataclasses.fields(value))
-        return _fields({name: getattr(value, name, None) for name in names}, tree, names)
-    if isinstance(value, dict):
-        mapping = cast("dict[object, object]", value)
-        if len(mapping) == len(tree):
-            # Serializers keep the order, so the nth key of one is the nth key of the other.
-            pairs = zip(mapping.items(), tree.items(), strict=True)
-            walked = {_text(key, name): _walk(part, item) for (key, part), (name, item) in pairs}
-            return {name: walked[name] for name in sorted(walked)}
-    return tree
+        parts = value.__dict__ | (value.__pydantic_extra__ or {})
+        return _walk_fields(type(value).model_fields, parts, tree, plan)
+    if is_dataclass(value):
+        return _walk_fields({f.name: f for f in fields(value)}, {n: getattr(value, n, None) for n in tree}, tree, plan)
+    return _walk_mapping(cast("Mapping[object, object]", value), tree, plan) if isinstance(value, Mapping) else tree
 
 
-def _fields(parts: dict[str, object], tree: dict[str, Json], declared: tuple[str, ...]) -> Json:
-    """A model's JSON: its declared fields in their order, then extras sorted."""
-    extras = sorted(name for name in tree if name not in declared)
-    names = [*(name for name in declared if name in tree), *extras]
-    return {name: _walk(parts.get(name), tree[name]) for name in names}
+def _walk_mapping(value: Mapping[object, object], tree: dict[str, Json], plan: Plan) -> Json:
+    if len(value) != len(tree):
+        return tree
+    pairs = zip(value.items(), tree.items(), strict=True)
+    done = {_leaf(key, name): _walk(item, part, plan) for (key, item), (name, part) in pairs}
+    if isinstance(value, OrderedDict):
+        return done
+    if not plan.typed_dicts:
+        return {name: done[name] for name in sorted(done)}
+    # A mapping that has a TypedDict's keys is put into its order even if it is a plain one: the order then still
+    # depends on nothing but the keys.
+    declared = next((keys for keys in plan.typed_dicts if done.keys() <= set(keys)), ())
+    return {k: done[k] for k in (*(k for k in declared if k in done), *sorted(done.keys() - set(declared)))}
 
 
-def _sequence(value: object, tree: list[Json]) -> Json:
-    if isinstance(value, (list, tuple, set, frozenset)):
-        parts = list(cast("Iterable[object]", value))
-        if len(parts) == len(tree):
-            walked = [_walk(part, item) for part, item in zip(parts, tree, strict=True)]
-            if isinstance(value, (set, frozenset)):
-                walked.sort(key=lambda item: to_json(item, inf_nan_mode="constants"))
-            return walked
-    return tree
+def _walk_fields(
+    declared: Mapping[str, object], values: Mapping[str, object], tree: dict[str, Json], plan: Plan
+) -> Json:
+    # What was read back is written in declared order, extras behind.
+    order = [name for name in tree if name in declared]
+    order += sorted(name for name in tree if name not in declared)
+    return {name: _walk(values.get(name), tree[name], plan) for name in order}
+
+
+def _walk_array(value: object, tree: list[Json], plan: Plan) -> Json:
+    if not isinstance(value, (list, tuple, deque, Set)) or len(cast("Set[object]", value)) != len(tree):
+        return tree
+    parts = [_walk(v, part, plan) for v, part in zip(cast("Set[object]", value), tree, strict=True)]
+    return sorted(parts, key=to_json) if isinstance(value, Set) else parts
+
+
+def _leaf(value: object, text: str) -> str:
+    """``text``, or the canonical way to write ``value`` if it has one and ``text`` is another."""
+    kind = type(value)
+    if kind is Decimal:
+        return _plain_decimal(cast("Decimal", value), text)
+    if kind is datetime or kind is time:
+        return _in_utc(cast("datetime | time", value), text)
+    return "0.0" if kind is float and text == "-0.0" else text
+
+
+def _plain_decimal(value: Decimal, text: str) -> str:
+    if not value.is_finite() or text != str(value):
+        return text
+    sign, digits, exponent = value.as_tuple()
+    if not value or not isinstance(exponent, int):
+        return "0"
+    significant = "".join(map(str, digits)).rstrip("0")
+    # Decimal.normalize() would round to the precision of the current context.
+    return str(Decimal((sign, tuple(map(int, significant)), exponent + len(digits) - len(significant))))
+
+
+def _in_utc(value: datetime | time, text: str) -> str:
+    offset = value.utcoffset()
+    if offset is None or text != to_jsonable_python(value):
+        return text
+    if isinstance(value, datetime):
+        return str(to_jsonable_python(value.astimezone(UTC)))
+    micros = ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
+    hours, rest = divmod(micros - offset // _MICROSECOND, 3_600_000_000)
+    hour = min(max(hours, 0), 23)
+    zone = UTC if hour == hours else timezone(timedelta(hours=hour - hours))
+    minutes, rest = divmod(rest, 60_000_000)
+    clock = time(hour, minutes, rest // 1_000_000, rest % 1_000_000, tzinfo=zone)
+    return str(to_jsonable_python(clock))

@@ -1,38 +1,61 @@
-"""The codecs behind ``purse.codecs``: raw, pydantic JSON, and the user's own under the write rule."""
+"""ValueCodec: what collections hold to turn one value into bytes and back.
+
+``TextCodec`` and ``BytesCodec`` store raw (``ConstrainedCodec`` is around them if the type has constraints),
+``JsonCodec`` stores everything else, ``CanonicalCodec`` JSON that the server compares byte by byte. All of them
+return from ``encode`` only bytes that decode to an equal value.
+
+``encode`` is written for the value that is fine: dump, load, compare, with pydantic's functions bound once.
+Whatever else happens there, ``_carefully`` does the same again step by step, to accept the value after all or to
+say what is wrong.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import operator
+from abc import ABC, abstractmethod
 from dataclasses import is_dataclass
-from typing import Annotated, Generic, Literal, NewType, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
-from pydantic_core import PydanticSerializationError
-from typing_extensions import TypeAliasType, TypeForm, is_typeddict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation
+from typing_extensions import is_typeddict
 
-from purse._canonical import Need, canonical_bytes, canonical_need, opaque_part
-from purse._sameness import difference
-from purse._wording import cause, clipped, invalid, name_of, reason, short, wrong_type
-from purse.errors import DeclarationError, DecodeError, EncodeError
+from purse._canonical import canonical, plan_for
+from purse._sameness import Difference, first_difference
+from purse._typenames import type_name, unwrapped
+from purse._wording import changed, evidence, invalid, not_read_back, unwritable, wrong_type
+from purse.errors import DeclarationError, DecodeError, EncodeError, PurseError
 
-__all__ = ["Checked", "Codec", "Json", "Raw", "Use", "ValueCodec", "plain_type"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from purse._canonical import Plan
+
+__all__ = [
+    "BytesCodec",
+    "CanonicalCodec",
+    "ConstrainedCodec",
+    "JsonCodec",
+    "TextCodec",
+    "ValueCodec",
+    "adapter_for",
+    "lost",
+]
 
 T = TypeVar("T")
 
-Use: TypeAlias = Literal["value", "element", "key"]
-"""Whether the server never compares the bytes, or does so as best it can, or must be able to."""
-
-# For types that bring no configuration of their own: what JSON has no word for, and bytes that are no text.
+# Pydantic's defaults lose inf and nan (they become null) and refuse bytes that are not UTF-8. A model
+# has its own config: there it is the model's to say.
 _CONFIG = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
-_CONFIG_ARBITRARY = ConfigDict(arbitrary_types_allowed=True)
 
 
 class Codec(Protocol[T]):
-    """What stores one value; yours may compress, encrypt or use another format.
+    """What stores values of one type; implement it for compression, encryption or another format.
 
-    ``field(codec=...)`` and the collections' ``codec=`` take one. Whatever either method raises becomes
-    an ``EncodeError`` or ``DecodeError``, with your exception as its cause.
+    Both methods are synchronous, may be called from any thread, and raise whatever they like for a value or bytes
+    they cannot handle: it becomes the ``__cause__`` of an ``EncodeError`` or ``DecodeError``. A collection calls
+    ``decode`` on what ``encode`` returned before it sends anything, and refuses what does not come back equal.
     """
 
     def encode(self, value: T, /) -> bytes:
@@ -40,302 +63,315 @@ class Codec(Protocol[T]):
         ...
 
     def decode(self, raw: bytes, /) -> T:
-        """The value that ``encode`` made these bytes of."""
+        """The value that ``encode`` turned into ``raw``."""
         ...
 
 
-class ValueCodec(Protocol[T]):
-    """What collections hold: a codec that keeps the write rule."""
+class ValueCodec(ABC, Generic[T]):
+    """A ``Codec`` that keeps the write rule and raises only purse's errors.
 
+    Attributes:
+        value_type: the type it was made for.
+    """
+
+    __slots__ = ("value_type",)
+
+    def __init__(self, value_type: object) -> None:
+        self.value_type = value_type
+
+    @abstractmethod
     def encode(self, value: T, /) -> bytes:
-        """The bytes to store; EncodeError, its message the bare reason, if the value would not come back."""
-        ...
+        """The bytes to store for ``value``; they decode to an equal value of the same type.
 
+        Raises:
+            EncodeError: there are no such bytes; the message is only the reason.
+            DeclarationError: the type cannot be stored at all.
+        """
+
+    @abstractmethod
     def decode(self, raw: bytes, /) -> T:
-        """The value; DecodeError, its message the bare reason, if the bytes are not one."""
-        ...
+        """The value that ``raw`` stands for.
+
+        Raises:
+            DecodeError: ``raw`` is not a valid value of the type; the message is only the reason.
+            DeclarationError: the type cannot be stored at all.
+        """
 
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
-        """Other bytes under which redis-purse 2.x would have stored an equal value."""
-        ...
+        """The other bytes under which redis-purse 2.x stored an equal value; mostly none.
+
+        Raises:
+            EncodeError: as ``encode``.
+        """
+        self.encode(value)
+        return ()
 
     def check(self) -> None:
-        """Raise at once the DeclarationError that first use would raise."""
-        ...
+        """Find out now, instead of at first use, whether the type can be stored.
+
+        A type that refers to a class that is not defined yet passes, and is checked again at first use.
+
+        Raises:
+            DeclarationError: it cannot; the message says what to declare instead.
+        """
 
 
-class Raw(Generic[T]):
-    """``str`` as UTF-8 and ``bytes`` as they are, with the constraints of ``Annotated`` if there are any."""
+class TextCodec(ValueCodec[str]):
+    """``str``, stored raw as UTF-8."""
 
-    __slots__ = ("_plain", "_type", "_validate")
+    __slots__ = ()
 
-    def __init__(self, plain: type[object], value_type: object) -> None:
-        self._plain = plain
-        self._type = value_type
-        self._validate: Callable[[object], object] | None = None
-
-    def check(self) -> None:
-        """See ``ValueCodec``."""
-        if self._validate is None and self._type is not self._plain:
-            self._validate = _adapter(self._type).validator.validate_python
-
-    def encode(self, value: T, /) -> bytes:
-        """See ``ValueCodec``."""
-        if type(value) is not self._plain:
-            raise EncodeError(wrong_type(value, self._plain, name_of(self._type)))
-        if self._type is not self._plain:
-            self._constrained(value)
-        if isinstance(value, str):
+    def encode(self, value: str, /) -> bytes:
+        if type(value) is str:
             try:
                 return value.encode()
             except UnicodeEncodeError as error:
-                raise EncodeError(f"a lone surrogate at index {error.start} has no UTF-8 form.") from cause(error)
-        return cast("bytes", value)
+                cause = error
+            raise EncodeError(unwritable(str, cause)) from evidence(cause)
+        raise EncodeError(wrong_type(str, value) or changed(str, Difference("", value, "")))
 
-    def decode(self, raw: bytes, /) -> T:
-        """See ``ValueCodec``."""
-        value: object = raw
-        if self._plain is str:
-            try:
-                value = raw.decode()
-            except UnicodeDecodeError as error:
-                raise DecodeError(f"does not hold text: byte {error.start} is not UTF-8.", raw=raw) from cause(error)
-        if self._type is not self._plain:
-            self.check()
-            assert self._validate is not None
-            try:
-                value = self._validate(value)
-            except Exception as error:
-                raise DecodeError(invalid(error, self._type), raw=raw) from cause(error)
-        return cast("T", value)
+    def decode(self, raw: bytes, /) -> str:
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            cause = error
+        raise DecodeError(invalid(str, cause), raw=raw) from evidence(cause)
 
-    def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
-        """See ``ValueCodec``."""
-        return ()
 
-    def _constrained(self, value: object) -> None:
-        self.check()
-        assert self._validate is not None
+class BytesCodec(ValueCodec[bytes]):
+    """``bytes``, stored raw."""
+
+    __slots__ = ()
+
+    def encode(self, value: bytes, /) -> bytes:
+        if type(value) is bytes:
+            return value
+        raise EncodeError(wrong_type(bytes, value) or changed(bytes, Difference("", value, b"")))
+
+    def decode(self, raw: bytes, /) -> bytes:
+        return raw
+
+
+class ConstrainedCodec(ValueCodec[T]):
+    """A ``str`` or ``bytes`` with constraints: stored as it is, and validated both ways."""
+
+    __slots__ = ("_raw", "_validate")
+
+    def __init__(self, value_type: object, raw: ValueCodec[T], adapter: TypeAdapter[T]) -> None:
+        super().__init__(value_type)
+        self._raw = raw
+        self._validate: Callable[[T], T] = adapter.validator.validate_python
+
+    def encode(self, value: T, /) -> bytes:
+        raw = self._raw.encode(value)
+        cause: Exception | None = None
         try:
             back = self._validate(value)
-        except Exception as error:
-            raise EncodeError(reason(error)) from cause(error)
-        if back != value:
-            raise EncodeError(f"it would come back as {short(back)}, which the declared type makes of it.")
-
-
-class Json(Generic[T]):
-    """Pydantic JSON: dumped by field name, validated by name and alias."""
-
-    __slots__ = ("_dump", "_load", "_need", "_type", "_use")
-
-    _dump: Callable[..., bytes] | None
-
-    def __init__(self, value_type: object, use: Use) -> None:
-        self._type = value_type
-        self._use = use
-        self._need: Need = "nothing"
-        self._dump = None
-        self._load: Callable[..., object] = _unbound
-
-    def check(self) -> None:
-        """See ``ValueCodec``."""
-        if self._dump is not None:
-            return
-        adapter = _adapter(self._type)
-        if self._use != "value":
-            opaque = opaque_part(adapter.core_schema)
-            if opaque is not None and self._use == "key":
-                raise DeclarationError(
-                    f"{name_of(self._type)} has no canonical form, because it contains {opaque}; where Redis compares "
-                    "bytes, declare the types exactly, e.g. tuple[str, int] or a frozen model"
-                )
-            self._need = canonical_need(adapter.core_schema)
-        self._load = adapter.validator.validate_json
-        self._dump = adapter.serializer.to_json
-
-    def encode(self, value: T, /) -> bytes:
-        """See ``ValueCodec``."""
-        if self._dump is None:
-            self.check()
-        try:
-            raw, back = self._there_and_back(value)
-        except Exception as error:
-            raise EncodeError(self._unfit(value, error)) from cause(error)
-        try:
-            fits = type(back) is type(value) and back == value
-        except Exception:  # an __eq__ of the user's; look closer
-            fits = False
-        if not fits:
-            self._look_closer(value, back)
-        return raw if self._use == "value" else self._canonical(raw, back)
+            if type(back) is type(value) and back == value:
+                return raw
+            reason = changed(self.value_type, Difference("", value, back))
+        except ValidationError as error:
+            cause, reason = error, not_read_back(self.value_type, value, error)
+        except Exception as error:  # from a validator of the user's
+            cause, reason = error, unwritable(self.value_type, error)
+        raise EncodeError(reason) from evidence(cause)
 
     def decode(self, raw: bytes, /) -> T:
-        """See ``ValueCodec``."""
-        if self._dump is None:
-            self.check()
+        text = self._raw.decode(raw)
         try:
-            return cast("T", self._load(raw, by_alias=True, by_name=True))
-        except Exception as error:
-            raise DecodeError(invalid(error, self._type), raw=raw) from cause(error)
+            return self._validate(text)
+        except Exception as error:  # ValidationError, or what a validator of the user's raises
+            cause = error
+        raise DecodeError(invalid(self.value_type, cause), raw=raw) from evidence(cause)
+
+
+class JsonCodec(ValueCodec[T]):
+    """Any type that pydantic validates, as JSON."""
+
+    __slots__ = ("_equal", "_load_json", "_to_json")
+
+    def __init__(self, value_type: object) -> None:
+        super().__init__(value_type)
+        # Until the first use these bind; then they are pydantic's own, without a layer between.
+        self._to_json: Callable[..., bytes] = self._first_dump
+        self._load_json: Callable[..., T] = self._first_load
+        self._equal: Callable[[object, object], bool] = operator.eq
+
+    def encode(self, value: T, /) -> bytes:
+        try:
+            raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
+            back = self._load_json(raw, by_alias=True, by_name=True)
+            if type(back) is type(value) and self._equal(back, value):
+                return raw
+        except Exception:  # explained by what follows, which meets it again
+            pass
+        return self._carefully(value)
+
+    def decode(self, raw: bytes, /) -> T:
+        try:
+            return self._load_json(raw, by_alias=True, by_name=True)
+        except PurseError:
+            raise
+        except Exception as error:  # ValidationError, or what a validator of the user's raises
+            cause = error
+        raise DecodeError(invalid(self.value_type, cause), raw=raw) from evidence(cause)
+
+    def check(self) -> None:
+        if self._load_json != self._first_load:
+            return
+        try:
+            self._bind()
+        except DeclarationError as error:
+            if not isinstance(error.__cause__, PydanticUndefinedAnnotation):
+                raise
+
+    def _bind(self) -> TypeAdapter[T]:
+        adapter = cast("TypeAdapter[T]", adapter_for(self.value_type))
+        form = self.value_type
+        if isinstance(form, type) and issubclass(form, BaseModel) and form.__eq__ is BaseModel.__eq__:
+            self._equal = _equal_fields
+        self._to_json = adapter.serializer.to_json
+        self._load_json = adapter.validator.validate_json
+        return adapter
+
+    def _first_dump(self, value: T, /, *, by_alias: bool, round_trip: bool, warnings: bool) -> bytes:
+        self._bind()
+        return self._to_json(value, by_alias=by_alias, round_trip=round_trip, warnings=warnings)
+
+    def _first_load(self, raw: bytes, /, *, by_alias: bool, by_name: bool) -> T:
+        self._bind()
+        return self._load_json(raw, by_alias=by_alias, by_name=by_name)
+
+    def _write(self, value: T) -> bytes:
+        return self._to_json(value, by_alias=False, round_trip=True, warnings=False)
+
+    def _read(self, raw: bytes) -> T:
+        return self._load_json(raw, by_alias=True, by_name=True)
+
+    def _carefully(self, value: T) -> bytes:
+        cause: Exception | None = None
+        try:
+            raw = self._write(value)
+            found = lost(value, self._read(raw))
+            if found is None:
+                return raw
+            reason = wrong_type(self.value_type, value) or changed(self.value_type, found)
+        except PurseError:
+            raise
+        except ValidationError as error:
+            cause = error
+            reason = wrong_type(self.value_type, value) or not_read_back(self.value_type, value, error)
+        except Exception as error:  # from pydantic's serializer, or from code of the value's own
+            cause = error
+            reason = wrong_type(self.value_type, value) or unwritable(self.value_type, error)
+        raise EncodeError(reason) from evidence(cause)
+
+
+class CanonicalCodec(JsonCodec[T]):
+    """JSON in canonical form: equal values are equal bytes, as `purse._canonical` defines it."""
+
+    __slots__ = ("_best_effort", "_plan")
+
+    _plan: Plan
+
+    def __init__(self, value_type: object, *, best_effort: bool) -> None:
+        super().__init__(value_type)
+        self._best_effort = best_effort
+
+    def encode(self, value: T, /) -> bytes:
+        try:
+            raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
+            back = self._load_json(raw, by_alias=True, by_name=True)
+            if type(back) is type(value) and self._equal(back, value):
+                best = self._put_right(back)
+                if best == raw:
+                    return raw
+                back = self._load_json(best, by_alias=True, by_name=True)
+                if type(back) is type(value) and self._equal(back, value):
+                    return best
+        except Exception:  # explained by what follows, which meets it again
+            pass
+        return self._carefully(value)
 
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
-        """See ``ValueCodec``."""
+        raw = self.encode(value)
         try:
             if isinstance(value, BaseModel):
-                other = value.model_dump_json().encode()
-            elif self._type is dict:
-                other = json.dumps(value).encode()
+                old = value.model_dump_json(warnings=False).encode()
+            elif type(value) is dict:
+                old = json.dumps(value).encode()
             else:
                 return ()
-        except Exception:  # what 2.x could not write, it did not store
+        except Exception:  # then 2.x could not store it either
             return ()
-        return () if other == self.encode(value) else (other,)
+        return () if old == raw else (old,)
 
-    def _there_and_back(self, value: object) -> tuple[bytes, object]:
-        assert self._dump is not None
-        raw = self._dump(value, by_alias=False, round_trip=True, warnings=False)
-        return raw, self._load(raw, by_alias=True, by_name=True)
-
-    def _canonical(self, raw: bytes, back: object) -> bytes:
-        assert self._dump is not None
-        # Of what comes back, not of what was given: a 3 where a float is declared is 3.0 by now.
-        raw = self._dump(back, by_alias=False, round_trip=True, warnings=False)
-        if self._need == "walk" or (self._need == "zero" and b"-0.0" in raw):
-            raw = canonical_bytes(back, raw)
-            again = self._load(raw, by_alias=True, by_name=True)
-            if difference(back, again) is not None:
-                raise EncodeError(f"its canonical form would come back as {short(again)}.")
-        return raw
-
-    def _unfit(self, value: object, error: Exception) -> str:
-        """Why a value could not be encoded, or what was encoded is not valid."""
-        plain = plain_type(self._type)
-        if isinstance(plain, type) and type(value) is not plain:
-            return wrong_type(value, plain, name_of(self._type))
-        if isinstance(error, PydanticSerializationError):
-            return f"it cannot be written as JSON: {clipped(str(error))}."
-        changed = " (was it changed after it was validated?)" if isinstance(value, BaseModel) else ""
-        return f"{reason(error)[:-1]}{changed}."
-
-    def _look_closer(self, value: object, back: object) -> None:
-        """Refuse a value that does not come back, unless it only seems so."""
-        plain = plain_type(self._type)
-        is_int_for_float = type(back) is float and type(value) is int
-        if type(back) is not type(value) and not is_int_for_float:
-            if isinstance(plain, type):
-                raise EncodeError(wrong_type(value, plain, name_of(self._type)))
-            raise EncodeError(
-                f"a {name_of(type(value))} would come back as a {name_of(type(back))}: name the type exactly in the "
-                f"declaration, which is {name_of(self._type)} now."
+    def _bind(self) -> TypeAdapter[T]:
+        adapter = cast("TypeAdapter[T]", adapter_for(self.value_type))
+        plan = plan_for(adapter.core_schema)
+        if plan.doubts and not self._best_effort:
+            raise DeclarationError(
+                f"{type_name(self.value_type)} cannot be a key or a member: it holds {' and '.join(plan.doubts)}, for "
+                "which equal values may be stored as different bytes. Declare its exact type, or use it as a value."
             )
-        found = difference(back if is_int_for_float and back == value else value, back)
-        if found is not None:
-            place, was, comes = found
-            at = f"at {place}, " if place else ""
-            raise EncodeError(
-                f"it does not come back equal: {at}{short(was)} would come back as {short(comes)}. "
-                "What JSON does not carry (masked secrets, excluded fields, inf and nan in a model) needs a "
-                "serializer or another declared type."
-            )
+        self._plan = plan
+        return super()._bind()
+
+    def _write(self, value: T) -> bytes:
+        return self._put_right(self._read(super()._write(value)))
+
+    def _put_right(self, back: T) -> bytes:
+        """The canonical bytes of a value that was read.
+
+        What was read is dumped again, because it has its fields in declared order and its parts of the declared
+        types: what was given may hold a ``True`` where ``1`` comes back.
+        """
+        plan = self._plan
+        raw = self._to_json(back, by_alias=False, round_trip=True, warnings=False)
+        return canonical(back, raw, plan) if plan.walk or b"-0.0" in raw else raw
 
 
-class Checked(Generic[T]):
-    """A codec of the user's under the write rule."""
-
-    __slots__ = ("_codec", "_is_valid", "_type")
-
-    def __init__(self, codec: Codec[T], value_type: object) -> None:
-        self._codec = codec
-        self._type = value_type
-        self._is_valid: Callable[..., bool] | None = None
-
-    def check(self) -> None:
-        """See ``ValueCodec``."""
-        if self._is_valid is None:
-            self._is_valid = _adapter(self._type, arbitrary=True).validator.isinstance_python
-
-    def encode(self, value: T, /) -> bytes:
-        """See ``ValueCodec``."""
-        plain = plain_type(self._type)
-        if isinstance(plain, type) and type(value) is not plain and not issubclass(type(value), plain):
-            raise EncodeError(wrong_type(value, plain, name_of(self._type)))
-        if not self._fits(value):
-            raise EncodeError(f"{short(value)} is not a valid {name_of(self._type)}.")
-        try:
-            raw = self._codec.encode(value)
-        except Exception as error:
-            raise EncodeError(f"the codec {self._codec!r} failed: {clipped(str(error))}.") from cause(error)
-        if type(raw) is not bytes:
-            raise EncodeError(f"the codec {self._codec!r} returned {name_of(type(raw))}, not bytes.")
-        try:
-            back = self.decode(raw)
-        except DecodeError as error:
-            raise EncodeError(f"the codec {self._codec!r} cannot read what it wrote: {error}") from cause(error)
-        if type(back) is not type(value) or difference(value, back) is not None:
-            raise EncodeError(f"the codec {self._codec!r} would bring it back as {short(back)}.")
-        return raw
-
-    def decode(self, raw: bytes, /) -> T:
-        """See ``ValueCodec``."""
-        try:
-            value = self._codec.decode(raw)
-        except Exception as error:
-            raise DecodeError(
-                f"does not hold a valid {name_of(self._type)}: the codec {self._codec!r} says: {clipped(str(error))}.",
-                raw=raw,
-            ) from cause(error)
-        if not self._fits(value):
-            raise DecodeError(f"does not hold a valid {name_of(self._type)}, but {short(value)}.", raw=raw)
-        return value
-
-    def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
-        """See ``ValueCodec``."""
-        return ()
-
-    def _fits(self, value: object) -> bool:
-        self.check()
-        assert self._is_valid is not None
-        return self._is_valid(value, strict=True)
-
-
-def plain_type(value_type: object) -> object:
-    """The type behind annotations, new types and aliases."""
-    while True:
-        if get_origin(value_type) is Annotated:
-            value_type = get_args(value_type)[0]
-        elif isinstance(value_type, NewType):
-            value_type = value_type.__supertype__
-        elif isinstance(value_type, TypeAliasType):
-            value_type = value_type.__value__
-        else:
-            return value_type
-
-
-def _unbound(*_: object, **__: object) -> object:
-    raise AssertionError("a codec is bound before its first use")
-
-
-def _has_config(plain: object) -> bool:
-    """Whether pydantic takes the configuration from the type itself, and refuses another."""
-    return is_dataclass(plain) or is_typeddict(plain) or (isinstance(plain, type) and issubclass(plain, BaseModel))
-
-
-def _adapter(value_type: object, *, arbitrary: bool = False) -> TypeAdapter[object]:
-    """A TypeAdapter that is complete: schema, validator and serializer are built.
+def adapter_for(form: object) -> TypeAdapter[object]:
+    """A complete pydantic adapter for a type.
 
     Raises:
-        DeclarationError: pydantic has no schema for the type; its own error is the cause.
+        DeclarationError: pydantic has no way to validate it, or it refers to a class that is not defined (then
+            the cause is a ``PydanticUndefinedAnnotation``).
     """
-    form = cast("TypeForm[object]", value_type)
+    value_type = cast("type[object]", form)
     try:
-        config = _CONFIG_ARBITRARY if arbitrary else _CONFIG
-        adapter = TypeAdapter[object](form, config=None if _has_config(plain_type(value_type)) else config)
+        adapter = TypeAdapter(value_type, config=None if _has_config(unwrapped(form)) else _CONFIG)
         if not adapter.pydantic_complete:
             adapter.rebuild(raise_errors=True)
-    except Exception as error:  # TypeError, NameError, RecursionError: whatever a type makes of itself
+        return adapter
+    except PydanticUndefinedAnnotation as error:
         raise DeclarationError(
-            f"{name_of(value_type)} cannot be stored: {str(error).splitlines()[0]} Declare a type that pydantic can "
-            "validate, or give the field a codec of your own with codec=."
+            f"{type_name(form)} is not complete: {error.name!r} is not defined. Define it before the first use, or "
+            "call model_rebuild() of the model that names it, where both are known."
         ) from error
-    return adapter
+    except Exception as error:  # PydanticUserError, and what a __get_pydantic_core_schema__ of the user's raises
+        text = str(error).split("\n", 1)[0].rstrip(".")
+        raise DeclarationError(
+            f"{type_name(form)} cannot be stored ({text}). Declare a pydantic model, a dataclass or a TypedDict, or "
+            "pass codec= with a codec for it."
+        ) from error
+
+
+def _has_config(core: object) -> bool:
+    """Whether pydantic takes the configuration from the type itself, and refuses another."""
+    return is_dataclass(core) or is_typeddict(core) or (isinstance(core, type) and issubclass(core, BaseModel))
+
+
+def lost(value: object, back: object) -> Difference | None:
+    """What of ``value`` is not in ``back``; nothing, if it has the same type and is equal."""
+    found = first_difference(value, back)
+    if found is None and type(back) is not type(value) and not (type(back) is float and type(value) is int):
+        return Difference("", value, back)
+    return found
+
+
+def _equal_fields(back: object, value: object) -> bool:
+    # A third of the time of BaseModel.__eq__ for two models of one class, and private attributes, which are not
+    # stored, do not make them unequal.
+    here, there = cast("BaseModel", back), cast("BaseModel", value)
+    return here.__dict__ == there.__dict__ and here.__pydantic_extra__ == there.__pydantic_extra__

@@ -1,87 +1,237 @@
-"""Words for what is wrong with a value, and the setting that keeps values out of them."""
+"""Reasons: the words in which a codec says why a value cannot be stored or read.
+
+A reason is one sentence that names what is wrong and, where there is one, ends with the fix. It knows
+neither key nor field: the collection that called the codec adds them. Of the data it holds reprs of at
+most 80 characters; after ``hide_values()`` it holds none: no reprs, no mapping keys, no message of a
+user's validator, only type names, declared field names and pydantic's error codes.
+
+Nothing here runs while all is well.
+"""
 
 from __future__ import annotations
 
-from typing import get_args
+import math
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 
-__all__ = ["cause", "clipped", "hide_values", "invalid", "name_of", "reason", "short", "shown", "wrong_type"]
+from purse._typenames import fits, plain_class, type_name
+
+if TYPE_CHECKING:
+    from purse._sameness import Difference
+
+__all__ = [
+    "changed",
+    "evidence",
+    "hide_values",
+    "invalid",
+    "message_of",
+    "not_read_back",
+    "short",
+    "shown",
+    "unwritable",
+    "wrong_type",
+]
+
+E = TypeVar("E", bound=Exception)
+
+_SECRETS = (SecretStr, SecretBytes, Secret)
+_BYTES_FIX = 'set ser_json_bytes="base64" and val_json_bytes="base64" in the model_config'
+_NAN_FIX = 'set ser_json_inf_nan="constants" in the model_config'
+_INVERSE_FIX = "write what would come back, or make the type's serializer and validator inverse"
 
 _hidden = False
 
 
 def hide_values(hide: bool = True) -> None:
-    """Keep values out of error messages and tracebacks, because what is stored may be personal.
+    """Keep stored data out of every error message, for values that must not reach a log.
 
-    For the whole process. The causes of codec errors are dropped as well: pydantic's show their input.
-    ``DecodeError.raw`` still carries the bytes.
+    From now on, in the whole process, the messages of ``EncodeError`` and ``DecodeError`` hold no part of
+    a value, and pydantic's own error is no longer their ``__cause__``, because a traceback would print the input
+    it quotes. ``DecodeError.raw`` still has the stored bytes: they are data for your code, not text.
+
+    Args:
+        hide: False shows them again, as at the start.
     """
     global _hidden
     _hidden = hide
 
 
 def shown(raw: bytes) -> str:
-    """Stored bytes for a message: at most 200 of them, or none if values are hidden."""
+    """Stored bytes for an error message: their repr, of at most the first 200; or ``<hidden>``."""
     if _hidden:
-        return f"<{len(raw)} bytes, hidden>"
+        return "<hidden>"
     return repr(raw) if len(raw) <= 200 else f"{raw[:200]!r}... ({len(raw)} bytes)"
 
 
-def wrong_type(value: object, plain: type[object], declared: str) -> str:
-    given = type(value)
-    if issubclass(given, plain) and given is not plain and plain not in (int, str, bytes):
-        return (
-            f"{given.__name__} is a subclass of {declared}, and what it adds would be lost: "
-            f"declare {declared} | {given.__name__}, or store a {declared}."
-        )
-    hint = ""
-    if issubclass(given, plain):
-        hint = f" (a subclass; pass {plain.__name__}(value))"
-    elif value is None:
-        hint = f" (to allow it, declare {declared} | None)"
-    got = "None" if value is None else f"{given.__name__} {short(value)}"
-    return f"expected {declared}, got {got}{hint}."
-
-
-def invalid(error: Exception, value_type: object) -> str:
-    return f"does not hold a valid {name_of(value_type)}: {reason(error)}"
-
-
-def reason(error: Exception) -> str:
-    """The first thing that pydantic found, as ``beds.2.name: Input should be a valid string.``"""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        # Messages of the user's own validators may quote the input.
-        what = (
-            "a value is not valid" if _hidden and first["type"] in ("value_error", "assertion_error") else first["msg"]
-        )
-        return f"{place}: {what}." if place else f"{what}."
-    return f"{clipped(str(error) or type(error).__name__)}."
-
-
 def short(value: object) -> str:
+    """The repr of a value in at most 80 characters, or its type's name while values are hidden."""
     if _hidden:
-        return f"a {name_of(type(value))}"
+        return type(value).__name__
     try:
-        return clipped(repr(value))
-    except Exception:  # a __repr__ of the user's
-        return f"a {name_of(type(value))}"
+        return _cut(repr(value), 80)
+    except Exception:  # a repr of the user's, on a value that may be broken
+        return f"<{type(value).__name__}>"
 
 
-def clipped(text: str) -> str:
-    if _hidden:
-        return "(hidden)"
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def cause(error: Exception) -> Exception | None:
+def evidence(error: E | None) -> E | None:
+    """``error`` as a ``__cause__``, or None while values are hidden: its traceback would print them."""
     return None if _hidden else error
 
 
-def name_of(value_type: object) -> str:
-    """A type as one writes it: ``Plant``, ``dict[str, int]``, ``int | None``."""
-    if isinstance(value_type, type) and not get_args(value_type):
-        return value_type.__name__
-    return repr(value_type).replace("typing.", "").replace("NoneType", "None")
+def invalid(form: object, error: Exception) -> str:
+    """Why stored bytes are not a value of the type ``form``."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"does not hold a valid {type_name(form)}: the bytes are not UTF-8; declare bytes to keep them."
+    if isinstance(error, ValidationError):
+        loc, message = _first_error(error)
+        where = ".".join(_cut(str(step), 80) for step in _visible(form, loc))
+        return f"does not hold a valid {type_name(form)}: {where}{': ' if where else ''}{message}."
+    return f"does not hold a valid {type_name(form)}: {message_of(error)}."
+
+
+def wrong_type(form: object, value: object) -> str | None:
+    """Why ``value`` is not an instance of the type ``form`` at all, or None if it looks like one."""
+    if fits(form, value):
+        return None
+    if value is None:
+        return f"expected {type_name(form)}, got None: declare {type_name(form)} | None."
+    return f"expected {type_name(form)}, got {type(value).__name__}."
+
+
+def unwritable(form: object, error: Exception) -> str:
+    """Why pydantic could not turn a value into JSON."""
+    text = str(error)
+    if "surrogates not allowed" in text:
+        return "a str in it holds a lone surrogate, which UTF-8 cannot store: replace it, or declare bytes."
+    if "invalid utf-8 sequence" in text:
+        return f"a bytes in it is not UTF-8, as JSON must be: {_BYTES_FIX}."
+    if "Circular reference" in text:
+        return "it contains itself, which JSON cannot: break the cycle."
+    return f"{type_name(form)} cannot be written as JSON: {message_of(error)}: declare a serializer, or pass codec=."
+
+
+def not_read_back(form: object, value: object, error: ValidationError) -> str:
+    """Why a value was written, but what was written does not validate."""
+    loc, message = _first_error(error)
+    owner, field, part = _follow(value, loc)
+    where = ".".join(_cut(str(step), 80) for step in _visible(form, loc))
+    if owner is not None:
+        if _is_excluded(owner, field):
+            return f"field '{where}' is excluded from JSON but required to read it: give it a default, or store it."
+        where = f"field '{where}': " if where else ""
+    else:
+        where = f"at {where}: " if where else ""
+    if isinstance(part, float) and not math.isfinite(part):
+        return f"{where}{part} is not a JSON number: {_NAN_FIX}."
+    if owner is None:
+        return f"it is not a valid {type_name(form)}: {where}{message}."
+    if field and field not in owner.__dict__:
+        return f"{where}{message} (the model was built without validation)."
+    if not _still_valid(owner):
+        return f"{where}{message} (the model was changed after validation)."
+    return f"{where}{message}, so it could not be read back: {_INVERSE_FIX}."
+
+
+def changed(form: object, found: Difference) -> str:
+    """Why a value that can be written and read would come back as another one."""
+    before, after = found.before, found.after
+    here: type[object] = type(before)
+    there: type[object] = type(after)
+    where = f"at {found.path}: " if found.path else ""
+    if here is not there and issubclass(here, there):
+        return where + _subclass(form if not found.path else there, here, there)
+    if isinstance(before, _SECRETS):
+        reason = f"{here.__name__} is masked in JSON: declare a serializer"
+    elif isinstance(before, float) and not math.isfinite(before):
+        reason = f"{before} is not a JSON number: {_NAN_FIX}"
+    elif found.owner is not None and _is_excluded(found.owner, found.field):
+        reason = "the field is excluded from JSON and would be lost: store it, or leave it at its default"
+    elif here is not there and plain_class(form) is None and isinstance(before, BaseModel):
+        reason = f"{here.__name__} would come back as {there.__name__}: give the union a discriminator"
+    elif short(before) == short(after):
+        reason = f"{_a(here)} would come back as another {there.__name__}: {_INVERSE_FIX}"
+    else:
+        reason = f"{short(before)} would come back as {short(after)}: {_INVERSE_FIX}"
+    return f"does not come back equal: {where}{reason}."
+
+
+def _subclass(form: object, given: type[object], declared: type[object]) -> str:
+    name = declared.__name__
+    if issubclass(declared, BaseModel) or is_dataclass(declared):
+        union = type_name(form) if plain_class(form) is None else name
+        fix = f"declare {union} | {given.__name__}"
+        return f"{given.__name__} is a subclass of {name} and its own fields would be lost: {fix}."
+    return f"{given.__name__} is a subclass of {name} and would come back as {_a(declared)}: pass {_a(declared)}."
+
+
+def _a(kind: type[object]) -> str:
+    return f"{'an' if kind.__name__[0] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def message_of(error: Exception) -> str:
+    """An exception in one line; only its type while values are hidden."""
+    name = type(error).__name__
+    if _hidden:
+        return name
+    text = _cut(str(error).split("\n", 1)[0].rstrip(". "), 200)
+    return f"{name}: {text}" if text else name
+
+
+def _first_error(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return first["loc"], first["type"] if _hidden else _cut(first["msg"].rstrip("."), 200)
+
+
+def _visible(form: object, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The path to an error; while values are hidden only a declared name: later steps may be mapping keys."""
+    if not _hidden:
+        return loc
+    names: object = getattr(form, "model_fields", None) or getattr(form, "__annotations__", {})
+    return loc[:1] if isinstance(names, Mapping) and loc and loc[0] in names else ()
+
+
+def _follow(value: object, loc: tuple[int | str, ...]) -> tuple[BaseModel | None, str, object]:
+    """The model and the name of its field that ``loc`` ends at, and what is there now.
+
+    Pydantic mixes names of union members and of validators into its paths: steps that lead nowhere are skipped.
+    """
+    owner: BaseModel | None = None
+    field = ""
+    for step in loc:
+        while isinstance(value, RootModel):
+            value = cast("object", value.root)
+        if isinstance(value, BaseModel):
+            for name, info in type(value).model_fields.items():
+                if step in (name, info.alias, info.validation_alias):
+                    owner, field, value = value, name, value.__dict__.get(name)
+                    break
+        elif isinstance(value, Mapping):
+            mapping = cast("Mapping[object, object]", value)
+            value = next((item for key, item in mapping.items() if str(key) == str(step)), mapping)
+        elif isinstance(step, int) and isinstance(value, (list, tuple)):
+            sequence = cast("list[object]", value)
+            value = sequence[step] if step < len(sequence) else sequence
+        elif is_dataclass(value):
+            value = getattr(value, str(step), value)
+    return owner, field, value
+
+
+def _is_excluded(owner: BaseModel, field: str) -> bool:
+    info = type(owner).model_fields.get(field)
+    return info is not None and bool(info.exclude)
+
+
+def _still_valid(model: BaseModel) -> bool:
+    """Whether a model, as it is now, would pass its own validation."""
+    try:
+        type(model).model_validate({**model.__dict__, **(model.__pydantic_extra__ or {})}, by_alias=False, by_name=True)
+    except Exception:  # whatever its validators raise
+        return False
+    return True

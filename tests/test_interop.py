@@ -27,10 +27,11 @@ _REQUIREMENTS = ("redis-purse==2.0.2", "redis<6")
 
 
 @pytest.fixture(scope="session")
-def python_of_2x(pytestconfig: pytest.Config) -> Path:
+def python_of_2x(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with redis-purse 2.0.2."""
-    assert pytestconfig.cache is not None
-    home = pytestconfig.cache.mkdir("redis-purse-2.0.2") / "python{}.{}".format(*sys.version_info)
+    cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)  # absent with -p no:cacheprovider
+    place = tmp_path_factory.mktemp("interop") if cache is None else cache.mkdir("redis-purse-2.0.2")
+    home = place / "python{}.{}".format(*sys.version_info)
     python = home / "bin" / "python"
     if _version(python) != "2.0.2":
         shutil.rmtree(home, ignore_errors=True)

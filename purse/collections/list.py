@@ -24,7 +24,7 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_array, as_bytes, as_int
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
-from purse.codecs import bind_codec, canonical_codec_for
+from purse.codecs import bind_codec
 from purse.collections._base import PAGE, Decoder, RedisKey, first_int, paged
 from purse.collections._paging import OnError, Pages
 from purse.errors import DeclarationError, WrongKind
@@ -105,9 +105,7 @@ class RedisList(RedisKey, Generic[V]):
         super().__init__(redis, rkey, ttl=ttl)
         if maxlen is not None and (type(maxlen) is not int or maxlen < 1):
             raise DeclarationError(f"{rkey}: maxlen= must be an int of at least 1, not {maxlen!r}")
-        self._codec = (
-            canonical_codec_for(value_type, best_effort=True) if codec is None else bind_codec(value_type, codec)
-        )
+        self._codec = bind_codec(value_type, codec, canonical=True, best_effort=True)
         self._form = (value_type, codec)  # two lists of one form store a value as the same bytes
         self._maxlen = maxlen
 
