@@ -1,15 +1,25 @@
-"""What ``modify`` and ``edit`` need to know about values, whatever structure holds them."""
+"""Compare-and-set: change one stored value without losing what someone else wrote meanwhile.
+
+``modify`` and ``edit`` are the same for every structure that keeps values under keys. What differs is a
+``Place``: how the bytes of one value are read, and replaced on the condition that they have not changed.
+Never WATCH, which would need a connection for each caller.
+"""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, MutableSequence, MutableSet
-from dataclasses import is_dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, MutableSequence, MutableSet
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
-__all__ = ["MISSING", "Missing", "check_mutable"]
+from purse.errors import EditConflict
+
+__all__ = ["MISSING", "Missing", "Place", "edit", "modify"]
+
+V = TypeVar("V")
 
 
 class Missing(Enum):
@@ -23,10 +33,82 @@ class Missing(Enum):
 
 MISSING: Final = Missing.MISSING
 
-_Containers: TypeAlias = MutableMapping[object, object] | MutableSequence[object] | MutableSet[object]
+
+@dataclass(frozen=True, slots=True)
+class Place(Generic[V]):
+    """Where one value is stored.
+
+    Attributes:
+        where: its name in messages, ``{garden}:plants['spinach']``.
+        rkey: the Redis key.
+        key: what the caller calls the value.
+        encode, decode: the collection's codec, with errors that name the place.
+        read: the bytes that are stored now, or None.
+        replace: store the second argument if the stored bytes are still the first; whether it did, and what
+            is stored now.
+    """
+
+    where: str
+    rkey: str
+    key: object
+    encode: Callable[[V], bytes]
+    decode: Callable[[bytes], V]
+    read: Callable[[], Awaitable[bytes | None]]
+    replace: Callable[[bytes | None, bytes], Awaitable[tuple[bool, bytes | None]]]
 
 
-def check_mutable(value: object, where: str) -> None:
+async def modify(place: Place[V], fn: Callable[[V], V], default: V | Missing, attempts: int) -> V:
+    """Replace the value by ``fn`` of it; see ``RedisHash.modify``."""
+    fallback = None if isinstance(default, Missing) else place.encode(default)
+    stored = await place.read()
+    for _ in range(attempts):
+        value = fn(_current(place, stored, fallback))
+        raw = place.encode(value)
+        if raw == stored:
+            return value
+        replaced, stored = await place.replace(stored, raw)
+        if replaced:
+            return value
+    raise EditConflict(
+        f"{place.where} was changed by others during each of {attempts} attempts; nothing was written. "
+        "Allow more with attempts=, or split the value over several keys.",
+        key=place.rkey,
+        field=place.key,
+    )
+
+
+@asynccontextmanager
+async def edit(place: Place[V], default: V | Missing) -> AsyncGenerator[V, None]:
+    """Hand out the value to be changed in place, then replace it; see ``RedisHash.edit``."""
+    fallback = None if isinstance(default, Missing) else place.encode(default)
+    stored = await place.read()
+    value = _current(place, stored, fallback)
+    _check_mutable(value, place.where)
+    yield value
+    raw = place.encode(value)
+    if raw == stored:
+        return
+    replaced, _ = await place.replace(stored, raw)
+    if not replaced:
+        raise EditConflict(
+            f"{place.where} was changed by someone else during edit(); nothing was written. "
+            "Run the block again, or use modify(), which retries by itself.",
+            key=place.rkey,
+            field=place.key,
+        )
+
+
+def _current(place: Place[V], stored: bytes | None, fallback: bytes | None) -> V:
+    """The value to change: the stored one, or a fresh copy of the default."""
+    raw = fallback if stored is None else stored
+    if raw is None:
+        missing = KeyError(place.key)
+        missing.add_note(f"purse: {place.rkey} has no such key; pass default= to start from a value")
+        raise missing
+    return place.decode(raw)
+
+
+def _check_mutable(value: object, where: str) -> None:
     """Refuse a value that a ``with`` block could not change.
 
     Raises:

@@ -18,8 +18,8 @@ from __future__ import annotations
 import builtins
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Generic, Literal, cast, overload
 
 from typing_extensions import TypeVar
@@ -29,9 +29,9 @@ from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec, canonical_codec_for
 from purse.collections._base import PAGE, Decoder, RedisKey, first_flag, first_int, paged, total
-from purse.collections._editing import MISSING, Missing, check_mutable
+from purse.collections._editing import MISSING, Missing, Place, edit, modify
 from purse.collections._paging import OnError, Pages
-from purse.errors import DecodeError, EditConflict, EncodeError
+from purse.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -312,26 +312,9 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace.
         """
-        field = self._field(key)
-        fallback = None if isinstance(default, Missing) else self._encode(self._codec, default, key)
-        stored = await self._stored(field, key)
-        for _ in range(attempts):
-            value = fn(self._current(stored, fallback, key))
-            raw = self._encode(self._codec, value, key)
-            if raw == stored:
-                return value
-            replaced, stored = await self._replace(field, key, stored, raw)
-            if replaced:
-                return value
-        raise EditConflict(
-            f"{self._where(key)} was changed by others during each of {attempts} attempts; nothing was written. "
-            "Allow more with attempts=, or split the value over several keys.",
-            key=self.rkey,
-            field=key,
-        )
+        return await modify(self._place(key), fn, default, attempts)
 
-    @asynccontextmanager
-    async def edit(self, key: K, *, default: V | Missing = MISSING) -> AsyncGenerator[V, None]:
+    def edit(self, key: K, *, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
         """Change a value in place: ``async with h.edit("spinach") as plant: plant.healthiness += 1``.
 
         One attempt: at the end of the block the value is stored if nobody else has changed it since it
@@ -349,23 +332,7 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         Two round trips. Sends: HGET, EVALSHA hash_replace.
         """
-        field = self._field(key)
-        fallback = None if isinstance(default, Missing) else self._encode(self._codec, default, key)
-        stored = await self._stored(field, key)
-        value = self._current(stored, fallback, key)
-        check_mutable(value, self._where(key))
-        yield value
-        raw = self._encode(self._codec, value, key)
-        if raw == stored:
-            return
-        replaced, _ = await self._replace(field, key, stored, raw)
-        if not replaced:
-            raise EditConflict(
-                f"{self._where(key)} was changed by someone else during edit(); nothing was written. "
-                "Run the block again, or use modify(), which retries by itself.",
-                key=self.rkey,
-                field=key,
-            )
+        return edit(self._place(key), default)
 
     # --- many fields ----------------------------------------------------------------------------
 
@@ -565,34 +532,36 @@ class RedisHash(RedisKey, Generic[V, K]):
     def _decode_sum(self, replies: list[Reply]) -> float:
         return as_int(replies[0]) if self._number == "int" else float(as_bytes(replies[0]))
 
-    async def _stored(self, field: bytes, key: K) -> bytes | None:
-        unit = Unit(
-            (("HGET", self.rkey, field),),
-            lambda replies: as_optional_bytes(replies[0]),
-            self,
-            field=key,
-            read_only=True,
-        )
-        return await self._executor.execute(unit)
-
-    def _current(self, stored: bytes | None, fallback: bytes | None, key: K) -> V:
-        """The value to change: the stored one, or a fresh copy of the default."""
-        raw = fallback if stored is None else stored
-        if raw is None:
-            missing = KeyError(key)
-            missing.add_note(f"purse: {self.rkey} has no such key; pass default= to start from a value")
-            raise missing
-        return self._decode(self._codec, raw, key)
-
-    async def _replace(self, field: bytes, key: K, stored: bytes | None, raw: bytes) -> tuple[bool, bytes | None]:
-        """Compare and set; whether ``raw`` was stored, and otherwise what is stored now."""
-
-        def decode(replies: list[Reply]) -> tuple[bool, bytes | None]:
-            reply = as_array(replies[0])
-            if as_int(reply[0]):
-                return True, raw
-            return False, as_optional_bytes(reply[1])
-
+    def _place(self, key: K) -> Place[V]:
+        """One field, to be compared and set."""
+        field = self._field(key)
         script = load_script("hash_replace")
-        call = script((self.rkey,), field, int(stored is not None), stored or b"", raw, self._policy())
-        return await self._executor.execute(Unit((call,), decode, self, field=key))
+
+        async def read() -> bytes | None:
+            return await self._executor.execute(
+                Unit(
+                    (("HGET", self.rkey, field),),
+                    lambda replies: as_optional_bytes(replies[0]),
+                    self,
+                    field=key,
+                    read_only=True,
+                )
+            )
+
+        async def replace(stored: bytes | None, raw: bytes) -> tuple[bool, bytes | None]:
+            def decode(replies: list[Reply]) -> tuple[bool, bytes | None]:
+                reply = as_array(replies[0])
+                return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
+
+            call = script((self.rkey,), field, int(stored is not None), stored or b"", raw, self._policy())
+            return await self._executor.execute(Unit((call,), decode, self, field=key))
+
+        return Place(
+            where=self._where(key),
+            rkey=self.rkey,
+            key=key,
+            encode=lambda value: self._encode(self._codec, value, key),
+            decode=lambda raw: self._decode(self._codec, raw, key),
+            read=read,
+            replace=replace,
+        )
