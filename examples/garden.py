@@ -1,7 +1,7 @@
 """A garden on Redis: each call of a declared store, the commands that the server received, the value read back.
 
     python examples/garden.py                            on a server of its own, gone at the end
-    python examples/garden.py --url redis://localhost    on yours: three keys, removed at the end
+    python examples/garden.py --url redis://localhost    on yours: three keys, removed at the end (or PURSE_REDIS_URL)
 
 ``Garden`` and ``tour`` are ordinary typed code, and all there is to learn. The rest executes ``tour`` one
 statement at a time, as a Python prompt does, while a second connection watches the server with MONITOR.
@@ -164,7 +164,11 @@ def paint(colour: str, text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A typed garden on Redis, and every command that it sends.")
-    parser.add_argument("--url", help="your server, redis://...; without it, one is started for the tour")
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("PURSE_REDIS_URL"),
+        help="your server, redis://...; without it and PURSE_REDIS_URL, one is started for the tour",
+    )
     url: str | None = parser.parse_args().url
     try:
         if url is None:
@@ -173,7 +177,7 @@ def main() -> None:
         else:
             asyncio.run(show(url, Guest))
     except (RedisError, PurseError, ValueError) as error:
-        sys.exit(f"garden.py: {error}")
+        sys.exit("\n".join([f"garden.py: {error}", *getattr(error, "__notes__", [])]))
 
 
 if __name__ == "__main__":

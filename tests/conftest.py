@@ -1,17 +1,29 @@
 """Fixtures: one real server for the whole session, a fresh client for each test.
 
-``PURSE_REDIS_SERVER=/path/to/redis-server`` runs the suite on that server.
+``PURSE_REDIS_SERVER=/path/to/redis-server`` runs the suite on that server. ``PURSE_REDIS_URL`` is not used here:
+the tests empty their server, which must be one that they started.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
 
-from purse.embedded import Server
+from purse.embedded import Server, find_server
+from purse.errors import ServerNotFound
 from tests.support.clients import connect
+
+
+def pytest_sessionstart() -> None:
+    """Say once, and not in each test, that there is no server to test on."""
+    os.environ.pop("PURSE_REDIS_URL", None)
+    try:
+        find_server()
+    except ServerNotFound as error:
+        raise pytest.UsageError(f"the tests need a real server.\n{error}") from None
 
 
 @pytest.fixture(scope="session")

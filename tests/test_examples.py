@@ -85,17 +85,18 @@ async def test_the_garden_does_not_touch_keys_that_were_there(server: Server, re
     assert await redis.lrange("{purse-garden-demo}:log", 0, -1) == [b"mine"]
 
 
-def test_a_refused_connection_is_one_line(tmp_path: Path) -> None:
-    """No traceback, and the address."""
+def test_a_refused_connection_is_no_traceback(tmp_path: Path) -> None:
+    """One line has the address, one what to do."""
     with Server(port=0) as server:
         url = server.url  # free again once the server is gone
 
     ended = run([GARDEN, "--url", url], cwd=tmp_path)
 
     assert ended.code == 1
-    assert ended.err.startswith("garden.py: ")
-    assert ended.err.count("\n") == 1
-    assert str(url.rpartition(":")[2]) in ended.err
+    told, fix = ended.err.splitlines()
+    assert told.startswith("garden.py: ")
+    assert url.rpartition(":")[2] in told
+    assert "Is a server running there" in fix
 
 
 def test_no_server_to_run_is_no_traceback(tmp_path: Path) -> None:

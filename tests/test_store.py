@@ -355,6 +355,18 @@ async def test_an_embedded_server_belongs_to_its_store() -> None:
         await garden.plants.get("spinach")
 
 
+async def test_an_embedded_store_may_be_sent_elsewhere(
+    redis: Redis, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``PURSE_REDIS_URL`` in the environment ``embedded://`` starts nothing and uses that server."""
+    monkeypatch.setenv("PURSE_REDIS_URL", server_url)
+
+    async with Garden.open("embedded://") as garden, Garden.open(server_url) as other:
+        await garden.log.append("planted")
+
+        assert await other.log.slice(0) == ["planted"]
+
+
 async def test_a_collection_keeps_its_embedded_server() -> None:
     """Who keeps only a collection can go on using it."""
     log = Garden.open("embedded://").log
