@@ -3,19 +3,12 @@
 Tests, examples and ``embedded://`` need a Redis with nobody to start one. A ``Server`` is a child
 process on a unix socket in a private directory: the real thing, 10 to 30 ms away, 4 to 12 MB.
 
-    this process ──pipe──> sh (the guard) ──┬──> redis-server
-                                            └──> reader, blocked on the pipe
-
     /tmp/purse-x1y2z3/     mode 0700, removed at the end
         redis.sock         always there, TCP or not
         server.log         what the server printed since it was last started
         dump.rdb, append*  only if ``config`` asks for them; they go with the directory
 
-Orphans are the risk. When this process ends, by SIGKILL too, the kernel closes the pipe; the reader
-sees end of file and kills the server, and the guard removes the directory. When the server ends first,
-the guard kills the reader and ends as well, which is how its death is seen here. A terminal's Ctrl-C
-does not reach any of the three: they are a session of their own, so that code which handles the
-KeyboardInterrupt still has its server. The price is two small shells per server.
+It cannot outlive this process: ``purse._guarded_child`` sees to that.
 """
 
 from __future__ import annotations
@@ -30,16 +23,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-import threading
 import time
 import weakref
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
+from purse._guarded_child import GuardedChild
 from purse.errors import ServerFailed, ServerNotFound
 
 if TYPE_CHECKING:
@@ -51,33 +42,7 @@ _OLDEST = (6, 2)
 _BOOT_SECONDS = 10.0
 _END_SECONDS = 5.0
 _PORT_ATTEMPTS = 5
-_SOCKET_PATH_BYTES = 103  # sun_path is 104 bytes on macOS and 108 on Linux, the closing NUL included
-_LOG_BYTES = 8192
-_SHELL = "/bin/sh"
 _OWN_DIRECTIVES = frozenset({"daemonize", "dir", "logfile", "port", "unixsocket"})
-
-# $1 is the directory, the rest the server's command line. Standard input is the pipe, copied to fd 3
-# because sh gives background commands /dev/null; standard output takes the server's pid; standard
-# error is the log. The reader leaves its mark *before* it kills, so that the mark is there when `wait`
-# returns, and with `true`, because a failed redirection of the special `:` would end it before the kill.
-_GUARD = """
-directory=$1
-shift
-exec 3<&0
-"$@" </dev/null >&2 3<&- &
-server=$!
-echo "$server"
-{ read -r _ <&3; true >"$directory/orphaned.$$"; kill -9 "$server"; } &
-reader=$!
-wait "$server"
-status=$?
-kill -9 "$reader"
-wait "$reader"
-if [ -e "$directory/orphaned.$$" ]; then
-    case $directory in /*/purse-*) rm -rf -- "$directory" ;; esac
-fi
-exit "$status"
-"""
 
 _FIXES = """\
 To get one:
@@ -187,7 +152,7 @@ class Server:
         self._port: int | None = None
         self._directives = {"save": [""], "appendonly": ["no"], "bind": ["127.0.0.1"]} | directives
         self._persists = self._directives["save"] != [""] or self._directives["appendonly"] != ["no"]
-        self._child = _Child()
+        self._child = GuardedChild()
         self._finalizer = weakref.finalize(self, self._child.discard)
 
     def start(self) -> None:
@@ -334,129 +299,6 @@ class Server:
                 raise ServerFailed(f"{binary} {fault}. The end of its log:\n{self.log()}")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.02)
-
-
-class _Child:
-    """The processes and the directory behind a ``Server``: what its finalizer has to undo.
-
-    The ``Server`` refers to this and not the other way round, or it would never be finalized.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.directory: Path | None = None
-        self.pid = 0
-        self._owner = 0
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._pipe: IO[bytes] | None = None
-        _children.add(self)
-
-    @property
-    def alive(self) -> bool:
-        guard = self._guard
-        return guard is not None and guard.poll() is None
-
-    def settle(self) -> bool:
-        """Have a directory; return whether there was one already."""
-        if self.directory is None:
-            self._owner = os.getpid()
-            self.directory = _make_directory()
-            return False
-        if self._owner != os.getpid():
-            raise ServerFailed(f"this Server belongs to process {self._owner}; a forked process makes one of its own")
-        return True
-
-    def spawn(self, command: list[str]) -> None:
-        self.end(signal.SIGKILL)
-        directory = str(self.directory)
-        with Path(directory, "server.log").open("wb") as log:
-            self._guard = subprocess.Popen(
-                [_SHELL, "-c", _GUARD, "purse-guard", directory, *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=directory,  # where Redis keeps its files
-                start_new_session=True,
-            )
-        self._pipe = self._guard.stdin
-        assert self._guard.stdout is not None
-        with self._guard.stdout as reply:
-            self.pid = int(reply.readline() or 0)
-
-    def end(self, how: signal.Signals) -> None:
-        """Send ``how`` to the server, SIGKILL 5 s later, and return when the guard has ended, too."""
-        with self.lock:
-            guard, self._guard = self._guard, None
-            pid, self.pid = self.pid, 0
-            if guard is None:
-                return
-            if not pid:  # interrupted before we learnt it; the guard knows
-                self._let_go()
-            for signum in (how, signal.SIGKILL):
-                # While the guard lives it has not reaped the server, so the pid is nobody else's.
-                if pid and guard.poll() is None:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signum)
-                with suppress(subprocess.TimeoutExpired):
-                    guard.wait(_END_SECONDS)
-                    break
-            else:
-                guard.kill()
-                guard.wait()
-            self._let_go()
-
-    def discard(self) -> None:
-        """End the server and remove its directory, unless they belong to the process we were forked from."""
-        with self.lock:
-            self.end(signal.SIGKILL)
-            if self.directory is not None and self._owner == os.getpid():
-                shutil.rmtree(self.directory, ignore_errors=True)
-                self.directory = None
-
-    def disown(self) -> None:
-        """In a forked child: let go of the copy of the pipe, so that only the owner's death counts."""
-        self.lock = threading.RLock()  # a thread that did not come along may have held it
-        self._let_go()
-        if self._guard is not None:
-            self._guard.returncode = 0  # not our child: nothing to wait for, nothing for Popen to warn of
-            self._guard = None
-
-    def log(self) -> str:
-        with suppress(OSError), Path(str(self.directory), "server.log").open("rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_BYTES))
-            return log.read().decode(errors="replace").strip()
-        return ""
-
-    def _let_go(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()
-
-
-_children: weakref.WeakSet[_Child] = weakref.WeakSet()
-
-
-def _disown_all() -> None:
-    for child in list(_children):
-        child.disown()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where the module must import to say what is wrong
-    os.register_at_fork(after_in_child=_disown_all)
-
-
-def _make_directory() -> Path:
-    tried: list[str] = []
-    for parent in (None, "/tmp"):
-        try:
-            directory = Path(tempfile.mkdtemp(prefix="purse-", dir=parent)).absolute()
-        except OSError as error:
-            tried.append(str(error))
-            continue
-        if len(os.fsencode(directory / "redis.sock")) <= _SOCKET_PATH_BYTES:
-            return directory
-        directory.rmdir()
-        tried.append(f"{directory} is too long for the path of a unix socket")
-    raise ServerFailed(f"no place for the server's socket: {'; '.join(tried)}. Set TMPDIR to a short, writable path")
 
 
 def _split(value: str) -> list[str]:

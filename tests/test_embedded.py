@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from purse import embedded
+from purse import _guarded_child, embedded
 from purse.embedded import Server, find_server
 from purse.errors import ServerFailed, ServerNotFound
 
@@ -577,7 +577,7 @@ def test_guard_works_in_any_sh(shell: str, monkeypatch: pytest.MonkeyPatch) -> N
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"there is no {shell} here")
-    monkeypatch.setattr(embedded, "_SHELL", program)
+    monkeypatch.setattr(_guarded_child, "_SHELL", program)
 
     with Server() as server:
         group = os.getpgid(server.pid)
