@@ -207,8 +207,12 @@ def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> Redi
 def _refused(error: RedisError) -> RedisError:
     """A fresh copy of a connection error for each of the callers that waited for one attempt, with the fix."""
     copy = type(error)(*error.args)
-    copy.add_note(
-        "purse could not open a connection; nothing was sent. Is a server running there, and is the URL right? "
-        'Store.open("embedded://") runs one for you (pip install "redis-purse[embedded]").'
-    )
+    if isinstance(error, AuthenticationError):
+        fix = "Are the user and the password right?"
+    else:
+        fix = (
+            "Is a server running there, and is the URL right? "
+            'Store.open("embedded://") runs one for you (pip install "redis-purse[embedded]").'
+        )
+    copy.add_note(f"purse could not open a connection; nothing was sent. {fix}")
     return copy

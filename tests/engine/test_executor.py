@@ -14,7 +14,7 @@ import pytest
 import redis as redis_py
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ConnectionError, ExecAbortError, NoPermissionError, ResponseError
+from redis.exceptions import AuthenticationError, ConnectionError, ExecAbortError, NoPermissionError, ResponseError
 
 from purse._engine.executor import executor_for
 from purse._engine.scripts import Script
@@ -375,6 +375,17 @@ async def test_a_refused_connection_is_reported_at_once() -> None:
         assert isinstance(error, ConnectionError)
         assert "localhost:1" in str(error)
         assert "Is a server running there" in "".join(error.__notes__)
+
+
+async def test_a_wrong_password_is_reported_as_such(redis: Redis, server: Server) -> None:
+    """A refused login is redis-py's AuthenticationError, at once, with a hint at the password."""
+    client = connect(server.url, username="nobody", password="wrong")
+
+    with pytest.raises(AuthenticationError) as caught:
+        await send(client, "PING")
+
+    assert "password" in "".join(caught.value.__notes__)
+    await client.aclose()
 
 
 def test_other_clients_are_refused_with_the_right_one_named() -> None:
