@@ -1,6 +1,6 @@
 """RedisHash beside careful hand-written redis-py: the same work, one process, interleaved rounds.
 
-    python benchmarks/hash.py [--rounds 7] [--url redis://...]
+    python benchmarks/hash.py [--rounds 7] [--calls 4000] [--url redis://...]
 
 By hand means: the same redis-py client class with hiredis, pydantic's ``TypeAdapter`` bound once, and a
 pool that is large enough. Each round runs both sides one after the other, the order alternating; the
@@ -22,7 +22,6 @@ from redis.asyncio import Redis
 from purse import RedisHash
 from purse.embedded import Server
 
-CALLS = 4000
 FIELDS = 100
 
 
@@ -71,11 +70,11 @@ def by_hand(url: str) -> tuple[Redis, dict[str, Call]]:
     return client, {"set": set_one, "get": get_one}
 
 
-async def timed(call: Call, tasks: int) -> tuple[float, float]:
-    """Wall-clock and CPU seconds of ``CALLS`` calls spread over ``tasks`` tasks."""
+async def timed(call: Call, calls: int, tasks: int) -> tuple[float, float]:
+    """Wall-clock and CPU seconds of ``calls`` calls spread over ``tasks`` tasks."""
 
     async def work(first: int) -> None:
-        for i in range(first, CALLS, tasks):
+        for i in range(first, calls, tasks):
             await call(i)
 
     wall, cpu = time.perf_counter(), time.process_time()
@@ -83,7 +82,7 @@ async def timed(call: Call, tasks: int) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-async def compare(url: str, rounds: int) -> None:
+async def compare(url: str, rounds: int, calls: int) -> None:
     """Print the table."""
     purse_client, purse_calls = with_purse(url)
     hand_client, hand_calls = by_hand(url)
@@ -96,14 +95,14 @@ async def compare(url: str, rounds: int) -> None:
             for nth in range(rounds + 1):
                 sides = (purse_calls[name], hand_calls[name])
                 if nth % 2:
-                    hand, purse = await timed(sides[1], tasks), await timed(sides[0], tasks)
+                    hand, purse = await timed(sides[1], calls, tasks), await timed(sides[0], calls, tasks)
                 else:
-                    purse, hand = await timed(sides[0], tasks), await timed(sides[1], tasks)
+                    purse, hand = await timed(sides[0], calls, tasks), await timed(sides[1], calls, tasks)
                 if nth:  # the first round warms up
                     wall.append(hand[0] / purse[0])
                     cpu.append(hand[1] / purse[1])
                     seconds.append((purse[0], hand[0]))
-            ours, theirs = (CALLS / statistics.median(side) for side in zip(*seconds, strict=True))
+            ours, theirs = (calls / statistics.median(side) for side in zip(*seconds, strict=True))
             ratios = f"{statistics.median(wall):>11.1f}x{statistics.median(cpu):>10.1f}x"
             print(f"{name:<6}{tasks:>6}{ours:>14,.0f}{theirs:>16,.0f}{ratios}")
     for client, key in ((purse_client, "benchmark:purse"), (hand_client, "benchmark:hand")):
@@ -115,13 +114,14 @@ def main() -> None:
     """Run on ``--url``, or on an embedded server."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--calls", type=int, default=4000)
     arguments.add_argument("--url")
     options = arguments.parse_args()
     if options.url:
-        asyncio.run(compare(options.url, options.rounds))
+        asyncio.run(compare(options.url, options.rounds, options.calls))
         return
     with Server(port=0) as server:
-        asyncio.run(compare(server.url, options.rounds))
+        asyncio.run(compare(server.url, options.rounds, options.calls))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The programs in ``examples/``: they run, say what they do, and leave nothing behind."""
+"""The programs in ``examples/`` and ``benchmarks/``: they run, say what they do, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ def test_every_example_runs(example: Path, tmp_path: Path) -> None:
     assert ended.code == 0
     assert ended.out
     assert not list(tmp_path.iterdir())
+
+
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    """It compares set and get at four numbers of tasks, checking what it reads; how fast is nobody's test."""
+    ended = run([ROOT / "benchmarks" / "hash.py", "--rounds", "1", "--calls", "50"], cwd=tmp_path)
+
+    assert ended.err == ""
+    assert ended.code == 0
+    assert len(ended.out.splitlines()) == 1 + 2 * 4
 
 
 def test_the_garden_shows_calls_commands_and_values(tmp_path: Path) -> None:
