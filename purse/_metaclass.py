@@ -106,7 +106,10 @@ def complete(cls: type[StoreBase]) -> None:
     declaration = cls.__purse__
     if not declaration.complete:
         for spec in declaration.fields.values():
-            spec.check()
+            try:
+                spec.check()
+            except Unresolved as error:
+                raise DeclarationError(str(error)) from error.__cause__
         declaration.complete = True
 
 

@@ -291,13 +291,22 @@ class RedisKey:
         try:
             return codec.decode(raw)
         except DecodeError as error:
-            raise DecodeError(
-                f"{self._where(field)} {error} Stored: {shown(raw)}. If the model changed, see docs/schema.md; to skip "
-                'bad records while iterating, pass on_error="skip".',
-                key=self.rkey,
-                field=field,
-                raw=raw,
-            ) from error.__cause__
+            fate = (
+                f"Stored: {shown(raw)}. If the model changed, see docs/schema.md; to skip bad records while iterating, "
+                'pass on_error="skip".'
+            )
+            raise self._undecodable(error, raw, field, fate) from error.__cause__
+
+    def _decode_taken(self, codec: ValueCodec[T], raw: bytes, field: object = None) -> T:
+        """Decode bytes that this very call has removed: the error is the only place where they still are."""
+        try:
+            return codec.decode(raw)
+        except DecodeError as error:
+            fate = f"It was removed from Redis, and is in this error's raw: {shown(raw)}. See docs/schema.md."
+            raise self._undecodable(error, raw, field, fate) from error.__cause__
+
+    def _undecodable(self, error: DecodeError, raw: bytes, field: object, fate: str) -> DecodeError:
+        return DecodeError(f"{self._where(field)} {error} {fate}", key=self.rkey, field=field, raw=raw)
 
 
 def first_int(replies: list[Reply]) -> int:

@@ -212,10 +212,15 @@ class RedisHash(RedisKey, Generic[V, K]):
         One round trip, O(1). Sends: MULTI, HGET, HDEL, EXEC; with a TTL policy both inside EVALSHA with_ttl.
         """
         field = self._field(key)
+
+        def decode(replies: list[Reply]) -> object:
+            raw = as_optional_bytes(replies[0])
+            return default if raw is None else self._decode_taken(self._codec, raw, key)
+
         return await self._executor.execute(
             self._writing(
                 (("HGET", self.rkey, field), ("HDEL", self.rkey, field)),
-                lambda replies: self._value_or(replies[0], key, default),
+                decode,
                 field=key,
             )
         )

@@ -423,18 +423,19 @@ class RedisList(RedisKey, Generic[V]):
         return (("LTRIM", self.rkey, *bounds),)
 
     async def _popped(self, command: str, index: int) -> V:
-        decode = self._element("pop from an empty list", index)
+        decode = self._element("pop from an empty list", index, taken=True)
         return await self._executor.execute(self._writing(((command, self.rkey),), decode, field=index))
 
-    def _element(self, empty: str, index: int | None) -> Decoder[V]:
+    def _element(self, empty: str, index: int | None, *, taken: bool = False) -> Decoder[V]:
         """Decodes a unit whose first command answers one element or null."""
 
-        def decode(replies: list[Reply]) -> V:
+        def decode_element(replies: list[Reply]) -> V:
             if replies[0] is None:
                 raise self._out_of_range(empty)
-            return self._decode(self._codec, as_bytes(replies[0]), index)
+            decode = self._decode_taken if taken else self._decode
+            return decode(self._codec, as_bytes(replies[0]), index)
 
-        return decode
+        return decode_element
 
     def _forms(self, value: V) -> list[bytes]:
         """The bytes under which an equal element may be stored: ours first."""
