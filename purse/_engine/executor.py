@@ -18,7 +18,6 @@ import asyncio
 import contextlib
 import random
 import weakref
-from functools import partial
 
 from redis.exceptions import (
     AuthenticationError,
@@ -32,6 +31,7 @@ from typing_extensions import TypeVar
 
 from purse._engine.blocking import execute_blocking
 from purse._engine.clients import (
+    Connection,
     RedisClient,
     check_client,
     forget,
@@ -78,9 +78,10 @@ class SharedExecutor:
     def __init__(self, client: RedisClient) -> None:
         self._pool = pool_of(client)
         self._links: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = weakref.WeakKeyDictionary()
-        self._opening: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[Link]] = (
+        self._opening: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Link]] = (
             weakref.WeakKeyDictionary()
         )
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def execute(self, unit: Unit[R], /) -> R:
@@ -113,13 +114,17 @@ class SharedExecutor:
         """See ``Executor.aclose``."""
         self._closed = True
         loop = asyncio.get_running_loop()
-        opening = self._opening.get(loop)
+        opening = self._opening.pop(loop, None)
         if opening is not None:
             opening.cancel()
-            await asyncio.wait([opening])
         link = self._links.pop(loop, None)
         if link is not None:
             await link.aclose()
+        tasks = [task for task in self._tasks if task.get_loop() is loop]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         self.abandon()
 
     def abandon(self) -> None:
@@ -155,9 +160,10 @@ class SharedExecutor:
         """The open link of ``loop``; callers that come while it opens wait for the same attempt."""
         opening = self._opening.get(loop)
         if opening is None:
-            opening = loop.create_task(self._open(loop), name="purse: connect")
-            self._opening[loop] = opening
-            opening.add_done_callback(self._opened)
+            opening = self._opening[loop] = loop.create_future()
+            task = loop.create_task(self._serve(loop, opening), name="purse: connection")
+            self._tasks.add(task)  # the loop itself refers to its tasks weakly
+            task.add_done_callback(self._tasks.discard)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -167,25 +173,36 @@ class SharedExecutor:
         except RedisError as error:
             raise _refused(error) from error
 
-    def _opened(self, opening: asyncio.Task[Link]) -> None:
-        self._opening.pop(opening.get_loop(), None)
-        if not opening.cancelled():
-            opening.exception()  # retrieved even if every caller has been cancelled
+    async def _serve(self, loop: asyncio.AbstractEventLoop, opening: asyncio.Future[Link]) -> None:
+        """Open a link, announce it, and drive it to its end."""
+        try:
+            connection = await self._open(loop)
+        except Exception as error:
+            if not opening.done():
+                opening.set_exception(error)
+                opening.exception()  # retrieved, even if every caller has been cancelled
+            return
+        finally:
+            self._opening.pop(loop, None)
+        remember(self._pool, connection)
+        link = self._links[loop] = Link(connection)
+        if not opening.done():
+            opening.set_result(link)
+        try:
+            await link.run()
+        finally:
+            forget(self._pool, connection)
 
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> Link:
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
         delays = iter(_RETRY_DELAYS if self._links.pop(loop, None) is not None else ())
         while True:
             try:
-                connection = await open_connection(self._pool)
+                return await open_connection(self._pool)
             except (ConnectionError, TimeoutError) as error:
                 delay = next(delays, None)
                 if delay is None or isinstance(error, AuthenticationError):
                     raise
                 await _pause(delay)
-            else:
-                remember(self._pool, connection)
-                link = self._links[loop] = Link(connection, partial(forget, self._pool, connection))
-                return link
 
 
 async def _pause(seconds: float) -> None:

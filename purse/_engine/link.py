@@ -24,7 +24,6 @@ import asyncio
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
 
 import hiredis
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
@@ -64,25 +63,22 @@ class _Request:
 
 
 class Link:
-    """One connection, driven through redis-py's public methods by a reader and a writer task.
+    """One connection, driven through redis-py's public methods until it is lost.
 
     Args:
-        connection: an open connection that nobody else uses.
-        on_close: called when the socket has been closed.
+        connection: an open connection that nobody else uses; ``run`` closes it.
     """
 
-    def __init__(self, connection: Connection, on_close: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._on_close = on_close
         self._loop = asyncio.get_running_loop()
+        self._driver: asyncio.Task[object] | None = None
         self._outbox: deque[_Request] = deque()
         self._in_flight: deque[_Request] = deque()
         self._wake = asyncio.Event()
         self._last_progress = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
         self._lost: BaseException | None = None
-        self._reader = self._loop.create_task(self._run(self._read()), name="purse: reader")
-        self._writer = self._loop.create_task(self._run(self._write()), name="purse: writer")
 
     @property
     def is_open(self) -> bool:
@@ -102,8 +98,26 @@ class Link:
             self._wake.set()
         return future
 
+    async def run(self) -> None:
+        """Read replies, and write what is requested, until the link is lost; however that comes, close the socket.
+
+        To be awaited by a task that has already started: one that is cancelled before its first step would
+        never get to close anything.
+        """
+        self._driver = asyncio.current_task()
+        writer = self._loop.create_task(self._write(), name="purse: writer")
+        writer.add_done_callback(self._writer_ended)
+        try:
+            await self._read()
+        except Exception as error:  # whatever ended it is handed to every waiting caller
+            self.abort(error)
+        finally:
+            self.abort(ConnectionError("the event loop was shut down"))
+            writer.cancel()
+            await self._connection.disconnect(nowait=True)
+
     def abort(self, cause: BaseException) -> None:
-        """Fail every request that is under way and stop both tasks, which close the socket.
+        """Fail every request that is under way and stop ``run``.
 
         Only for the loop's own thread. The first cause counts; later calls do nothing.
         """
@@ -117,31 +131,29 @@ class Link:
                 future = requests.popleft().future
                 if not future.done():
                     future.set_exception(LinkLost(cause, sent=sent))
-        self._reader.cancel()
-        self._writer.cancel()
+        if self._driver is not None and self._driver is not asyncio.current_task():
+            self._driver.cancel()
 
     async def aclose(self) -> None:
         """Fail what is under way and wait until the socket is closed."""
         self.abort(ConnectionError("the connection was closed by aclose()"))
-        await asyncio.wait([self._reader, self._writer])
+        if self._driver is not None:
+            await asyncio.wait([self._driver])
 
-    # --- the two tasks -------------------------------------------------------------------------
+    # --- the two directions ----------------------------------------------------------------------
 
-    async def _run(self, work: Coroutine[None, None, None]) -> None:
-        """Run one of the two loops; however it ends, the link is lost and the socket closed."""
-        try:
-            await work
-        except Exception as error:  # whatever ended it is handed to every waiting caller
-            self.abort(error)
-        finally:
-            self.abort(ConnectionError("the event loop was shut down"))
-            await self._connection.disconnect(nowait=True)
-            self._on_close()
+    def _writer_ended(self, writer: asyncio.Task[None]) -> None:
+        if not writer.cancelled():
+            self.abort(writer.exception() or ConnectionError("the writer ended"))
 
     async def _write(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            # Asked before anything counts as sent, and because send_packed_command would quietly open a
+            # second connection in place of a closed one.
+            if not self._connection.is_connected:
+                raise ConnectionError("Connection closed by server.")
             chunks: list[bytes] = []
             if not self._in_flight:
                 self._last_progress = self._loop.time()  # nothing was due until now
@@ -152,9 +164,6 @@ class Link:
                     self._in_flight.append(request)
             if not chunks:
                 continue
-            # send_packed_command would quietly open a second connection in place of a closed one.
-            if not self._connection.is_connected:
-                raise ConnectionError("Connection closed by server.")
             self._watch()
             with cancellation_kept():
                 await self._connection.send_packed_command([b"".join(chunks)], check_health=False)

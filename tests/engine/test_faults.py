@@ -278,7 +278,7 @@ async def test_cancelling_at_every_moment_of_a_broken_call(proxy: Proxy, wire: R
         await asyncio.gather(call, return_exceptions=True)
         assert await read(wire, "GET", "a") == b"x"
     names = sorted(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("purse"))
-    assert names == ["purse: reader", "purse: writer"]
+    assert names == ["purse: connection", "purse: writer"]
 
 
 async def test_a_server_that_is_loading_is_waited_for(proxy: Proxy, wire: Redis, redis: Redis) -> None:

@@ -67,6 +67,32 @@ PROGRAMS = {
         for steps in range(60):
             asyncio.run(main(steps))
     """,
+    "the program ends at the moment the connection is there": """
+        async def main(steps):
+            global pending
+            pending = asyncio.create_task(work())
+            while not any(task.get_name() == "purse: writer" for task in asyncio.all_tasks()):
+                await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+        for steps in range(20):
+            asyncio.run(main(steps))
+        gc.collect()
+    """,
+    "the client is closed at the moment the connection is there": """
+        async def main(steps):
+            global pending
+            pending = asyncio.create_task(work())
+            while not any(task.get_name() == "purse: writer" for task in asyncio.all_tasks()):
+                await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await client.aclose()
+            await asyncio.gather(pending, return_exceptions=True)
+        for steps in range(20):
+            asyncio.run(main(steps))
+        gc.collect()
+    """,
     "an exception ends the program": """
         async def main():
             await work()
