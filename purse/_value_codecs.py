@@ -76,6 +76,8 @@ class ValueCodec(ABC, Generic[T]):
 
     __slots__ = ("value_type",)
 
+    value_type: object
+
     def __init__(self, value_type: object) -> None:
         self.value_type = value_type
 
