@@ -1,0 +1,108 @@
+"""Collections on a wire that breaks: a lost reply never doubles an effect, and is never taken for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError, TimeoutError
+
+from purse.collections import RedisHash, RedisList
+from purse.embedded import Server
+from purse.ttl import TTL
+from tests.support.clients import connect
+from tests.support.proxy import Proxy
+
+Write: TypeAlias = Callable[[RedisHash[int], RedisList[str]], Awaitable[object]]
+State: TypeAlias = tuple[dict[str, int], list[str]]
+
+HASH = {"a": 1, "b": 2}
+LIST = ["x", "y", "z"]
+WRITES: dict[str, tuple[Write, State]] = {
+    "set": (lambda h, xs: h.set("a", 7), ({"a": 7, "b": 2}, LIST)),
+    "setdefault": (lambda h, xs: h.setdefault("c", 7), ({**HASH, "c": 7}, LIST)),
+    "increment": (lambda h, xs: h.increment("a"), ({"a": 2, "b": 2}, LIST)),
+    "hash pop": (lambda h, xs: h.pop("a"), ({"b": 2}, LIST)),
+    "modify": (lambda h, xs: h.modify("a", lambda n: n + 1), ({"a": 2, "b": 2}, LIST)),
+    "update": (lambda h, xs: h.update({"c": 3, "d": 4}), ({**HASH, "c": 3, "d": 4}, LIST)),
+    "append": (lambda h, xs: xs.append("w"), (HASH, [*LIST, "w"])),
+    "extend": (lambda h, xs: xs.extend(["v", "w"]), (HASH, [*LIST, "v", "w"])),
+    "insert": (lambda h, xs: xs.insert(1, "w"), (HASH, ["x", "w", "y", "z"])),
+    "pop": (lambda h, xs: xs.pop(), (HASH, ["x", "y"])),
+    "popleft": (lambda h, xs: xs.popleft(), (HASH, ["y", "z"])),
+    "move": (lambda h, xs: xs.move(xs), (HASH, ["y", "z", "x"])),
+    "remove": (lambda h, xs: xs.remove("y"), (HASH, ["x", "z"])),
+}
+every_write = pytest.mark.parametrize(("write", "after"), WRITES.values(), ids=WRITES.keys())
+# modify() reads first, and a read whose reply is lost is sent again.
+in_one_trip = pytest.mark.parametrize(
+    ("write", "after"),
+    [case for name, case in WRITES.items() if name != "modify"],
+    ids=[name for name in WRITES if name != "modify"],
+)
+with_and_without_policy = pytest.mark.parametrize("ttl", [None, TTL(hours=1)], ids=["no policy", "policy"])
+
+
+@pytest.fixture
+async def proxy(server: Server) -> AsyncIterator[Proxy]:
+    """A proxy in front of the session's server."""
+    assert server.port is not None
+    async with Proxy(server.port) as proxy:
+        yield proxy
+
+
+async def stored(redis: Redis) -> State:
+    """What is stored, read past the proxy."""
+    return await RedisHash(redis, "h", int).dict(), await RedisList(redis, "xs", str).slice(0)
+
+
+@every_write
+@with_and_without_policy
+async def test_a_cut_reply_never_doubles_an_effect(
+    redis: Redis, proxy: Proxy, write: Write, after: State, ttl: TTL | None
+) -> None:
+    """Wherever its reply is cut, a write has happened once, or, with an error, at most once; the next call is right."""
+    client = connect(proxy.url)
+    h, xs = RedisHash(client, "h", int, ttl=ttl), RedisList(client, "xs", str, ttl=ttl)
+    for cut in range(0, 40, 3):
+        await redis.delete("h", "xs")
+        await RedisHash(redis, "h", int).update(HASH)
+        await RedisList(redis, "xs", str).extend(LIST)
+        assert await h.len() == 2
+        proxy.cut_after(cut)
+
+        error = None
+        try:
+            await write(h, xs)
+        except (ConnectionError, TimeoutError) as lost:
+            error = lost
+        proxy.heal()
+
+        assert await stored(redis) in ([after] if error is None else [after, (HASH, LIST)])
+        assert (await h.dict(), await xs.slice(0)) == await stored(redis)
+    await client.aclose()
+
+
+@in_one_trip
+async def test_a_swallowed_reply_is_an_error_and_one_effect(
+    redis: Redis, proxy: Proxy, write: Write, after: State
+) -> None:
+    """The server executed the write and its reply vanished: the caller is told, and it happened exactly once."""
+    client = connect(proxy.url, socket_timeout=0.2)
+    h, xs = RedisHash(client, "h", int), RedisList(client, "xs", str)
+    await h.update(HASH)
+    await xs.extend(LIST)
+    # The scripts are known: a NOSCRIPT reply would be swallowed, too, and the call would do nothing.
+    await RedisHash(redis, "warm", int).setdefault("a", 1)
+    await RedisList(redis, "warm list", str).insert(0, "a")
+    proxy.swallow()
+
+    with pytest.raises((ConnectionError, TimeoutError), match="not sent again"):
+        await write(h, xs)
+    proxy.heal()
+
+    assert await stored(redis) == after
+    assert await h.dict() == after[0]
+    await client.aclose()
