@@ -37,11 +37,8 @@ WRITES: dict[str, tuple[Write, State]] = {
 }
 every_write = pytest.mark.parametrize(("write", "after"), WRITES.values(), ids=WRITES.keys())
 # modify() reads first, and a read whose reply is lost is sent again.
-in_one_trip = pytest.mark.parametrize(
-    ("write", "after"),
-    [case for name, case in WRITES.items() if name != "modify"],
-    ids=[name for name in WRITES if name != "modify"],
-)
+IN_ONE_TRIP = {name: case for name, case in WRITES.items() if name != "modify"}
+in_one_trip = pytest.mark.parametrize(("write", "after"), IN_ONE_TRIP.values(), ids=IN_ONE_TRIP.keys())
 with_and_without_policy = pytest.mark.parametrize("ttl", [None, TTL(hours=1)], ids=["no policy", "policy"])
 
 
