@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from purse.embedded import Server, find_server
 from purse.errors import ServerNotFound
 from tests.support.clients import connect
+from tests.support.proxy import Proxy
 
 
 def pytest_sessionstart() -> None:
@@ -47,3 +48,11 @@ async def redis(server: Server) -> AsyncIterator[Redis]:
     await client.script_flush()
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+async def proxy(server: Server) -> AsyncIterator[Proxy]:
+    """A TCP proxy in front of the server, which breaks the wire when it is told to."""
+    assert server.port is not None
+    async with Proxy(server.port) as proxy:
+        yield proxy

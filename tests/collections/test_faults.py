@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import pytest
@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, TimeoutError
 
 from purse.collections import RedisHash, RedisList
-from purse.embedded import Server
 from purse.ttl import TTL
 from tests.support.clients import connect
 from tests.support.proxy import Proxy
@@ -40,14 +39,6 @@ every_write = pytest.mark.parametrize(("write", "after"), WRITES.values(), ids=W
 IN_ONE_TRIP = {name: case for name, case in WRITES.items() if name != "modify"}
 in_one_trip = pytest.mark.parametrize(("write", "after"), IN_ONE_TRIP.values(), ids=IN_ONE_TRIP.keys())
 with_and_without_policy = pytest.mark.parametrize("ttl", [None, TTL(hours=1)], ids=["no policy", "policy"])
-
-
-@pytest.fixture
-async def proxy(server: Server) -> AsyncIterator[Proxy]:
-    """A proxy in front of the session's server."""
-    assert server.port is not None
-    async with Proxy(server.port) as proxy:
-        yield proxy
 
 
 async def stored(redis: Redis) -> State:

@@ -14,7 +14,6 @@ import pytest
 from redis.asyncio import Redis
 
 from purse.collections import RedisHash, RedisList
-from purse.embedded import Server
 from tests.support.clients import connect
 from tests.support.linearizable import History, Step
 from tests.support.proxy import Proxy
@@ -27,14 +26,12 @@ Items = tuple[str, ...]
 
 
 @pytest.fixture
-async def clients(server: Server, redis: Redis) -> AsyncIterator[tuple[Proxy, list[Redis]]]:
-    """Clients with connections of their own, all through one proxy."""
-    assert server.port is not None
-    async with Proxy(server.port) as proxy:
-        clients = [connect(proxy.url) for _ in range(CLIENTS)]
-        yield proxy, clients
-        for client in clients:
-            await client.aclose()
+async def clients(proxy: Proxy, redis: Redis) -> AsyncIterator[list[Redis]]:
+    """Clients with connections of their own, all through one proxy to an empty server."""
+    clients = [connect(proxy.url) for _ in range(CLIENTS)]
+    yield clients
+    for client in clients:
+        await client.aclose()
 
 
 def test_the_search_finds_an_order_where_there_is_one() -> None:
@@ -158,25 +155,23 @@ async def run_disturbed(callers: list[Coroutine[Any, Any, None]], proxy: Proxy, 
     proxy.heal()
 
 
-async def test_every_hash_history_has_an_explanation(clients: tuple[Proxy, list[Redis]]) -> None:
+async def test_every_hash_history_has_an_explanation(proxy: Proxy, clients: list[Redis]) -> None:
     """Three clients use one field while calls are cancelled and the wire is cut: some order explains each history."""
-    proxy, redises = clients
     for seed in range(150):
         chance = random.Random(seed)
         history: History[Field] = History()
 
-        await run_disturbed([call_hash(client, f"h{seed}", chance, history) for client in redises], proxy, chance)
+        await run_disturbed([call_hash(client, f"h{seed}", chance, history) for client in clients], proxy, chance)
 
         assert history.explained_from(None), f"seed {seed}:\n{history}"
 
 
-async def test_every_list_history_has_an_explanation(clients: tuple[Proxy, list[Redis]]) -> None:
+async def test_every_list_history_has_an_explanation(proxy: Proxy, clients: list[Redis]) -> None:
     """Three clients use one list while calls are cancelled and the wire is cut: some order explains each history."""
-    proxy, redises = clients
     for seed in range(150):
         chance = random.Random(seed)
         history: History[Items] = History()
 
-        await run_disturbed([call_list(client, f"l{seed}", chance, history) for client in redises], proxy, chance)
+        await run_disturbed([call_list(client, f"l{seed}", chance, history) for client in clients], proxy, chance)
 
         assert history.explained_from(()), f"seed {seed}:\n{history}"

@@ -7,7 +7,6 @@ import gc
 import random
 import threading
 import time
-from collections.abc import AsyncIterator
 
 import anyio
 import pytest
@@ -24,13 +23,6 @@ from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.units import read, send, unit
-
-
-@pytest.fixture
-async def proxy(server: Server) -> AsyncIterator[Proxy]:
-    assert server.port is not None
-    async with Proxy(server.port) as proxy:
-        yield proxy
 
 
 async def connections(redis: Redis) -> int:

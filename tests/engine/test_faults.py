@@ -28,13 +28,6 @@ LOST = (ConnectionError, TimeoutError)
 
 
 @pytest.fixture
-async def proxy(server: Server) -> AsyncIterator[Proxy]:
-    assert server.port is not None
-    async with Proxy(server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 async def wire(proxy: Proxy, redis: Redis) -> AsyncIterator[Redis]:
     """A client whose commands pass the proxy; ``redis`` reaches the same server directly."""
     client = connect(proxy.url)
