@@ -253,6 +253,10 @@ class RedisKey:
             return ""
         return f"{'item' if ttl.per_item else 'key'}{'-once' if ttl.renew == 'never' else ''}:{ttl.draw_ms()}"
 
+    def _read_policy(self) -> str:
+        """What a read that returns stored values owes: nothing, unless the policy says ``renew="read"``."""
+        return self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
+
     def _writing(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
         """The unit of plain write commands, with what the key's TTL policy owes for them."""
         policy = "" if self._ttl is None or self._ttl.per_item else self._policy()
@@ -260,8 +264,7 @@ class RedisKey:
 
     def _reading(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
         """The unit of commands that return stored values, with what ``renew="read"`` owes for them."""
-        policy = self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
-        return self._with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
+        return self._with_ttl({self.rkey: self._read_policy()}, commands, decode, field=field, read_only=True)
 
     def _with_ttl(
         self,

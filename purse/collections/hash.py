@@ -192,8 +192,7 @@ class RedisHash(RedisKey, Generic[V, K]):
             return value if replies[0] is None else self._decode(self._codec, as_bytes(replies[0]), key)
 
         script = load_script("hash_setdefault")
-        read_policy = self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
-        call = script((self.rkey,), self._field(key), raw, self._policy(), read_policy)
+        call = script((self.rkey,), self._field(key), raw, self._policy(), self._read_policy())
         return await self._executor.execute(Unit((call,), decode, self, field=key))
 
     @overload

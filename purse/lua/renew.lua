@@ -6,17 +6,18 @@
 --   "key-once:60000"  start it only where the key has none
 --   "item:60000"      the same two, for each hash field by itself
 --   "item-once:60000"
---
--- plan() runs before the first write and does everything that can fail (an old server does not know
--- HPEXPIRE, an ACL may forbid it or PEXPIRE), because a script is not rolled back. Its probe changes
--- nothing: GT with 1 ms is never later than what is there. It also remembers what HSET is about to
--- forget, the time that fields have left. (Redis 6.2 cannot be asked what the ACL says.)
+
+-- permitted() raises what the server would, before anything is written. (Redis 6.2 cannot be asked.)
 local function permitted(...)
   if redis.acl_check_cmd and not redis.acl_check_cmd(...) then
     error({err = 'NOPERM this user has no permissions to run ' .. select(1, ...) .. ', which is needed here'})
   end
 end
 
+-- plan() runs before the first write and does everything that can fail (an old server does not know
+-- HPEXPIRE, an ACL may forbid it or PEXPIRE), because a script is not rolled back. Its probe changes
+-- nothing: GT with 1 ms is never later than what is there. It also remembers what HSET is about to
+-- forget, the time that fields have left.
 local function plan(key, policy, fields)
   local scope, once, ms = string.match(policy, '^(%a+)(%-?%a*):(%d+)$')
   local left = {}
