@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
+    from purse._engine.modes import Engine
+    from purse._engine.statistics import Statistics, configure, statistics
     from purse._fields import field
     from purse.codecs import Codec, CodecFactory, codec_for
     from purse.collections import RedisHash, RedisList
@@ -45,24 +47,32 @@ __all__ = [
     "DecodeError",
     "EditConflict",
     "EncodeError",
+    "Engine",
     "PurseError",
     "RedisClient",
     "RedisHash",
     "RedisList",
     "ServerFailed",
     "ServerNotFound",
+    "Statistics",
     "Store",
     "StoreClosed",
     "UnsupportedServer",
     "WrongKind",
     "codec_for",
+    "configure",
     "field",
+    "statistics",
 ]
 
 # Hidden from type checkers: to them every unknown name would exist, as an object.
 if not TYPE_CHECKING:
     _HOMES = {
+        "Engine": "purse._engine.modes",
         "RedisClient": "purse._engine.clients",
+        "Statistics": "purse._engine.statistics",
+        "configure": "purse._engine.statistics",
+        "statistics": "purse._engine.statistics",
         "RedisHash": "purse.collections",
         "RedisList": "purse.collections",
         "Codec": "purse.codecs",

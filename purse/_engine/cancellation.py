@@ -8,17 +8,23 @@ keep ``asyncio.run`` from returning.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable
+from typing import TypeVar
 
-__all__ = ["cancellation_kept"]
+__all__ = ["keeping_cancellation"]
+
+T = TypeVar("T")
 
 
-@contextmanager
-def cancellation_kept() -> Generator[None, None, None]:
-    """Raise ``CancelledError`` at the end of the block if the task was cancelled inside and nothing has."""
+async def keeping_cancellation(call: Awaitable[T]) -> T:
+    """Await ``call``; raise ``CancelledError`` if the task was cancelled meanwhile and nothing else says so."""
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
-    yield
+    result = await call
     if task is not None and task.cancelling() > before:
+        # A scope of anyio knows its own cancellation by the message, which is lost, and cancels again
+        # until the task has left it: let it. One of asyncio comes only once.
+        for _ in range(3):
+            await asyncio.sleep(0)
         raise asyncio.CancelledError
+    return result

@@ -1,27 +1,38 @@
-"""What purse needs of a redis-py client: which clients it takes, and how it opens connections of theirs.
+"""What purse needs of redis-py: which clients it takes, and what it calls on their connections.
 
 redis-py does what it is good at: TCP, unix sockets, TLS, authentication, database numbers, HELLO,
-Sentinel's lookup of the primary. Connections are made by the client's own pool, so all of its settings
-hold, with one exception: redis-py's retries. They would send a write again whose reply was lost, and
-they hold back the error of a refused connection for seconds; the executor has rules of its own.
+Sentinel's lookup of the primary. Only public methods are called here; the two private attributes that are
+looked at may be missing or of another shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableSet
+import math
+from collections.abc import Awaitable, Callable, MutableSet
 from typing import Protocol, TypeAlias, cast
 from weakref import WeakSet
 
+import hiredis
 import redis
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError
 
-from purse._engine.cancellation import cancellation_kept
 from purse._engine.replies import Reply
 
-__all__ = ["Connection", "Pool", "RedisClient", "check_client", "forget", "open_connection", "pool_of", "remember"]
+__all__ = [
+    "Connection",
+    "Pool",
+    "RedisClient",
+    "check_client",
+    "forget",
+    "has_unread",
+    "outdated",
+    "pool_of",
+    "read_reply",
+    "remember",
+]
 
 RedisClient: TypeAlias = Redis
 """A client of ``redis.asyncio``: what stores and collections are bound to."""
@@ -75,24 +86,6 @@ def pool_of(client: RedisClient) -> Pool:
     return cast("Pool", client.connection_pool)
 
 
-async def open_connection(pool: Pool) -> Connection:
-    """An open connection with the client's settings that nobody else uses and that never retries by itself.
-
-    Raises:
-        redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened; nothing is
-            left behind. The same when the caller is cancelled.
-    """
-    connection = pool.make_connection()
-    connection.retry = Retry(NoBackoff(), 0)
-    try:
-        with cancellation_kept():
-            await connection.connect()
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
-    return connection
-
-
 def remember(pool: Pool, connection: Connection) -> None:
     """Let ``client.aclose()`` close this connection too.
 
@@ -110,8 +103,61 @@ def forget(pool: Pool, connection: Connection) -> None:
         in_use.discard(connection)
 
 
+async def read_reply(connection: Connection, *, forever: bool = False) -> Reply:
+    """The next reply, an error that the server sent among them as a value.
+
+    Args:
+        forever: wait without the client's ``socket_timeout``.
+
+    Raises:
+        redis.exceptions.RedisError, OSError: the connection is lost.
+    """
+    while True:
+        try:
+            reply = await connection.read_response(
+                disable_decoding=True, timeout=math.inf if forever else None, disconnect_on_error=False
+            )
+        except RedisError as error:
+            if isinstance(error.__context__, ReadOnlyError):  # how a connection of Sentinel's reports that
+                return error.__context__
+            if not _is_reply(error):
+                raise
+            return error
+        if not isinstance(reply, hiredis.PushNotification):  # redis-py before 6 hands these out as replies
+            return reply
+
+
+def _is_reply(error: RedisError) -> bool:
+    """Whether redis-py raised what the *server* said (NOPERM, LOADING, ...); the connection goes on.
+
+    LOADING and NOAUTH are subclasses of its ConnectionError; the plain class means the network.
+    """
+    return isinstance(error, ResponseError) or (
+        isinstance(error, ConnectionError) and type(error) is not ConnectionError
+    )
+
+
+async def has_unread(connection: Connection) -> bool:
+    """Whether an idle connection is closed, or has received something that nobody asked for."""
+    if not connection.is_connected:
+        return True
+    # redis-py 8.0 renamed it, and warns about the former name.
+    ask: object = getattr(connection, "can_read", None) or getattr(connection, "can_read_destructive", None)
+    try:
+        return callable(ask) and bool(await cast("Callable[[], Awaitable[bool]]", ask)())
+    except (RedisError, OSError):
+        return True
+
+
+def outdated(connection: Connection) -> bool:
+    """Whether redis-py wants this connection replaced: the server moves, or there are new credentials."""
+    ask: object = getattr(connection, "should_reconnect", None)  # redis-py 7.0 and later
+    if callable(ask) and ask():
+        return True
+    return getattr(connection, "_re_auth_token", None) is not None
+
+
 def _in_use(pool: Pool) -> MutableSet[Connection] | None:
-    # The one private attribute of redis-py that is touched. Where it has another shape, the connection
-    # is closed with the loop or the client object instead.
+    # Where it has another shape, the connection is closed with the loop or the client object instead.
     in_use: object = getattr(pool, "_in_use_connections", None)
     return cast("MutableSet[Connection]", in_use) if isinstance(in_use, (set, WeakSet)) else None

@@ -1,62 +1,55 @@
-"""The executor of a client: finds or opens the shared link of the running loop, and keeps the retry rule.
+"""The executor of a client: keeps a link for each event loop, and the rule of what may be sent again.
 
     unit never left the process       sent again on a new link, always
     reply lost, unit is read-only     sent again, a few times
     reply lost, anything else         raised: it may have been executed, and is not executed twice
     LOADING                           sent again for about a second (not executed: the server just started)
+    READONLY                          sent again once, on a new connection (not executed: no longer the primary)
     NOSCRIPT                          the same call as EVAL (not executed either)
 
 There is one executor for each client object and one link for each (client, running loop), opened at
-the first command by a single task however many callers wait for it. A first connection that fails is
-reported at once; a lost one is re-opened with jittered back-off for about a second, because a server
-that restarts is back within that.
+the first command by a single task however many callers wait for it. An executor never refers to its
+client strongly, so a dropped client takes its links with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
+import os
 import weakref
+from collections.abc import Callable
+from time import monotonic
 
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ConnectionError,
-    NoScriptError,
-    RedisError,
-    TimeoutError,
-)
+from redis.exceptions import BusyLoadingError, ConnectionError, NoScriptError, ReadOnlyError, RedisError, TimeoutError
 from typing_extensions import TypeVar
 
+from purse._engine import guard
 from purse._engine.blocking import execute_blocking
-from purse._engine.clients import (
-    Connection,
-    RedisClient,
-    check_client,
-    forget,
-    open_connection,
-    pool_of,
-    remember,
-)
-from purse._engine.link import Link, LinkLost
-from purse._engine.packing import exec_replies, pack
+from purse._engine.clients import RedisClient, check_client, pool_of
+from purse._engine.connecting import DELAYS, pause, refused
+from purse._engine.link import Link, LinkLost, Traffic
+from purse._engine.modes import Engine, Mode, check_engine, choose_mode
+from purse._engine.opening import open_link, report
+from purse._engine.packing import Packed, exec_replies, pack
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
-from purse._engine.unit import Command, Executor, Unit
+from purse._engine.unit import Command, Unit
 from purse.errors import StoreClosed
 
-__all__ = ["executor_for"]
+__all__ = ["ClientExecutor", "executor_for"]
 
 R = TypeVar("R")
+Loop = asyncio.AbstractEventLoop
 
 _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
-_RETRY_DELAYS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # seconds, each drawn from half to whole
+_DEMOTED_AGE = 1.0  # seconds a connection must have been used before READONLY replaces it
 
-_executors: weakref.WeakKeyDictionary[RedisClient, SharedExecutor] = weakref.WeakKeyDictionary()
+_executors: weakref.WeakKeyDictionary[RedisClient, ClientExecutor] = weakref.WeakKeyDictionary()
+_inherited: list[object] = []
 
 
-def executor_for(client: RedisClient) -> Executor:
+def executor_for(client: RedisClient) -> ClientExecutor:
     """The executor of ``client``, made at the first call; no I/O.
 
     Raises:
@@ -66,34 +59,87 @@ def executor_for(client: RedisClient) -> Executor:
         return _executors[client]
     except (KeyError, TypeError):
         check_client(client)
-    executor = _executors[client] = SharedExecutor(client)
-    # The executor never refers to the client, so a dropped client takes its links with it.
+    executor = _executors[client] = ClientExecutor(client)
     weakref.finalize(client, executor.abandon).atexit = False
     return executor
 
 
-class SharedExecutor:
-    """All calls of one client over one link per event loop."""
+class ClientExecutor:
+    """All calls of one client.
+
+    Attributes:
+        engine: what was asked for with ``configure``.
+        mode: how calls reach Redis; decided when a link is opened.
+        reconnects: links that were opened in place of lost ones.
+    """
 
     def __init__(self, client: RedisClient) -> None:
+        self._client = weakref.ref(client)
         self._pool = pool_of(client)
-        self._links: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = weakref.WeakKeyDictionary()
-        self._opening: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Link]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._links: dict[Loop, Link] = {}  # a lost one stays until it is replaced
+        self._opened: dict[Loop, float] = {}
+        self._opening: dict[Loop, asyncio.Future[Link]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._past = Traffic()
+        self.engine: Engine = "auto"
+        self.mode: Mode | None = None
+        self.reconnects = 0
+
+    # --- calls --------------------------------------------------------------------------------------
 
     async def execute(self, unit: Unit[R], /) -> R:
         """See ``Executor.execute``."""
-        replies = await self._send(unit, script_by_body=False)
-        for delay in _RETRY_DELAYS:
+        packed = pack(unit.commands)
+        # The way of nearly every call, without a detour: an open link, one answer, no error.
+        link = self._links.get(asyncio.get_running_loop())
+        if link is not None and link.ready:
+            try:
+                replies = await link.request(packed)
+            except LinkLost as lost:
+                replies = await self._exchange(unit, packed, lost)
+        else:
+            replies = await self._exchange(unit, packed)
+        if len(replies) > 1 or isinstance(replies[0], Exception):
+            replies = await self._settle(unit, packed, replies)
+        return unit.decode(replies)
+
+    async def execute_blocking(self, command: Command, /) -> Reply:
+        """See ``Executor.execute_blocking``."""
+        self._check_open()
+        return await execute_blocking(self._pool, command)
+
+    async def _exchange(self, unit: Unit[R], packed: Packed, lost: LinkLost | None = None) -> list[Reply]:
+        """Send a unit by the retry rule of this module and return the replies as they came."""
+        loop = asyncio.get_running_loop()
+        attempts = 0
+        while True:
+            if lost is not None and lost.sent:
+                attempts += 1
+                if not unit.read_only or attempts >= _READ_ATTEMPTS:
+                    error = _lost_reply(lost.cause, attempts, read_only=unit.read_only)
+                    raise unit.origin.explain(error, unit.field) from lost.cause
+            try:
+                link = await self._ready_link(loop, len(packed[0]))
+                return await link.request(packed)
+            except LinkLost as again:
+                lost = again
+
+    async def _settle(self, unit: Unit[R], packed: Packed, replies: list[Reply]) -> list[Reply]:
+        """The replies of a unit to its decoder, after what has not been executed was sent again.
+
+        Raises:
+            Exception: what the server answered, explained by the unit's origin.
+        """
+        for delay in DELAYS:
             if not any(isinstance(reply, BusyLoadingError) for reply in replies):
                 break
-            await _pause(delay)
-            replies = await self._send(unit, script_by_body=False)
+            await pause(delay)
+            replies = await self._exchange(unit, packed)
+        if any(isinstance(reply, ReadOnlyError) for reply in replies) and self._replace_demoted():
+            replies = await self._exchange(unit, packed)
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
-            replies = await self._send(unit, script_by_body=True)
+            replies = await self._exchange(unit, pack(unit.commands, script_by_body=True))
         try:
             if len(unit.commands) > 1:
                 replies = exec_replies(replies)
@@ -103,65 +149,29 @@ class SharedExecutor:
         except RedisError as error:
             explained = unit.origin.explain(error, unit.field)
             raise explained from (None if explained is error else error)
-        return unit.decode(replies)
+        return replies
 
-    async def execute_blocking(self, command: Command, /) -> Reply:
-        """See ``Executor.execute_blocking``."""
-        self._check_open()
-        return await execute_blocking(self._pool, command)
+    # --- links --------------------------------------------------------------------------------------
 
-    async def aclose(self) -> None:
-        """See ``Executor.aclose``."""
-        self._closed = True
-        loop = asyncio.get_running_loop()
-        opening = self._opening.pop(loop, None)
-        if opening is not None:
-            opening.cancel()
-        link = self._links.pop(loop, None)
-        if link is not None:
-            await link.aclose()
-        tasks = [task for task in self._tasks if task.get_loop() is loop]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self.abandon()
-
-    def abandon(self) -> None:
-        """Abort the links of every loop that still runs; any thread may call it."""
-        for loop, link in list(self._links.items()):
-            with contextlib.suppress(RuntimeError):  # that loop is closed, and its tasks with it
-                loop.call_soon_threadsafe(link.abort, ConnectionError("the client was closed or dropped"))
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosed("this store was closed by aclose(); open it again, or keep it open while calls are made")
-
-    async def _send(self, unit: Unit[R], *, script_by_body: bool) -> list[Reply]:
-        """Send a unit by the retry rule of this module and return the replies as they came."""
-        packed = pack(unit.commands, script_by_body=script_by_body)
-        loop = asyncio.get_running_loop()
-        attempts = 0
+    async def _ready_link(self, loop: Loop, size: int) -> Link:
+        """The link of ``loop``, open, with room for a request of ``size`` bytes right now."""
         while True:
             self._check_open()
             link = self._links.get(loop)
             if link is None or not link.is_open:
-                link = await self._link(loop)
-            try:
-                return await link.request(packed)
-            except LinkLost as lost:
-                if lost.sent:
-                    attempts += 1
-                    if not unit.read_only or attempts >= _READ_ATTEMPTS:
-                        error = _lost_reply(lost.cause, attempts, read_only=unit.read_only)
-                        raise unit.origin.explain(error, unit.field) from lost.cause
+                link = await self._open(loop)
+            if link.ready:
+                return link
+            if link.is_open:
+                await link.room(size)
+                return link
 
-    async def _link(self, loop: asyncio.AbstractEventLoop) -> Link:
-        """The open link of ``loop``; callers that come while it opens wait for the same attempt."""
+    async def _open(self, loop: Loop) -> Link:
+        """A new link of ``loop``; callers that come while it opens wait for the same attempt."""
         opening = self._opening.get(loop)
         if opening is None:
             opening = self._opening[loop] = loop.create_future()
-            task = loop.create_task(self._serve(loop, opening), name="purse: connection")
+            task = loop.create_task(self._connect(loop, opening), name="purse: connection")
             self._tasks.add(task)  # the loop itself refers to its tasks weakly
             task.add_done_callback(self._tasks.discard)
         try:
@@ -171,12 +181,15 @@ class SharedExecutor:
                 self._check_open()
             raise
         except RedisError as error:
-            raise _refused(error) from error
+            raise refused(error) from error
 
-    async def _serve(self, loop: asyncio.AbstractEventLoop, opening: asyncio.Future[Link]) -> None:
-        """Open a link, announce it, and drive it to its end."""
+    async def _connect(self, loop: Loop, opening: asyncio.Future[Link]) -> None:
+        for ended in [other for other in self._links if other.is_closed()]:
+            self._past.add(self._links.pop(ended).traffic)
+            self._opened.pop(ended, None)
+        former = self._links.get(loop)
         try:
-            connection = await self._open(loop)
+            link, self.mode = await open_link(self._pool, self._choose(), patiently=former is not None)
         except Exception as error:
             if not opening.done():
                 opening.set_exception(error)
@@ -184,30 +197,95 @@ class SharedExecutor:
             return
         finally:
             self._opening.pop(loop, None)
-        remember(self._pool, connection)
-        link = self._links[loop] = Link(connection)
+        if former is not None:
+            self._past.add(former.traffic)
+            self.reconnects += 1
+        self._links[loop] = link
+        self._opened[loop] = monotonic()
         if not opening.done():
             opening.set_result(link)
-        try:
-            await link.run()
-        finally:
-            forget(self._pool, connection)
 
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
-        delays = iter(_RETRY_DELAYS if self._links.pop(loop, None) is not None else ())
-        while True:
-            try:
-                return await open_connection(self._pool)
-            except (ConnectionError, TimeoutError) as error:
-                delay = next(delays, None)
-                if delay is None or isinstance(error, AuthenticationError):
-                    raise
-                await _pause(delay)
+    def _choose(self) -> Mode:
+        """The mode for the next link; what was found out about its connections stays."""
+        client = self._client()
+        if client is None or (self.mode is not None and self.mode.name == "dedicated" and self.engine == "auto"):
+            return self.mode or Mode("shared", "the client was dropped")
+        mode = choose_mode(client, self.engine)
+        if mode.name == "dedicated" and mode != self.mode and self.engine == "auto":
+            report(mode)
+        return mode
 
+    def _replace_demoted(self) -> bool:
+        """After a READONLY: have a new connection opened, to where the primary is now.
 
-async def _pause(seconds: float) -> None:
-    """Wait between half and all of ``seconds``, so that clients of one server do not come back in step."""
-    await asyncio.sleep(seconds * random.uniform(0.5, 1))
+        False if the present one is that new already: then the answer stands.
+        """
+        loop = asyncio.get_running_loop()
+        link = self._links.get(loop)
+        if link is None or not link.is_open:
+            return True
+        if monotonic() - self._opened[loop] < _DEMOTED_AGE:
+            return False
+        link.retire()
+        return True
+
+    def links(self) -> list[Link]:
+        """The open links of all loops, and those that still answer what is under way."""
+        return [link for link in list(self._links.values()) if link.connections]
+
+    def traffic(self) -> Traffic:
+        """What this client's links have carried so far."""
+        total = Traffic()
+        total.add(self._past)
+        for link in list(self._links.values()):
+            total.add(link.traffic)
+        return total
+
+    def configure(self, engine: Engine) -> None:
+        """Decide anew how calls reach Redis; links that are open finish what is under way."""
+        check_engine(engine)
+        if engine != self.engine:
+            self.engine = engine
+            self.mode = None
+            self._on_every_loop(lambda link: link.retire())
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """See ``Executor.aclose``."""
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        opening = self._opening.pop(loop, None)
+        if opening is not None:
+            opening.cancel()
+        tasks = [task for task in self._tasks if task.get_loop() is loop]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        link = self._links.get(loop)
+        if link is not None:
+            await link.aclose()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Abort the links of every loop that still runs; any thread may call it."""
+        self._on_every_loop(lambda link: link.abort(ConnectionError("the client was closed or dropped")))
+
+    def disown(self) -> None:
+        """Forget every link: this process is a fork, the links are its parent's."""
+        # Kept, because to drop a socket or a task of the parent's loop would close it or wake that loop.
+        _inherited.append((self._links, self._opening, self._tasks))
+        self._links, self._opened, self._opening, self._tasks = {}, {}, {}, set()
+
+    def _on_every_loop(self, do: Callable[[Link], None]) -> None:
+        for loop, link in list(self._links.items()):
+            with contextlib.suppress(RuntimeError):  # that loop is closed, and its links with it
+                loop.call_soon_threadsafe(do, link)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("this store was closed by aclose(); open it again, or keep it open while calls are made")
 
 
 def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> RedisError:
@@ -221,15 +299,11 @@ def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> Redi
     return kind(f"{cause} The reply was lost: {outcome}.")
 
 
-def _refused(error: RedisError) -> RedisError:
-    """A fresh copy of a connection error for each of the callers that waited for one attempt, with the fix."""
-    copy = type(error)(*error.args)
-    if isinstance(error, AuthenticationError):
-        fix = "Are the user and the password right?"
-    else:
-        fix = (
-            "Is a server running there, and is the URL right? "
-            'Store.open("embedded://") runs one for you (pip install "redis-purse[embedded]").'
-        )
-    copy.add_note(f"purse could not open a connection; nothing was sent. {fix}")
-    return copy
+def _after_fork() -> None:
+    for executor in list(_executors.values()):
+        executor.disown()
+    guard.disown_all()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -259,12 +259,17 @@ class RedisKey:
 
     def _writing(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
         """The unit of plain write commands, with what the key's TTL policy owes for them."""
-        policy = "" if self._ttl is None or self._ttl.per_item else self._policy()
+        if self._ttl is None:
+            return Unit(commands, decode, self, field=field)
+        policy = "" if self._ttl.per_item else self._policy()
         return self._with_ttl({self.rkey: policy}, commands, decode, field=field)
 
     def _reading(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
         """The unit of commands that return stored values, with what ``renew="read"`` owes for them."""
-        return self._with_ttl({self.rkey: self._read_policy()}, commands, decode, field=field, read_only=True)
+        policy = self._read_policy()
+        if not policy:
+            return Unit(commands, decode, self, field=field, read_only=True)
+        return self._with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
 
     def _with_ttl(
         self,

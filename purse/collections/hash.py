@@ -148,8 +148,11 @@ class RedisHash(RedisKey, Generic[V, K]):
         EVALSHA hash_set_items).
         """
         field = self._field(key)
-        unit = self._storing([field, self._encode(self._codec, value, key)], field=key)
-        return await self._executor.execute(unit)
+        raw = self._encode(self._codec, value, key)
+        if self._ttl is not None and self._ttl.per_item:
+            return await self._executor.execute(self._storing([field, raw], field=key))
+        command = ("HSET", self.rkey, field, raw)
+        return await self._executor.execute(self._writing((command,), first_int, field=key))
 
     @overload
     async def get(self, key: K) -> V | None: ...

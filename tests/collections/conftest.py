@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,8 @@ from redis.asyncio import Redis
 
 from purse.collections import RedisHash, RedisList
 from tests.collections.garden import Plant
+from tests.support import engines
+from tests.support.engines import parametrize
 
 # The server is one for the whole session, which is what a real server is; its speed is not ours to judge.
 _CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -23,6 +26,18 @@ settings.register_profile(
     "long", max_examples=500, stateful_step_count=60, deadline=None, suppress_health_check=_CHECKS
 )
 settings.load_profile(os.environ.get("PURSE_HYPOTHESIS") or "short")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """All of these tests hold whether calls share a connection or not."""
+    parametrize(metafunc, "shared", "dedicated")
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """The mode in which this test's clients reach Redis."""
+    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
+        yield name
 
 
 @pytest.fixture

@@ -230,7 +230,8 @@ def list_machine(values: st.SearchStrategy[Any], *, maxlen: int | None) -> type[
                     self.run(self.list.insert(index, value))
                 return
             elements = [*self.model]
-            elements.insert(max(-99, min(index, 99)), value)  # Python's own takes no int beyond 64 bits
+            size = len(elements)
+            elements.insert(max(-size, min(index, size)), value)  # Python's own takes no int beyond 64 bits
             self.run(self.list.insert(index, value))
             self.replace(elements)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from redis.asyncio import Redis
 
-from purse._engine.link import Link
+from purse._engine.dedicated import DedicatedLink
+from purse._engine.packing import Packed
 from purse._engine.scripts import load_script
+from purse._engine.shared import SharedLink
 from purse.collections import RedisHash, RedisList
 from purse.embedded import Server
 from purse.ttl import TTL
@@ -37,13 +39,18 @@ async def monitor(server: Server, redis: Redis) -> AsyncIterator[Monitor]:
 def trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many replies were asked for by each round trip."""
     trips: list[int] = []
-    original = Link.request
 
-    def counted(link: Link, packed: tuple[bytes, int]) -> object:
-        trips.append(packed[1])
-        return original(link, packed)
+    def count(kind: type[SharedLink] | type[DedicatedLink]) -> None:
+        original = kind.request
 
-    monkeypatch.setattr(Link, "request", counted)
+        def counted(link: Any, packed: Packed) -> object:
+            trips.append(packed[1])
+            return original(link, packed)
+
+        monkeypatch.setattr(kind, "request", counted)
+
+    count(SharedLink)
+    count(DedicatedLink)
     return trips
 
 

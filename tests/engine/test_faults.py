@@ -168,7 +168,9 @@ async def test_a_stalled_server_is_noticed_in_time(own_server: Server) -> None:
     assert all(isinstance(reply, TimeoutError) for reply in replies)
     assert 0.25 < elapsed < 2
     assert await read(client, "GET", "a") == b"x"
-    assert await read(client, "GET", "n") == b"50"  # each at most once, although the caller was told "timeout"
+    reply = await read(client, "GET", "n")
+    assert isinstance(reply, bytes)
+    assert 1 <= int(reply) <= 50  # each at most once, although the caller was told "timeout"
     await client.aclose()
 
 
@@ -259,7 +261,9 @@ async def test_a_refused_reconnect_reaches_every_caller(proxy: Proxy, wire: Redi
     assert await send(wire, "PING") == b"PONG"
 
 
-async def test_cancelling_at_every_moment_of_a_broken_call(proxy: Proxy, wire: Redis, redis: Redis) -> None:
+async def test_cancelling_at_every_moment_of_a_broken_call(
+    proxy: Proxy, wire: Redis, redis: Redis, engine: str
+) -> None:
     """Calls that are cancelled at each step of a reconnect leave no task, and the next call is right."""
     await redis.set("a", "x")
     for steps in range(40):
@@ -271,7 +275,7 @@ async def test_cancelling_at_every_moment_of_a_broken_call(proxy: Proxy, wire: R
         await asyncio.gather(call, return_exceptions=True)
         assert await read(wire, "GET", "a") == b"x"
     names = sorted(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("purse"))
-    assert names == ["purse: connection", "purse: writer"]
+    assert names == (["purse: reader", "purse: writer"] if engine == "driven" else [])
 
 
 async def test_a_server_that_is_loading_is_waited_for(proxy: Proxy, wire: Redis, redis: Redis) -> None:

@@ -8,13 +8,17 @@ import textwrap
 
 import pytest
 
+from purse.embedded import Server
+
 PROLOGUE = """
 import asyncio, gc, sys, threading
 from redis.asyncio import Redis
+from purse import configure, statistics
 from tests.support.units import read, send
 
-URL = sys.argv[1]
+URL, ENGINE = sys.argv[1:]
 client = Redis.from_url(URL)
+configure(client, engine=ENGINE)
 
 async def work():
     await send(client, "SET", "a", "x")
@@ -71,7 +75,7 @@ PROGRAMS = {
         async def main(steps):
             global pending
             pending = asyncio.create_task(work())
-            while not any(task.get_name() == "purse: writer" for task in asyncio.all_tasks()):
+            while not statistics(client).connections:
                 await asyncio.sleep(0)
             for _ in range(steps):
                 await asyncio.sleep(0)
@@ -83,7 +87,7 @@ PROGRAMS = {
         async def main(steps):
             global pending
             pending = asyncio.create_task(work())
-            while not any(task.get_name() == "purse: writer" for task in asyncio.all_tasks()):
+            while not statistics(client).connections:
                 await asyncio.sleep(0)
             for _ in range(steps):
                 await asyncio.sleep(0)
@@ -122,12 +126,13 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_nothing_is_said_at_the_end(name: str, server_url: str) -> None:
+@pytest.mark.engines("shared", "dedicated")
+def test_nothing_is_said_at_the_end(name: str, server: Server, engine: str) -> None:
     """A program in which this happens ends with status 0 and an empty standard error."""
     program = PROLOGUE + textwrap.dedent(PROGRAMS[name])
 
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program, server_url],
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, server.url, engine],
         capture_output=True,
         text=True,
         timeout=30,

@@ -1,0 +1,195 @@
+"""DedicatedLink: a connection for each call, for clients whose connections must not be shared.
+
+A fake, a subclass, an instrumented client: every byte goes through the public methods of their own
+connections. The promises are those of the shared link, kept in another way:
+
+* a call that is cancelled, or fails while replies are on the way, closes its connection, so that a late
+  reply answers nobody;
+* a call for which no connection is free waits, first come first served, instead of raising;
+* a connection that the server has closed meanwhile is noticed before anything is sent on it.
+
+The client's pool makes the connections, but they are kept here: one that lies in the pool may belong to an
+event loop that has ended, and redis-py's own commands must not run out of connections because of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from redis.exceptions import ConnectionError, RedisError
+
+from purse._engine.cancellation import keeping_cancellation
+from purse._engine.clients import Connection, Pool, forget, has_unread, outdated, read_reply, remember
+from purse._engine.connecting import open_patiently, refused
+from purse._engine.link import LinkLost, Traffic
+from purse._engine.packing import Packed
+from purse._engine.replies import Reply
+
+__all__ = ["DedicatedLink"]
+
+LIMIT = 50
+"""Connections of one client and loop; at most half of what its pool may have, and at least one."""
+
+
+class DedicatedLink:
+    """Calls of one client in one loop, each with a connection to itself while it lasts.
+
+    Args:
+        pool: the client's pool.
+        first: an open connection that nobody else uses.
+        on_close: called once, when the last connection is closed.
+    """
+
+    def __init__(self, pool: Pool, first: Connection, on_close: Callable[[DedicatedLink], None]) -> None:
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._permits = asyncio.Semaphore(max(1, min(LIMIT, pool.max_connections // 2)))
+        self._waiting = 0
+        self._idle = [first]
+        self._busy: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_close: Callable[[DedicatedLink], None] | None = on_close
+        self._lost: BaseException | None = None
+        self.ready = True
+        self.is_open = True
+        self.traffic = Traffic()
+        remember(pool, first)
+
+    async def request(self, packed: Packed) -> list[Reply]:
+        """See ``Link.request``.
+
+        Raises:
+            redis.exceptions.RedisError: another connection was needed, and could not be opened.
+        """
+        self._waiting += 1
+        try:
+            await self._permits.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            connection = await self._connection()
+            whole = False
+            try:
+                replies = await self._exchange(connection, packed)
+                whole = True
+                return replies
+            finally:
+                self._busy.discard(connection)
+                if whole and self.is_open and connection.is_connected and not outdated(connection):
+                    self._idle.append(connection)
+                else:
+                    self._discard(connection)
+        finally:
+            self._permits.release()
+
+    async def room(self, size: int) -> None:
+        """See ``Link.room``; there always is."""
+        if not self.is_open:
+            raise LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
+
+    async def _connection(self) -> Connection:
+        """A connection that works; it is counted as busy."""
+        while self.is_open:
+            if not self._idle:
+                try:
+                    connection = await open_patiently(self._pool)
+                except RedisError as error:
+                    raise refused(error) from error
+                remember(self._pool, connection)
+                self._busy.add(connection)
+                if self.is_open:
+                    return connection
+            else:
+                connection = self._idle.pop()
+                self._busy.add(connection)
+                try:
+                    if not await has_unread(connection) and self.is_open:
+                        return connection
+                except BaseException:
+                    self._busy.discard(connection)
+                    self._discard(connection)
+                    raise
+            self._busy.discard(connection)
+            self._discard(connection)
+        raise LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
+
+    async def _exchange(self, connection: Connection, packed: Packed) -> list[Reply]:
+        payload, wanted = packed
+        replies: list[Reply] = []
+        self.traffic.count(1)
+        try:
+            await keeping_cancellation(connection.send_packed_command([payload], check_health=False))
+            while len(replies) < wanted:
+                reply = await read_reply(connection)
+                replies.append(reply)
+                if isinstance(reply, Exception) and not connection.is_connected:
+                    # A connection of Sentinel's closes itself when its server refuses because it is no
+                    # longer the primary; so the server has refused the rest of the unit as well.
+                    replies += [reply] * (wanted - len(replies))
+        except (RedisError, OSError) as error:
+            raise LinkLost(self._lost or error, sent=True) from error
+        return replies
+
+    def _discard(self, connection: Connection) -> None:
+        forget(self._pool, connection)
+        if connection.is_connected:
+            self._spawn(connection.disconnect(nowait=True))
+        self._maybe_closed()
+
+    def _spawn(self, work: Coroutine[object, None, None]) -> None:
+        # In a task of its own: a caller that was cancelled would be cancelled again while it waits.
+        task = self._loop.create_task(work, name="purse: closing")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # it is closed, one way or another
+        self._maybe_closed()
+
+    def _maybe_closed(self) -> None:
+        if not self.is_open and not self._busy and not self._idle and not self._tasks and self._on_close is not None:
+            on_close, self._on_close = self._on_close, None
+            on_close(self)
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def retire(self) -> None:
+        """See ``Link.retire``."""
+        self.is_open = self.ready = False
+        while self._idle:
+            self._discard(self._idle.pop())
+
+    def abort(self, cause: BaseException) -> None:
+        """See ``Link.abort``."""
+        if self._lost is not None:
+            return
+        self._lost = cause
+        self.retire()
+        for connection in self._busy:  # whoever reads from it is told that it was closed
+            forget(self._pool, connection)
+            self._spawn(connection.disconnect(nowait=True))
+        self._maybe_closed()
+
+    async def aclose(self) -> None:
+        """See ``Link.aclose``."""
+        self.abort(ConnectionError("the connection was closed by aclose()"))
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @property
+    def in_flight(self) -> int:
+        """See ``Link.in_flight``."""
+        return len(self._busy)
+
+    @property
+    def waiting(self) -> int:
+        """See ``Link.waiting``."""
+        return self._waiting
+
+    @property
+    def connections(self) -> int:
+        """See ``Link.connections``."""
+        return len(self._idle) + len(self._busy)

@@ -1,0 +1,292 @@
+r"""SharedLink: one connection that many tasks use at the same time.
+
+    caller A --\                                      /-- reply 1 --> A
+    caller B ---+--> outbox --> [flush] ==> server ===--- reply 2 --> B
+    caller C --/     (one write for all that came     \-- reply 3 --> C
+                      during one loop iteration)   (in the order of the commands: a FIFO)
+
+Each request has a future. A flush moves requests from the outbox to the FIFO *before* their bytes
+leave, and each reply belongs to the oldest request of the FIFO. Two consequences carry the promises of
+the whole library:
+
+* a cancelled caller only cancels its future: its replies are still read, in order, and dropped, so a
+  late reply can never answer another call;
+* when the connection is lost, what is in the outbox provably never left (``LinkLost.sent`` is False)
+  and may be sent again; what is in the FIFO may or may not have been executed.
+
+When is a flush? Once in a loop iteration, after all tasks that are ready have issued their commands: that
+makes ``gather`` a pipeline. A caller that is alone would pay a loop iteration for nothing, so on an
+idle link whose last write carried a single request the write is made at once.
+
+What bounds memory: no flush while the socket does not take more (``pause_writing``), at most ``IN_FLIGHT``
+requests that wait for replies, and at most about ``OUTBOX`` bytes of requests that wait to be sent.
+Callers beyond that wait in ``room``, in their order, with nothing packed.
+
+What bounds time: one timer for the link, not one for each command. If replies are due and nothing at all
+came for the client's ``socket_timeout``, the link is given up. The timer also asks whether the
+connection should be replaced (new credentials, a server that is about to move).
+
+Commands that block on the server, subscribe, or change the connection's state never go here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from redis.exceptions import ConnectionError, TimeoutError
+
+from purse._engine.link import LinkLost, Traffic
+from purse._engine.packing import Packed
+from purse._engine.replies import Reply
+
+__all__ = ["SharedLink"]
+
+IN_FLIGHT = 8192
+"""Requests that may wait for their replies at a time."""
+
+OUTBOX = 4 * 2**20
+"""Bytes of requests that may wait to be sent; a single larger request is let through alone."""
+
+_CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
+_TICK = 5.0  # seconds between two looks at a busy connection that has no socket_timeout
+
+Future = asyncio.Future[list[Reply]]
+
+
+class SharedLink(ABC):
+    """The queues, the deadline and the limits; how bytes come and go is for subclasses.
+
+    Args:
+        socket_timeout: seconds without any byte after which a link that owes replies is given up; None: never.
+        outdated: asked now and then while the link is busy; True retires it.
+    """
+
+    def __init__(self, socket_timeout: float | None, outdated: Callable[[], bool]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._create_future = self._loop.create_future
+        self._timeout = socket_timeout
+        self._outdated = outdated
+        self._outbox: deque[tuple[bytes, Future, int]] = deque()
+        self._in_flight: deque[tuple[Future, int]] = deque()
+        self._replies: list[Reply] = []  # so far, to the oldest request in flight
+        self._queued = 0  # bytes in the outbox
+        self._room: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._reserved = 0  # bytes of callers that were told there is room and have not used it yet
+        self._flushing = False
+        self._paused = False
+        self._company = 1  # requests in flight after the last write: was it alone?
+        self._progress = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._lost: BaseException | None = None
+        self.ready = True
+        self.is_open = True
+        self.traffic = Traffic()
+
+    # --- what subclasses know how to do -----------------------------------------------------------
+
+    @abstractmethod
+    def _transmit(self, data: bytes) -> None:
+        """Write ``data``; may call ``pause_writing`` before it returns."""
+
+    @abstractmethod
+    def _writable(self) -> bool:
+        """Whether bytes that are transmitted now can leave at all."""
+
+    @abstractmethod
+    def _hang_up(self) -> None:
+        """Close the connection, at once, what was not sent included; called once."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """See ``Link.aclose``."""
+
+    # --- requests -----------------------------------------------------------------------------------
+
+    def request(self, packed: Packed) -> Future:
+        """See ``Link.request``."""
+        future: Future = self._create_future()
+        if self._lost is not None:
+            future.set_exception(LinkLost(self._lost, sent=False))
+            return future
+        payload, wanted = packed
+        self._outbox.append((payload, future, wanted))
+        self._queued += len(payload)
+        if self._queued > OUTBOX:
+            self.ready = False
+        if not self._flushing:
+            if self._company == 1 and not self._in_flight:
+                self._flush()
+            else:
+                self._flushing = True
+                self._loop.call_soon(self._flush)
+        return future
+
+    async def room(self, size: int) -> None:
+        """See ``Link.room``."""
+        if self._lost is not None:
+            raise LinkLost(self._lost, sent=False)
+        granted: asyncio.Future[None] = self._create_future()
+        self._room.append((granted, size))
+        try:
+            await granted
+        finally:
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self._reserved -= size
+                self._admit()
+
+    def _admit(self) -> None:
+        """Let those who wait for room go on, as far as there is some."""
+        while self._room and self._queued + self._reserved < OUTBOX:
+            granted, size = self._room.popleft()
+            if not granted.done():
+                self._reserved += size
+                granted.set_result(None)
+        self.ready = self.is_open and not self._room and not self._reserved and self._queued < OUTBOX
+
+    def _flush(self) -> None:
+        """Send what is in the outbox, as far as the limits allow."""
+        self._flushing = False
+        outbox, in_flight = self._outbox, self._in_flight
+        batch = 0
+        while outbox and not self._paused and len(in_flight) < IN_FLIGHT:
+            if not self._writable():
+                self.abort(ConnectionError("Connection closed by server."))
+                return
+            was_idle = not in_flight
+            chunks: list[bytes] = []
+            size = 0
+            while outbox and size < _CHUNK and len(in_flight) < IN_FLIGHT:
+                payload, future, wanted = outbox.popleft()
+                self._queued -= len(payload)
+                if not future.cancelled():  # cancelled before it left: it never happened
+                    chunks.append(payload)
+                    in_flight.append((future, wanted))
+                    size += len(payload)
+            if chunks:
+                batch += len(chunks)
+                if was_idle:
+                    self._progress = monotonic()  # nothing was due until now
+                    if self._timer is None:
+                        self._watch(self._timeout or _TICK)
+                self._transmit(b"".join(chunks) if len(chunks) > 1 else chunks[0])
+        if batch:
+            self._company = len(in_flight)
+            self.traffic.count(batch)
+        if not self.ready:
+            self._admit()
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The socket takes bytes again."""
+        self._paused = False
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if self._outbox and not self._flushing and self._lost is None:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    # --- replies --------------------------------------------------------------------------------------
+
+    def _deliver(self, reply: Reply) -> None:
+        """Hand a reply to the oldest request in flight."""
+        in_flight = self._in_flight
+        if not in_flight:
+            self.abort(ConnectionError(f"the server sent a reply that nobody asked for: {reply!r:.200}"))
+            return
+        replies = self._replies
+        replies.append(reply)
+        future, wanted = in_flight[0]
+        if len(replies) == wanted:
+            in_flight.popleft()
+            self._replies = []
+            if not future.done():
+                future.set_result(replies)
+
+    def _delivered(self) -> None:
+        """To be called after each piece of input: there may be room for more in flight now."""
+        self._progress = monotonic()
+        if not self._in_flight:
+            if not self.is_open and not self._outbox:
+                self.abort(ConnectionError("the connection was replaced"))
+            elif self._outbox:
+                self._flush_soon()
+        elif self._outbox and len(self._in_flight) < IN_FLIGHT // 2:
+            self._flush_soon()
+
+    # --- the deadline ---------------------------------------------------------------------------------
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._in_flight:
+            return  # the next flush starts the timer again
+        if self.is_open and self._outdated():
+            self.retire()
+        if self._timeout is None:
+            self._watch(_TICK)
+            return
+        left = self._progress + self._timeout - monotonic()
+        if left <= 0:
+            self.abort(TimeoutError(f"no reply for {self._timeout} s (the client's socket_timeout)"))
+        else:
+            self._watch(left)
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def retire(self) -> None:
+        """See ``Link.retire``."""
+        self.is_open = self.ready = False
+        self._turn_away(ConnectionError("the connection was replaced"))
+        if not self._in_flight and not self._outbox:
+            self.abort(ConnectionError("the connection was replaced"))
+
+    def abort(self, cause: BaseException) -> None:
+        """See ``Link.abort``."""
+        if self._lost is not None:
+            return
+        self._lost = cause
+        self.is_open = self.ready = False
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._in_flight:
+            self._fail(self._in_flight.popleft()[0], LinkLost(cause, sent=True))
+        while self._outbox:
+            self._fail(self._outbox.popleft()[1], LinkLost(cause, sent=False))
+        self._turn_away(cause)
+        self._hang_up()
+
+    def _turn_away(self, cause: BaseException) -> None:
+        while self._room:
+            self._fail(self._room.popleft()[0], LinkLost(cause, sent=False))
+
+    @staticmethod
+    def _fail(future: asyncio.Future[list[Reply]] | asyncio.Future[None], lost: LinkLost) -> None:
+        if not future.done():
+            future.set_exception(lost)
+
+    # --- what can be watched ----------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """See ``Link.in_flight``."""
+        return len(self._in_flight)
+
+    @property
+    def waiting(self) -> int:
+        """See ``Link.waiting``."""
+        return len(self._outbox) + len(self._room)
+
+    @property
+    def connections(self) -> int:
+        """See ``Link.connections``."""
+        return int(self._lost is None)

@@ -1,0 +1,82 @@
+"""What can be watched of a client's engine, and the one thing that can be set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from purse._engine.clients import RedisClient
+from purse._engine.executor import executor_for
+from purse._engine.modes import Engine, choose_mode
+
+__all__ = ["Statistics", "configure", "statistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How the calls of a client reach Redis, and what they amounted to so far.
+
+    Attributes:
+        mode: ``"shared"``, one connection for each event loop, or ``"dedicated"``, one for each call.
+        reason: why it is this mode.
+        connections: open connections of all event loops.
+        in_flight: calls that were sent and wait for their replies.
+        waiting: calls that wait to be sent.
+        commands: calls that were sent; one that needs several commands counts as one.
+        batches: writes that carried them.
+        batch_sizes: calls in one write, in powers of two: ``{1: 90, 8: 4}`` means 90 writes of one
+            call and four of 5 to 8.
+        reconnects: connections that were opened in place of lost ones.
+    """
+
+    mode: Literal["shared", "dedicated"]
+    reason: str
+    connections: int
+    in_flight: int
+    waiting: int
+    commands: int
+    batches: int
+    batch_sizes: dict[int, int]
+    reconnects: int
+
+
+def statistics(client: RedisClient) -> Statistics:
+    """How the calls of ``client`` reach Redis: its mode and the reason, and counts since it was first bound.
+
+    Raises:
+        TypeError: ``client`` is not a ``redis.asyncio.Redis``.
+
+    No I/O: before the first call the mode is the one that would be tried.
+    """
+    executor = executor_for(client)
+    mode = executor.mode or choose_mode(client, executor.engine)
+    links = executor.links()
+    traffic = executor.traffic()
+    return Statistics(
+        mode=mode.name,
+        reason=mode.reason,
+        connections=sum(link.connections for link in links),
+        in_flight=sum(link.in_flight for link in links),
+        waiting=sum(link.waiting for link in links),
+        commands=traffic.commands,
+        batches=traffic.batches,
+        batch_sizes=dict(sorted(traffic.batch_sizes.items())),
+        reconnects=executor.reconnects,
+    )
+
+
+def configure(client: RedisClient, *, engine: Engine) -> None:
+    """Choose how the calls of ``client`` reach Redis; for all stores and collections that are bound to it.
+
+    Args:
+        engine: ``"auto"``: a client that is exactly redis-py's shares one connection for each event loop,
+            any other gets a connection for each call. ``"shared"``: one connection, whatever the client is.
+            ``"dedicated"``: a connection for each call.
+
+    Raises:
+        ValueError: ``engine`` is something else.
+        TypeError: ``client`` is not a ``redis.asyncio.Redis``.
+
+    No I/O. Calls that are under way are finished as they were begun.
+    """
+    executor_for(client).configure(engine)
