@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from purse.codecs import Codec, CodecFactory, codec_for
     from purse.collections import RedisHash, RedisList
     from purse.errors import (
+        AtomicFailed,
         CodecError,
         DeclarationError,
         DecodeError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TTL",
+    "AtomicFailed",
     "Codec",
     "CodecError",
     "CodecFactory",

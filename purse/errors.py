@@ -6,6 +6,7 @@
     │   ├── EncodeError                    the caller's value does not fit the declared type; nothing was sent
     │   └── DecodeError                    the stored bytes do not fit the declared type
     ├── EditConflict                     someone else changed the value first
+    ├── AtomicFailed                     a call of atomic() failed inside EXEC; carries all results
     ├── StoreClosed(RuntimeError)        the store, or the client behind it, was closed by ``aclose()``
     ├── ServerNotFound(RuntimeError)     no redis-server or valkey-server to run embedded
     ├── ServerFailed(RuntimeError)       an embedded server did not start, or died
@@ -23,6 +24,7 @@ from __future__ import annotations
 from redis.exceptions import ResponseError
 
 __all__ = [
+    "AtomicFailed",
     "CodecError",
     "DeclarationError",
     "DecodeError",
@@ -87,6 +89,20 @@ class EditConflict(PurseError):
         super().__init__(message)
         self.key = key
         self.field = field
+
+
+class AtomicFailed(PurseError):
+    """Calls of ``atomic()`` failed inside EXEC: those that did not fail were executed, and are not rolled back.
+
+    ``__cause__`` is the first error.
+
+    Attributes:
+        results: for each call, in their order, what it returned, or the exception that it raised.
+    """
+
+    def __init__(self, message: str, *, results: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.results = results
 
 
 class StoreClosed(PurseError, RuntimeError):

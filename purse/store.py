@@ -16,14 +16,17 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, overload
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
+from purse._engine.atomic import Atomic
 from purse._engine.clients import RedisClient, check_client, pool_of
 from purse._engine.executor import executor_for
+from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_int
 from purse._engine.unit import Unit
 from purse._metaclass import StoreBase, complete, declaration_of
@@ -36,6 +39,16 @@ if TYPE_CHECKING:
     from purse.embedded import Server
 
 __all__ = ["Store"]
+
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+T5 = TypeVar("T5")
+T6 = TypeVar("T6")
+T7 = TypeVar("T7")
+T8 = TypeVar("T8")
+Awaits: TypeAlias = Coroutine[object, None, T1]
 
 _SCHEMES = ("redis", "rediss", "unix")
 _FORMS = "redis://host:6379/0, rediss://host:6379/0 (TLS), unix:///path/to/redis.sock, embedded://"
@@ -123,6 +136,7 @@ class Store(StoreBase):
 
         Sends nothing.
         """
+        refuse_in_atomic("aclose")
         if not self.__purse_owned__:
             return
         client = self.__purse_client__
@@ -131,6 +145,85 @@ class Store(StoreBase):
                 stack.push_async_callback(asyncio.to_thread, self.__purse_server__.close)
             stack.push_async_callback(client.aclose)
             stack.push_async_callback(executor_for(client).aclose)
+
+    @overload
+    def atomic(self) -> Coroutine[object, None, tuple[()]]: ...
+    @overload
+    def atomic(self, c1: Awaits[T1], /) -> Coroutine[object, None, tuple[T1]]: ...
+    @overload
+    def atomic(self, c1: Awaits[T1], c2: Awaits[T2], /) -> Coroutine[object, None, tuple[T1, T2]]: ...
+    @overload
+    def atomic(
+        self, c1: Awaits[T1], c2: Awaits[T2], c3: Awaits[T3], /
+    ) -> Coroutine[object, None, tuple[T1, T2, T3]]: ...
+    @overload
+    def atomic(
+        self, c1: Awaits[T1], c2: Awaits[T2], c3: Awaits[T3], c4: Awaits[T4], /
+    ) -> Coroutine[object, None, tuple[T1, T2, T3, T4]]: ...
+    @overload
+    def atomic(
+        self, c1: Awaits[T1], c2: Awaits[T2], c3: Awaits[T3], c4: Awaits[T4], c5: Awaits[T5], /
+    ) -> Coroutine[object, None, tuple[T1, T2, T3, T4, T5]]: ...
+    @overload
+    def atomic(
+        self, c1: Awaits[T1], c2: Awaits[T2], c3: Awaits[T3], c4: Awaits[T4], c5: Awaits[T5], c6: Awaits[T6], /
+    ) -> Coroutine[object, None, tuple[T1, T2, T3, T4, T5, T6]]: ...
+    @overload
+    def atomic(
+        self,
+        c1: Awaits[T1],
+        c2: Awaits[T2],
+        c3: Awaits[T3],
+        c4: Awaits[T4],
+        c5: Awaits[T5],
+        c6: Awaits[T6],
+        c7: Awaits[T7],
+        /,
+    ) -> Coroutine[object, None, tuple[T1, T2, T3, T4, T5, T6, T7]]: ...
+    @overload
+    def atomic(
+        self,
+        c1: Awaits[T1],
+        c2: Awaits[T2],
+        c3: Awaits[T3],
+        c4: Awaits[T4],
+        c5: Awaits[T5],
+        c6: Awaits[T6],
+        c7: Awaits[T7],
+        c8: Awaits[T8],
+        /,
+    ) -> Coroutine[object, None, tuple[T1, T2, T3, T4, T5, T6, T7, T8]]: ...
+    @overload
+    def atomic(self, *calls: Awaits[T1]) -> Coroutine[object, None, tuple[T1, ...]]: ...
+    def atomic(self, *calls: Coroutine[object, None, object]) -> Coroutine[object, None, tuple[object, ...]]:
+        """Isolated, not rolled back: execute several calls as one transaction.
+
+            size, visits = await garden.atomic(garden.log.append("planted"), garden.visits.increment("bed"))
+
+        Nobody else's commands are executed between them. All or nothing holds up to the execution: a value
+        that cannot be stored, or a command that the server refuses to queue, and nothing is executed. A
+        command that fails while it is executed (the key holds another Redis type, what is stored does not
+        decode) does not stop or undo the others.
+
+        Args:
+            calls: calls of methods of this store's collections, or of others on the same client, not awaited
+                before. Each must be a method of one round trip: not ``modify``, ``edit`` or an iteration.
+
+        Returns:
+            What each call returns, in order. Without calls ``()``, and nothing is sent.
+
+        Raises:
+            TypeError: something else was passed, or a call on another client; nothing was sent, all of the
+                calls are closed. The message names the culprit.
+            CodecError: an argument of a call does not fit; nothing was sent.
+            redis.exceptions.ResponseError: a command was refused when it was queued; nothing was executed.
+            AtomicFailed: calls failed while they were executed; ``results`` has what each returned or raised.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection, or it was lost
+                before the reply came: executed as a whole or not at all.
+
+        One round trip. Sends: MULTI, the commands of all calls (scripts as EVAL), EXEC.
+        """
+        return Atomic(executor_for(self.__purse_client__), calls)
 
     async def clear(self) -> int:
         """Delete the keys of all fields, at one moment, and nothing else.

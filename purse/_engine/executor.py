@@ -24,7 +24,7 @@ from time import monotonic
 from redis.exceptions import BusyLoadingError, ConnectionError, NoScriptError, ReadOnlyError, RedisError, TimeoutError
 from typing_extensions import TypeVar
 
-from purse._engine import guard
+from purse._engine import guard, hooks
 from purse._engine.blocking import execute_blocking
 from purse._engine.clients import RedisClient, check_client, pool_of
 from purse._engine.connecting import DELAYS, pause, refused
@@ -90,6 +90,8 @@ class ClientExecutor:
 
     async def execute(self, unit: Unit[R], /) -> R:
         """See ``Executor.execute``."""
+        if hooks.watched and hooks.collecting.active:
+            return await self._collected(unit)
         packed = pack(unit.commands)
         # The way of nearly every call, without a detour: an open link, one answer, no error.
         link = self._links.get(asyncio.get_running_loop())
@@ -106,6 +108,7 @@ class ClientExecutor:
 
     async def execute_blocking(self, command: Command, /) -> Reply:
         """See ``Executor.execute_blocking``."""
+        hooks.refuse_in_atomic(str(command[0]))
         self._check_open()
         return await execute_blocking(self._pool, command)
 
@@ -131,6 +134,35 @@ class ClientExecutor:
         Raises:
             Exception: what the server answered, explained by the unit's origin.
         """
+        replies = await self._insist(unit, packed, replies)
+        if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
+            replies = await self._exchange(unit, pack(unit.commands, script_by_body=True))
+        try:
+            return _no_error(exec_replies(replies) if len(unit.commands) > 1 else replies)
+        except RedisError as error:
+            explained = unit.origin.explain(error, unit.field)
+            raise explained from (None if explained is error else error)
+
+    async def _collected(self, unit: Unit[R]) -> R:
+        """Leave the sending to the ``atomic`` that steps this call."""
+        replies = await hooks.hand_over(self, unit)
+        try:
+            _no_error(replies)
+        except RedisError as error:
+            explained = unit.origin.explain(error, unit.field)
+            raise explained from (None if explained is error else error)
+        return unit.decode(replies)
+
+    async def transact(self, unit: Unit[object], packed: Packed) -> list[Reply]:
+        """Send ``unit``, packed as a transaction, by the same rules; the replies to MULTI, each command and EXEC.
+
+        Raises:
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: as ``execute``.
+        """
+        return await self._insist(unit, packed, await self._exchange(unit, packed))
+
+    async def _insist(self, unit: Unit[R], packed: Packed, replies: list[Reply]) -> list[Reply]:
+        """The replies of a unit, after it was sent again where the server had not executed it."""
         for delay in DELAYS:
             if not any(isinstance(reply, BusyLoadingError) for reply in replies):
                 break
@@ -138,17 +170,6 @@ class ClientExecutor:
             replies = await self._exchange(unit, packed)
         if any(isinstance(reply, ReadOnlyError) for reply in replies) and self._replace_demoted():
             replies = await self._exchange(unit, packed)
-        if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
-            replies = await self._exchange(unit, pack(unit.commands, script_by_body=True))
-        try:
-            if len(unit.commands) > 1:
-                replies = exec_replies(replies)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-        except RedisError as error:
-            explained = unit.origin.explain(error, unit.field)
-            raise explained from (None if explained is error else error)
         return replies
 
     # --- links --------------------------------------------------------------------------------------
@@ -286,6 +307,13 @@ class ClientExecutor:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("this store was closed by aclose(); open it again, or keep it open while calls are made")
+
+
+def _no_error(replies: list[Reply]) -> list[Reply]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> RedisError:

@@ -20,7 +20,7 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command
 
-__all__ = ["Packed", "exec_replies", "pack", "pack_command"]
+__all__ = ["Packed", "exec_replies", "pack", "pack_command", "pack_transaction"]
 
 _MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC = b"*1\r\n$4\r\nEXEC\r\n"
@@ -40,6 +40,11 @@ def pack(commands: Sequence[Command | ScriptCall], *, script_by_body: bool = Fal
         if isinstance(first, ScriptCall):
             first = first.by_body() if script_by_body else first.by_sha()
         return pack_command(first), 1
+    return pack_transaction(commands)
+
+
+def pack_transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
+    """MULTI, the commands and EXEC, even around a single one; scripts by their bodies."""
     parts = [_MULTI]
     parts += [pack_command(c.by_body() if isinstance(c, ScriptCall) else c) for c in commands]
     parts.append(_EXEC)

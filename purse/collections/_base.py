@@ -18,7 +18,7 @@ from purse._engine.clients import RedisClient
 from purse._engine.executor import executor_for
 from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes
 from purse._engine.scripts import load_script
-from purse._engine.unit import Command, Unit
+from purse._engine.unit import Command, Executor, Unit
 from purse._value_codecs import ValueCodec
 from purse._wording import shown
 from purse.errors import DeclarationError, DecodeError, EncodeError, UnsupportedServer, WrongKind
@@ -69,6 +69,7 @@ class RedisKey:
 
     redis: RedisClient
     rkey: str
+    _executor: Executor
 
     def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None = None) -> None:
         if type(rkey) is not str:

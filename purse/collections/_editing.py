@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from purse._engine.hooks import refuse_in_atomic
 from purse.errors import EditConflict
 
 __all__ = ["MISSING", "Missing", "Place", "edit", "modify"]
@@ -59,6 +60,7 @@ class Place(Generic[V]):
 
 async def modify(place: Place[V], fn: Callable[[V], V], default: V | Missing, attempts: int) -> V:
     """Replace the value by ``fn`` of it; see ``RedisHash.modify``."""
+    refuse_in_atomic("modify")
     fallback = None if isinstance(default, Missing) else place.encode(default)
     stored = await place.read()
     for _ in range(attempts):
