@@ -97,6 +97,7 @@ class AdoptedLink(SharedLink, asyncio.Protocol):
         self._former = socket.former
         self._on_close = on_close
         self._closed = self._loop.create_future()
+        self.on_push: Callable[[list[Reply]], None] | None = None  # what the server sends unasked
         self._reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=socket.reply_error, notEnoughData=_NOT_ENOUGH
         )
@@ -125,6 +126,8 @@ class AdoptedLink(SharedLink, asyncio.Protocol):
         try:
             while (reply := gets()) is not _NOT_ENOUGH:
                 if reply.__class__ is hiredis.PushNotification:
+                    if self.on_push is not None:
+                        self.on_push(cast("list[Reply]", reply))
                     continue
                 if in_flight and in_flight[0][1] == 1:  # as _deliver does it, without the call
                     future = in_flight.popleft()[0]

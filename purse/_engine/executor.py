@@ -32,9 +32,11 @@ from purse._engine.link import Link, LinkLost, Traffic
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
 from purse._engine.packing import Packed, exec_replies, pack
-from purse._engine.replies import Reply
+from purse._engine.replies import Reply, as_flag
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Unit
+from purse._engine.waiting import Line, Waits
+from purse._engine.wakeups import Wakeups
 from purse.errors import StoreClosed
 
 __all__ = ["ClientExecutor", "executor_for"]
@@ -80,6 +82,7 @@ class ClientExecutor:
         self._opened: dict[Loop, float] = {}
         self._opening: dict[Loop, asyncio.Future[Link]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waits: dict[Loop, Waits] = {}
         self._closed = False
         self._past = Traffic()
         self.engine: Engine = "auto"
@@ -111,6 +114,24 @@ class ClientExecutor:
         hooks.refuse_in_atomic(str(command[0]))
         self._check_open()
         return await execute_blocking(self._pool, command)
+
+    def line(
+        self, key: str, take: Callable[[int], Unit[list[bytes]]], put_back: Callable[[list[bytes]], Unit[object]], /
+    ) -> Line:
+        """See ``Executor.line``."""
+        self._check_open()
+        loop = asyncio.get_running_loop()
+        waits = self._waits.get(loop)
+        if waits is None:
+            for ended in [other for other in self._waits if other.is_closed()]:
+                del self._waits[ended]
+            wakeups = Wakeups(self._pool, self._exists, tracking=self.engine != "dedicated")
+            waits = self._waits[loop] = Waits(self, wakeups)
+        return waits.line(key, take, put_back)
+
+    async def _exists(self, key: str) -> bool:
+        look = Unit((("EXISTS", key),), lambda replies: as_flag(replies[0]), _Looking(key), read_only=True)
+        return await self.execute(look)
 
     async def _exchange(self, unit: Unit[R], packed: Packed, lost: LinkLost | None = None) -> list[Reply]:
         """Send a unit by the retry rule of this module and return the replies as they came."""
@@ -254,6 +275,11 @@ class ClientExecutor:
         """The open links of all loops, and those that still answer what is under way."""
         return [link for link in list(self._links.values()) if link.connections]
 
+    @property
+    def listening(self) -> int:
+        """Open connections on which the server tells of changed keys."""
+        return sum(waits.wakeups.connections for waits in list(self._waits.values()))
+
     def traffic(self) -> Traffic:
         """What this client's links have carried so far."""
         total = Traffic()
@@ -284,6 +310,9 @@ class ClientExecutor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        waits = self._waits.pop(loop, None)
+        if waits is not None:
+            await waits.aclose(StoreClosed("this store was closed by aclose() while a call waited on it"))
         link = self._links.get(loop)
         if link is not None:
             await link.aclose()
@@ -291,13 +320,17 @@ class ClientExecutor:
 
     def abandon(self) -> None:
         """Abort the links of every loop that still runs; any thread may call it."""
-        self._on_every_loop(lambda link: link.abort(ConnectionError("the client was closed or dropped")))
+        cause = ConnectionError("the client was closed or dropped")
+        self._on_every_loop(lambda link: link.abort(cause))
+        for loop, waits in list(self._waits.items()):
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(waits.wakeups.abort, cause)
 
     def disown(self) -> None:
         """Forget every link: this process is a fork, the links are its parent's."""
         # Kept, because to drop a socket or a task of the parent's loop would close it or wake that loop.
-        _inherited.append((self._links, self._opening, self._tasks))
-        self._links, self._opened, self._opening, self._tasks = {}, {}, {}, set()
+        _inherited.append((self._links, self._opening, self._tasks, self._waits))
+        self._links, self._opened, self._opening, self._tasks, self._waits = {}, {}, {}, set(), {}
 
     def _on_every_loop(self, do: Callable[[Link], None]) -> None:
         for loop, link in list(self._links.items()):
@@ -307,6 +340,18 @@ class ClientExecutor:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("this store was closed by aclose(); open it again, or keep it open while calls are made")
+
+
+class _Looking:
+    """Explains errors of looking whether a key exists."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """See ``Origin.explain``."""
+        error.add_note(f"purse: waiting for elements of {self._key}")
+        return error
 
 
 def _no_error(replies: list[Reply]) -> list[Reply]:

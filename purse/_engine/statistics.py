@@ -19,7 +19,8 @@ class Statistics:
     Attributes:
         mode: ``"shared"``, one connection for each event loop, or ``"dedicated"``, one for each call.
         reason: why it is this mode.
-        connections: open connections of all event loops.
+        connections: open connections of all event loops, those included on which the server tells waiting
+            calls that something has changed.
         in_flight: calls that were sent and wait for their replies.
         waiting: calls that wait to be sent.
         commands: calls that were sent; one that needs several commands counts as one.
@@ -55,7 +56,7 @@ def statistics(client: RedisClient) -> Statistics:
     return Statistics(
         mode=mode.name,
         reason=mode.reason,
-        connections=sum(link.connections for link in links),
+        connections=sum(link.connections for link in links) + executor.listening,
         in_flight=sum(link.in_flight for link in links),
         waiting=sum(link.waiting for link in links),
         commands=traffic.commands,

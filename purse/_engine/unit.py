@@ -15,12 +15,15 @@ Replies are always bytes, whatever the client's ``decode_responses`` says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
 
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
+
+if TYPE_CHECKING:
+    from purse._engine.waiting import Line
 
 __all__ = ["Argument", "Command", "Executor", "Origin", "Unit"]
 
@@ -89,6 +92,17 @@ class Executor(Protocol):
         """Send a command that waits on the server (BLPOP, WAIT, ...) on a connection of its own.
 
         The server's own timeout argument bounds the wait; the client's socket timeout does not.
+        """
+        ...
+
+    def line(
+        self, key: str, take: Callable[[int], Unit[list[bytes]]], put_back: Callable[[list[bytes]], Unit[object]], /
+    ) -> Line:
+        """The line of those who wait for elements of ``key`` in the running loop; see ``Line``.
+
+        Args:
+            take: the unit that removes at most so many elements, and returns them.
+            put_back: the unit that puts elements back in front, in their order.
         """
         ...
 

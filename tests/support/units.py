@@ -10,14 +10,17 @@ from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Unit
 
 
-class _Unexplained:
+class Unexplained:
+    """Leaves errors as they are."""
+
     def explain(self, error: Exception, field: object) -> Exception:
+        """See ``Origin.explain``."""
         return error
 
 
 def unit(*commands: Command | ScriptCall, read_only: bool = False) -> Unit[list[Reply]]:
     """A unit that returns its replies as they are."""
-    return Unit(commands, lambda replies: replies, _Unexplained(), read_only=read_only)
+    return Unit(commands, lambda replies: replies, Unexplained(), read_only=read_only)
 
 
 async def send(client: Redis, *command: bytes | str | int | float, read_only: bool = False) -> Reply:

@@ -1,0 +1,183 @@
+"""Wakeups: being told by the server that a key has changed, for any number of keys on one connection.
+
+A blocking pop (BLPOP) takes what it waits for: if the connection has died meanwhile, unnoticed, or the caller is
+gone, the element is gone as well; and each needs a connection to itself. So nothing blocks here. The server is
+asked to track what one connection has read (CLIENT TRACKING), and sends that connection a message when it changes:
+
+    EXISTS queue      -> 0, and from now on the server remembers that we have looked at ``queue``
+                      <- invalidate [queue]      somebody has put something
+    EXISTS queue      ...
+
+The look comes after the server began to remember, so nothing that is put in between is missed. The message
+only says that it may be worth to try. Nobody waits longer than ``CHECK`` without a look, which also finds a
+connection that is dead without having been closed.
+
+Where there is no such connection (a fake, a server or proxy that refuses CLIENT TRACKING, a client for which
+``engine="dedicated"`` was asked for), keys are looked at again and again, at growing intervals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from redis.exceptions import ConnectionError, RedisError
+
+from purse._engine.adoption import AdoptedLink, NotAdoptable, adopt
+from purse._engine.clients import Pool, forget, remember
+from purse._engine.connecting import open_patiently, refused
+from purse._engine.guard import forget_link, guard_link
+from purse._engine.link import LinkLost
+from purse._engine.packing import pack_command
+from purse._engine.replies import Reply
+
+__all__ = ["Wakeups"]
+
+CHECK = 5.0
+"""Seconds after which a key is looked at although no message came."""
+
+FIRST_POLL, LAST_POLL = 0.005, 0.25  # seconds between two looks where the server sends no messages
+
+
+class Wakeups:
+    """The changes of keys, for one client in one event loop.
+
+    Args:
+        pool: the client's pool, which makes the connection.
+        exists: asks in the ordinary way whether a key exists.
+        tracking: False if there is to be no such connection.
+    """
+
+    def __init__(self, pool: Pool, exists: Callable[[str], Awaitable[bool]], *, tracking: bool) -> None:
+        self._pool = pool
+        self._exists = exists
+        self._loop = asyncio.get_running_loop()
+        self._tracking = tracking
+        self._opening = asyncio.Lock()
+        self._link: AdoptedLink | None = None
+        self._waiting: dict[bytes, set[asyncio.Event]] = {}
+
+    @property
+    def connections(self) -> int:
+        """1 if there is a connection, else 0."""
+        return 0 if self._link is None else self._link.connections
+
+    async def wait(self, key: str, looks: int) -> None:
+        """Wait until ``key`` exists, or may have changed.
+
+        Args:
+            looks: how often the caller has looked in vain, which is how patient it should become.
+
+        Raises:
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server cannot be reached.
+        """
+        name = key.encode()
+        changed = asyncio.Event()
+        self._waiting.setdefault(name, set()).add(changed)
+        try:
+            while not changed.is_set():
+                link = await self._open() if self._tracking else None
+                if link is None:
+                    await asyncio.sleep(min(FIRST_POLL * 2**looks, LAST_POLL))
+                    if await self._exists(key):
+                        return
+                elif await self._told(link, name, changed):
+                    if looks:  # it exists, and yet there was nothing for the caller: others were faster
+                        await asyncio.sleep(min(FIRST_POLL * 2**looks, LAST_POLL))
+                    return
+                looks += 1
+        finally:
+            self._waiting[name].discard(changed)
+            if not self._waiting[name]:
+                del self._waiting[name]
+
+    async def _told(self, link: AdoptedLink, name: bytes, changed: asyncio.Event) -> bool:
+        """Look at a key, and unless it exists wait for its next change; whether it exists."""
+        try:
+            if not link.ready:
+                await link.room(len(name))
+            exists = (await link.request((pack_command(("EXISTS", name)), 1)))[0]
+        except LinkLost:
+            return False  # look again, on the next connection
+        if exists != 0:
+            return True  # or we may not look at it, and the caller should hear that from its own command
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(CHECK):
+                await changed.wait()
+        return False
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._link is not None:
+            await self._link.aclose()
+
+    def abort(self, cause: BaseException) -> None:
+        """Hang up at once."""
+        if self._link is not None:
+            self._link.abort(cause)
+
+    # --- the connection -----------------------------------------------------------------------------
+
+    async def _open(self) -> AdoptedLink | None:
+        """The open connection; None if there can be none."""
+        async with self._opening:
+            if self._link is not None and self._link.is_open:
+                return self._link
+            try:
+                self._link = await self._connect()
+            except (NotAdoptable, _NotTracked):
+                self._tracking = False
+                self._link = None
+            except LinkLost as lost:
+                raise ConnectionError(f"the connection was lost while it was set up: {lost.cause}") from lost
+            except RedisError as error:
+                raise refused(error) from error
+            return self._link
+
+    async def _connect(self) -> AdoptedLink:
+        connection = await open_patiently(self._pool)
+
+        def closed(link: AdoptedLink) -> None:
+            forget(self._pool, connection)
+            forget_link(self._loop, link)
+            self._wake_all()  # nobody will be told any more
+
+        try:
+            link = adopt(connection, closed)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        link.on_push = self._heard
+        remember(self._pool, connection)
+        try:
+            await guard_link(link)
+            for command in (("HELLO", "3"), ("CLIENT", "TRACKING", "ON")):
+                reply = (await link.request((pack_command(command), 1)))[0]
+                if isinstance(reply, Exception):
+                    raise _NotTracked
+        except BaseException:
+            await link.aclose()
+            raise
+        return link
+
+    def _heard(self, message: list[Reply]) -> None:
+        if message[0] != b"invalidate":
+            return
+        keys = message[1]
+        if isinstance(keys, list):
+            for key in keys:
+                if isinstance(key, bytes):
+                    for changed in self._waiting.get(key, ()):
+                        changed.set()
+        else:  # FLUSHALL
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for waiting in self._waiting.values():
+            for changed in waiting:
+                changed.set()
+
+
+class _NotTracked(Exception):
+    """The server does not send messages about changed keys."""
