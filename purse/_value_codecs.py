@@ -4,7 +4,8 @@
 ``JsonCodec`` stores everything else, ``CanonicalCodec`` JSON that the server compares byte by byte. All of them
 return from ``encode`` only bytes that decode to an equal value.
 
-``encode`` is written for the value that is fine: dump, load, compare, with pydantic's functions bound once.
+``encode`` is written for the value that is fine: dump, load, compare, with pydantic's functions bound once; where a
+look proves that the value is fine (``_plain``) the dump is enough.
 Whatever else happens there, ``_carefully`` does the same again step by step, to accept the value after all or to
 say what is wrong.
 """
@@ -22,6 +23,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from typing_extensions import is_typeddict
 
 from purse._canonical import canonical, plan_for
+from purse._plain import plain_check
 from purse._sameness import Difference, first_difference
 from purse._typenames import type_name, unwrapped
 from purse._wording import changed, evidence, invalid, not_read_back, unwritable, wrong_type
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from purse._canonical import Plan
+    from purse._plain import PlainCheck
 
 __all__ = [
     "BytesCodec",
@@ -190,7 +193,7 @@ class ConstrainedCodec(ValueCodec[T]):
 class JsonCodec(ValueCodec[T]):
     """Any type that pydantic validates, as JSON."""
 
-    __slots__ = ("_equal", "_load_json", "_to_json")
+    __slots__ = ("_equal", "is_plain", "_load_json", "_to_json")
 
     def __init__(self, value_type: object) -> None:
         super().__init__(value_type)
@@ -198,9 +201,12 @@ class JsonCodec(ValueCodec[T]):
         self._to_json: Callable[..., bytes] = self._first_dump
         self._load_json: Callable[..., T] = self._first_load
         self._equal: Callable[[object, object], bool] = operator.eq
+        self.is_plain: PlainCheck | None = None
 
     def encode(self, value: T, /) -> bytes:
         try:
+            if self.is_plain is not None and self.is_plain(value):
+                return self._to_json(value)
             raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
             back = self._load_json(raw, by_alias=True, by_name=True)
             if type(back) is type(value) and self._equal(back, value):
@@ -232,6 +238,9 @@ class JsonCodec(ValueCodec[T]):
         form = self.value_type
         if isinstance(form, type) and issubclass(form, BaseModel) and form.__eq__ is BaseModel.__eq__:
             self._equal = _equal_fields
+            self.is_plain = plain_check(adapter.core_schema)
+        elif form in (int, float, bool):
+            self.is_plain = plain_check(adapter.core_schema)
         self._to_json = adapter.serializer.to_json
         self._load_json = adapter.validator.validate_json
         return adapter
@@ -282,6 +291,10 @@ class CanonicalCodec(JsonCodec[T]):
 
     def encode(self, value: T, /) -> bytes:
         try:
+            if self.is_plain is not None and self.is_plain(value):
+                raw = self._to_json(value)
+                if b"-0.0" not in raw:
+                    return raw
             raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
             back = self._load_json(raw, by_alias=True, by_name=True)
             if type(back) is type(value) and self._equal(back, value):
