@@ -30,7 +30,7 @@ from purse._wording import changed, evidence, invalid, not_read_back, unwritable
 from purse.errors import DeclarationError, DecodeError, EncodeError, PurseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from purse._canonical import Plan
     from purse._plain import PlainCheck
@@ -102,6 +102,14 @@ class ValueCodec(ABC, Generic[T]):
             DeclarationError: the type cannot be stored at all.
         """
 
+    def decode_all(self, raws: Iterable[bytes], /) -> list[T]:
+        """What ``decode`` returns for each of ``raws``, sooner.
+
+        Raises:
+            DecodeError: one of them is not valid; which one, ``decode`` says.
+        """
+        return [self.decode(raw) for raw in raws]
+
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
         """The other bytes under which redis-purse 2.x stored an equal value; mostly none.
 
@@ -135,6 +143,12 @@ class TextCodec(ValueCodec[str]):
             raise EncodeError(unwritable(str, cause)) from evidence(cause)
         raise EncodeError(wrong_type(str, value) or changed(str, Difference("", value, "")))
 
+    def decode_all(self, raws: Iterable[bytes], /) -> list[str]:
+        try:
+            return [raw.decode() for raw in raws]
+        except UnicodeDecodeError as error:
+            raise DecodeError(invalid(str, error)) from evidence(error)
+
     def decode(self, raw: bytes, /) -> str:
         try:
             return raw.decode()
@@ -155,6 +169,9 @@ class BytesCodec(ValueCodec[bytes]):
 
     def decode(self, raw: bytes, /) -> bytes:
         return raw
+
+    def decode_all(self, raws: Iterable[bytes], /) -> list[bytes]:
+        return [*raws]
 
 
 class ConstrainedCodec(ValueCodec[T]):
@@ -193,7 +210,7 @@ class ConstrainedCodec(ValueCodec[T]):
 class JsonCodec(ValueCodec[T]):
     """Any type that pydantic validates, as JSON."""
 
-    __slots__ = ("_equal", "is_plain", "_load_json", "_to_json")
+    __slots__ = ("_equal", "_load_json", "_to_json", "is_plain")
 
     def __init__(self, value_type: object) -> None:
         super().__init__(value_type)
@@ -217,12 +234,23 @@ class JsonCodec(ValueCodec[T]):
 
     def decode(self, raw: bytes, /) -> T:
         try:
+            if self.is_plain is not None:
+                return self._load_json(raw)  # no aliases, so no word about them
             return self._load_json(raw, by_alias=True, by_name=True)
         except PurseError:
             raise
         except Exception as error:  # ValidationError, or what a validator of the user's raises
             cause = error
         raise DecodeError(invalid(self.value_type, cause), raw=raw) from evidence(cause)
+
+    def decode_all(self, raws: Iterable[bytes], /) -> list[T]:
+        load = self._load_json
+        if load == self._first_load or self.is_plain is None:
+            return super().decode_all(raws)
+        try:
+            return [*map(load, raws)]  # no aliases, so no word about them
+        except ValidationError as error:
+            raise DecodeError(invalid(self.value_type, error)) from evidence(error)
 
     def check(self) -> None:
         if self._load_json != self._first_load:

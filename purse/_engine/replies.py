@@ -8,11 +8,11 @@ guesses.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from redis.exceptions import InvalidResponse
 
-__all__ = ["Reply", "as_array", "as_bytes", "as_flag", "as_int", "as_optional_bytes", "as_pairs"]
+__all__ = ["Reply", "as_all_bytes", "as_array", "as_bytes", "as_flag", "as_int", "as_optional_bytes", "as_pairs"]
 
 Reply: TypeAlias = "bytes | int | float | bool | Exception | list[Reply] | dict[bytes, Reply] | None"
 
@@ -48,9 +48,17 @@ def as_array(reply: Reply) -> list[Reply]:
     raise InvalidResponse(f"expected an array reply, got {reply!r}")
 
 
+def as_all_bytes(reply: Reply) -> list[bytes]:
+    """An array of strings, none of them null."""
+    array = as_array(reply)
+    if {*map(type, array)} <= {bytes}:
+        return cast("list[bytes]", array)
+    raise InvalidResponse(f"expected an array of strings, got {array!r:.200}")
+
+
 def as_pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:
     """A map of strings: a RESP3 map, or RESP2's flat list of key, value, key, value."""
     if isinstance(reply, dict):
         return ((as_bytes(key), as_bytes(value)) for key, value in reply.items())
-    flat = iter(as_array(reply))
-    return ((as_bytes(key), as_bytes(value)) for key, value in zip(flat, flat, strict=True))
+    flat = as_all_bytes(reply)
+    return zip(flat[::2], flat[1::2], strict=True)

@@ -7,7 +7,7 @@ builds one ``Unit`` and hands it to the client's executor.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, overload
 
@@ -21,6 +21,7 @@ from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Executor, Unit
 from purse._value_codecs import ValueCodec
 from purse._wording import shown
+from purse.collections._paging import collector_paused
 from purse.errors import DeclarationError, DecodeError, EncodeError, UnsupportedServer, WrongKind
 from purse.ttl import TTL
 
@@ -305,6 +306,17 @@ class RedisKey:
                 'pass on_error="skip".'
             )
             raise self._undecodable(error, raw, field, fate) from error.__cause__
+
+    def _decode_all(self, codec: ValueCodec[T], raws: Sequence[bytes], fields: Iterable[object]) -> list[T]:
+        """Decode many values; ``fields`` say what each is called in an error."""
+        try:
+            values: list[T] = []
+            for page in paged(raws):
+                with collector_paused():
+                    values += codec.decode_all(page)
+            return values
+        except DecodeError:
+            return [self._decode(codec, raw, field) for raw, field in zip(raws, fields, strict=False)]
 
     def _decode_taken(self, codec: ValueCodec[T], raw: bytes, field: object = None) -> T:
         """Decode bytes that this very call has removed: the error is the only place where they still are."""

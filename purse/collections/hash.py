@@ -30,7 +30,7 @@ from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec, canonical_codec_for
 from purse.collections._base import PAGE, Decoder, RedisKey, first_flag, first_int, paged, total
 from purse.collections._editing import MISSING, Missing, Place, edit, modify
-from purse.collections._paging import OnError, Pages
+from purse.collections._paging import OnError, iterate
 from purse.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
@@ -381,11 +381,10 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         def decode(replies: list[Reply]) -> builtins.dict[K, V]:
             found = (as_optional_bytes(raw) for page in replies[: len(reads)] for raw in as_array(page))
-            return {
-                key: self._decode(self._codec, raw, key)
-                for key, raw in zip(wanted, found, strict=True)
-                if raw is not None
-            }
+            there = {key: raw for key, raw in zip(wanted, found, strict=True) if raw is not None}
+            return builtins.dict(
+                zip(there, self._decode_all(self._codec, [*there.values()], there), strict=True),
+            )
 
         return await self._executor.execute(self._reading_fields(reads, fields, decode))
 
@@ -423,7 +422,9 @@ class RedisHash(RedisKey, Generic[V, K]):
         """
 
         def decode(replies: list[Reply]) -> builtins.dict[K, V]:
-            return builtins.dict(map(self._decode_pair, as_pairs(replies[0])))
+            stored = builtins.dict(as_pairs(replies[0]))
+            keys = self._decode_all(self._key_codec, [*stored], stored)
+            return builtins.dict(zip(keys, self._decode_all(self._codec, [*stored.values()], keys), strict=True))
 
         return await self._executor.execute(self._reading((("HGETALL", self.rkey),), decode))
 
@@ -431,13 +432,25 @@ class RedisHash(RedisKey, Generic[V, K]):
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[K]:
         """Iterate over the keys; see ``items``."""
-        return self._scan(match, batch_hint, lambda pair: self._decode_key(pair[0]), on_error)
+        return self._scan(
+            match,
+            batch_hint,
+            lambda page: self._key_codec.decode_all([key for key, _ in page]),
+            lambda pair: self._decode_key(pair[0]),
+            on_error,
+        )
 
     def values(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[V]:
         """Iterate over the values; see ``items``."""
-        return self._scan(match, batch_hint, lambda pair: self._decode_pair(pair)[1], on_error)
+        return self._scan(
+            match,
+            batch_hint,
+            lambda page: [value for _, value in self._decode_pairs(page)],
+            lambda pair: self._decode_pair(pair)[1],
+            on_error,
+        )
 
     def items(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
@@ -451,9 +464,10 @@ class RedisHash(RedisKey, Generic[V, K]):
             on_error: ``"skip"`` passes over pairs whose bytes are not valid instead of raising
                 ``DecodeError``.
 
-        Memory holds one page. One round trip for each page. Sends: HSCAN.
+        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
+        page. Sends: HSCAN.
         """
-        return self._scan(match, batch_hint, self._decode_pair, on_error)
+        return self._scan(match, batch_hint, self._decode_pairs, self._decode_pair, on_error)
 
     def __aiter__(self) -> AsyncIterator[tuple[K, V]]:
         """Iterate over the pairs, as ``items()`` does."""
@@ -475,6 +489,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         self,
         match: str | bytes | None,
         batch_hint: int | None,
+        decode_page: Callable[[Sequence[tuple[bytes, bytes]]], list[D]],
         decode: Callable[[tuple[bytes, bytes]], D],
         on_error: OnError,
     ) -> AsyncIterator[D]:
@@ -489,7 +504,7 @@ class RedisHash(RedisKey, Generic[V, K]):
             cursor = as_bytes(reply[0])
             return list(as_pairs(reply[1])), cursor != b"0"
 
-        return Pages(fetch, decode, on_error)
+        return iterate(fetch, decode_page, decode, on_error)
 
     def _storing(self, flat: list[bytes], *, field: object = None) -> Unit[int]:
         """The unit that stores ``flat``, a list of field, value, field, value; decodes to how many are new."""
@@ -532,6 +547,10 @@ class RedisHash(RedisKey, Generic[V, K]):
     def _decode_pair(self, pair: tuple[bytes, bytes]) -> tuple[K, V]:
         key = self._decode_key(pair[0])
         return key, self._decode(self._codec, pair[1], key)
+
+    def _decode_pairs(self, page: Sequence[tuple[bytes, bytes]]) -> list[tuple[K, V]]:
+        keys = self._key_codec.decode_all([key for key, _ in page])
+        return [*zip(keys, self._codec.decode_all([raw for _, raw in page]), strict=True)]
 
     def _value_or(self, reply: Reply, key: K, default: object) -> object:
         return default if reply is None else self._decode(self._codec, as_bytes(reply), key)

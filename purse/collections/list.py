@@ -14,6 +14,7 @@ The ends are O(1); an index, a search or an ``insert`` walks the list on the ser
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, overload
@@ -21,12 +22,12 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, overload
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
 
-from purse._engine.replies import Reply, as_array, as_bytes, as_int
+from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec
 from purse.collections._base import PAGE, Decoder, RedisKey, first_int, paged
-from purse.collections._paging import OnError, Pages
+from purse.collections._paging import OnError, iterate
 from purse.errors import DeclarationError, WrongKind
 
 if TYPE_CHECKING:
@@ -288,9 +289,8 @@ class RedisList(RedisKey, Generic[V]):
         start, last = _bounds(start, stop)
 
         def decode(replies: list[Reply]) -> list[V]:
-            raws = (as_bytes(raw) for raw in as_array(replies[0]))
             # Where start is negative the indices in an error count from the slice's own start.
-            return [self._decode(self._codec, raw, at) for at, raw in enumerate(raws, max(start, 0))]
+            return self._decode_all(self._codec, as_all_bytes(replies[0]), itertools.count(max(start, 0)))
 
         return await self._executor.execute(self._reading((("LRANGE", self.rkey, start, last),), decode))
 
@@ -373,7 +373,8 @@ class RedisList(RedisKey, Generic[V]):
             on_error: ``"skip"`` passes over elements whose bytes are not valid instead of raising
                 ``DecodeError``.
 
-        Memory holds one page. One round trip for each page. Sends: LRANGE.
+        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
+        page. Sends: LRANGE.
         """
         size = _clamped(batch_size or _FARTHEST)
         if size < 0:
@@ -383,13 +384,18 @@ class RedisList(RedisKey, Generic[V]):
         async def fetch() -> tuple[list[tuple[int, bytes]], bool]:
             nonlocal start
             raws = await self._execute(
-                ("LRANGE", self.rkey, start, start + size - 1), lambda replies: as_array(replies[0]), read_only=True
+                ("LRANGE", self.rkey, start, start + size - 1), lambda replies: as_all_bytes(replies[0]), read_only=True
             )
-            page = [(at, as_bytes(raw)) for at, raw in enumerate(raws, start)]
+            page = [*enumerate(raws, start)]
             start += size
             return page, len(page) == size
 
-        return Pages(fetch, lambda element: self._decode(self._codec, element[1], element[0]), on_error)
+        return iterate(
+            fetch,
+            lambda page: self._codec.decode_all([raw for _, raw in page]),
+            lambda element: self._decode(self._codec, element[1], element[0]),
+            on_error,
+        )
 
     def __aiter__(self) -> AsyncIterator[V]:
         """Iterate over the elements, as ``values()`` does."""

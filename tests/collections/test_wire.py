@@ -342,7 +342,7 @@ async def test_a_page_is_five_hundred(redis: Redis, monitor: Monitor, fields: in
 
 
 async def test_iteration_pages(redis: Redis, monitor: Monitor) -> None:
-    """Iterating over 1200 elements reads a page at a time, and only as far as the loop goes."""
+    """Iterating over 1200 elements reads a page at a time, and at most one more than the loop has reached."""
     visits, numbers = RedisHash(redis, "visits", int), RedisList(redis, "numbers", int)
     await visits.update({str(n): n for n in range(1200)})
     await numbers.extend(range(1200))
@@ -364,7 +364,9 @@ async def test_iteration_pages(redis: Redis, monitor: Monitor) -> None:
         break
     async for _ in numbers.values(batch_size=100):
         break
-    assert shape(await monitor.commands()) == [("HSCAN", 4), ("LRANGE", 3)]
+    names = [command[0] for command in await monitor.commands()]
+    assert names.count("HSCAN") in (1, 2)
+    assert names.count("LRANGE") in (1, 2)  # of twelve pages
 
     await collect(numbers.values(None))
     assert [command[:3] for command in await monitor.commands()] == [("LRANGE", "numbers", "0")]
