@@ -102,6 +102,14 @@ class ValueCodec(ABC, Generic[T]):
             DeclarationError: the type cannot be stored at all.
         """
 
+    def encode_all(self, values: Iterable[T], /) -> list[bytes]:
+        """What ``encode`` returns for each of ``values``, sooner.
+
+        Raises:
+            EncodeError: one of them cannot be stored; which one, ``encode`` says.
+        """
+        return [self.encode(value) for value in values]
+
     def decode_all(self, raws: Iterable[bytes], /) -> list[T]:
         """What ``decode`` returns for each of ``raws``, sooner.
 
@@ -243,6 +251,15 @@ class JsonCodec(ValueCodec[T]):
             cause = error
         raise DecodeError(invalid(self.value_type, cause), raw=raw) from evidence(cause)
 
+    def encode_all(self, values: Iterable[T], /) -> list[bytes]:
+        plain, dump, encode = self.is_plain, self._to_json, self.encode
+        if plain is None:
+            return super().encode_all(values)
+        try:
+            return [dump(value) if plain(value) else encode(value) for value in values]
+        except ValueError as error:  # what pydantic raises for a lone surrogate, EncodeError among them
+            raise EncodeError(unwritable(self.value_type, error)) from evidence(error)
+
     def decode_all(self, raws: Iterable[bytes], /) -> list[T]:
         load = self._load_json
         if load == self._first_load or self.is_plain is None:
@@ -335,6 +352,11 @@ class CanonicalCodec(JsonCodec[T]):
         except Exception:  # explained by what follows, which meets it again
             pass
         return self._carefully(value)
+
+    def encode_all(self, values: Iterable[T], /) -> list[bytes]:
+        given = [*values]
+        raws = super().encode_all(given)
+        return [self.encode(value) if b"-0.0" in raw else raw for value, raw in zip(given, raws, strict=True)]
 
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
         raw = self.encode(value)

@@ -297,6 +297,13 @@ class RedisKey:
                 f"{self._where(field)} cannot store this value: {error} Nothing was sent.", key=self.rkey, field=field
             ) from error.__cause__
 
+    def _encode_all(self, codec: ValueCodec[T], values: Sequence[T], fields: Iterable[object]) -> list[bytes]:
+        """Encode many values; ``fields`` say what each is called in an error."""
+        try:
+            return codec.encode_all(values)
+        except EncodeError:
+            return [self._encode(codec, value, field) for value, field in zip(values, fields, strict=False)]
+
     def _decode(self, codec: ValueCodec[T], raw: bytes, field: object = None) -> T:
         try:
             return codec.decode(raw)

@@ -357,12 +357,11 @@ class RedisHash(RedisKey, Generic[V, K]):
         One round trip, O(n). Sends: HSET, in MULTI with 500 fields each if there are more
         (``per_item``: EVALSHA hash_set_items).
         """
-        flat: list[bytes] = []
-        for key, value in mapping.items():
-            flat.append(self._field(key))
-            flat.append(self._encode(self._codec, value, key))
-        if not flat:
+        if not mapping:
             return 0
+        keys = [*mapping]
+        values = self._encode_all(self._codec, [mapping[key] for key in keys], keys)
+        flat = [raw for pair in zip(self._fields(keys), values, strict=True) for raw in pair]
         return await self._executor.execute(self._storing(flat))
 
     async def get_many(self, keys: Iterable[K]) -> builtins.dict[K, V]:
@@ -376,7 +375,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         wanted = [*keys]
         if not wanted:
             return {}
-        fields = [self._field(key) for key in wanted]
+        fields = self._fields(wanted)
         reads: list[Command] = [("HMGET", self.rkey, *page) for page in paged(fields)]
 
         def decode(replies: list[Reply]) -> builtins.dict[K, V]:
@@ -396,7 +395,7 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         One round trip, O(n). Sends: HDEL, in MULTI with 500 fields each if there are more.
         """
-        fields = [self._field(key) for key in keys]
+        fields = self._fields([*keys])
         if not fields:
             return 0
         deletes: list[Command] = [("HDEL", self.rkey, *page) for page in paged(fields)]
@@ -540,6 +539,12 @@ class RedisHash(RedisKey, Generic[V, K]):
             raise EncodeError(
                 f"{self.rkey} cannot have the key {key!r}: {error} Nothing was sent.", key=self.rkey, field=key
             ) from error.__cause__
+
+    def _fields(self, keys: Sequence[K]) -> list[bytes]:
+        try:
+            return self._key_codec.encode_all(keys)
+        except EncodeError:
+            return [self._field(key) for key in keys]
 
     def _decode_key(self, raw: bytes) -> K:
         return self._decode(self._key_codec, raw, raw)

@@ -410,9 +410,12 @@ class RedisList(RedisKey, Generic[V]):
         return super().explain(error, field)
 
     async def _push(self, command: str, items: list[V]) -> int:
-        raws = [self._encode(self._codec, item, at if len(items) > 1 else None) for at, item in enumerate(items)]
-        if not raws:
+        if not items:
             return 0
+        if len(items) == 1:
+            raws = [self._encode(self._codec, items[0])]
+        else:
+            raws = self._encode_all(self._codec, items, itertools.count())
         pushes: list[Command] = [(command, self.rkey, *page) for page in paged(raws)]
 
         def decode(replies: list[Reply]) -> int:

@@ -369,7 +369,7 @@ async def test_iteration_pages(redis: Redis, monitor: Monitor) -> None:
     assert names.count("LRANGE") in (1, 2)  # of twelve pages
 
     await collect(numbers.values(None))
-    assert [command[:3] for command in await monitor.commands()] == [("LRANGE", "numbers", "0")]
+    assert (await monitor.commands())[-1][:3] == ("LRANGE", "numbers", "0")
 
 
 # --- protocols ----------------------------------------------------------------------------------
