@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from purse._engine.modes import Engine
     from purse._engine.statistics import Statistics, configure, statistics
     from purse._fields import field
+    from purse._otel import instrument, uninstrument
     from purse.codecs import Codec, CodecFactory, codec_for
     from purse.collections import RedisHash, RedisList
     from purse.errors import (
@@ -64,7 +65,9 @@ __all__ = [
     "codec_for",
     "configure",
     "field",
+    "instrument",
     "statistics",
+    "uninstrument",
 ]
 
 # Hidden from type checkers: to them every unknown name would exist, as an object.
@@ -83,6 +86,8 @@ if not TYPE_CHECKING:
         "Store": "purse.store",
         "TTL": "purse.ttl",
         "field": "purse._fields",
+        "instrument": "purse._otel",
+        "uninstrument": "purse._otel",
     }
 
     def __getattr__(name: str) -> object:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from purse._engine.clients import RedisClient
+    from purse._engine.modes import Engine
     from purse.codecs import Codec, CodecFactory
 
 __all__ = ["Bound", "FieldCodec", "FieldOptions", "FieldSpec", "StoreDefaults", "check_ttl", "field"]
@@ -73,6 +74,7 @@ class StoreDefaults:
     namespace: str | None = None
     ttl: TTL | None = None
     codec: CodecFactory | None = None
+    engine: Engine | None = None
 
 
 # The type variable stands once and on purpose: the annotation in front of `= field()` gives the type, as
@@ -196,6 +198,7 @@ class FieldSpec(Generic[C]):
             )
         # This descriptor has no __set__, so from now on Python finds the collection without it.
         built = vars(instance)[self.name] = self._build(client)
+        built.declared_as = (self.owner.__name__, self.name)
         return built
 
     def inherited_by(self, owner: type[object], defaults: StoreDefaults) -> FieldSpec[C]:

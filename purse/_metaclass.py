@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast, get_origin
 from typing_extensions import Format, get_annotations
 
 from purse._annotations import Annotation, Names, Unresolved, local_names, shown_type
+from purse._engine.modes import check_engine
 from purse._fields import FieldOptions, FieldSpec, StoreDefaults, check_options, check_store_codec, check_ttl
 from purse._keys import check_name
 from purse.collections import RedisKey
@@ -32,6 +33,7 @@ from purse.errors import DeclarationError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from purse._engine.modes import Engine
     from purse.codecs import CodecFactory
     from purse.ttl import TTL
 
@@ -39,8 +41,7 @@ __all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"
 
 Fields: TypeAlias = Mapping[str, FieldSpec[RedisKey]]
 
-_KEYWORDS = ("namespace", "ttl", "codec")
-_RESERVED = frozenset({"atomic"})  # what Store will use itself; what it uses already is found by looking
+_KEYWORDS = ("namespace", "ttl", "codec", "engine")
 
 # Weak: a class that is gone has given its namespace back.
 _claims: weakref.WeakValueDictionary[str, type[StoreBase]] = weakref.WeakValueDictionary()
@@ -126,11 +127,13 @@ def _check_keywords(name: str, bases: tuple[type, ...], unknown: Mapping[str, ob
 def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
     """The class keywords, and for those not given what the bases have, the first base first."""
     where = cls.__name__
-    namespace, ttl, codec = (own.get(keyword) for keyword in _KEYWORDS)
+    namespace, ttl, codec, engine = (own.get(keyword) for keyword in _KEYWORDS)
     if "namespace" in own and namespace is not None:
         namespace = check_name(namespace, where, "namespace", where.lower())
     check_ttl(ttl, where)
     check_store_codec(codec, where)
+    if engine is not None:
+        _check_engine(engine, where)
     inherited = [(base, base.__purse__.defaults) for base in _bases(cls)]
     if namespace is None:
         named = {defaults.namespace: base for base, defaults in reversed(inherited) if defaults.namespace is not None}
@@ -144,7 +147,21 @@ def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
         ttl = next((defaults.ttl for _, defaults in inherited if defaults.ttl is not None), None)
     if codec is None and "codec" not in own:
         codec = next((defaults.codec for _, defaults in inherited if defaults.codec is not None), None)
-    return StoreDefaults(cast("str | None", namespace), cast("TTL | None", ttl), cast("CodecFactory | None", codec))
+    if engine is None and "engine" not in own:
+        engine = next((defaults.engine for _, defaults in inherited if defaults.engine is not None), None)
+    return StoreDefaults(
+        cast("str | None", namespace),
+        cast("TTL | None", ttl),
+        cast("CodecFactory | None", codec),
+        cast("Engine | None", engine),
+    )
+
+
+def _check_engine(engine: object, where: str) -> None:
+    try:
+        check_engine(engine)
+    except ValueError as error:
+        raise DeclarationError(f"{where}: {error}") from None
 
 
 def _bases(cls: type[StoreBase]) -> list[type[StoreBase]]:
@@ -203,11 +220,10 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
 
 def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
     base = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
-    if name in _RESERVED or (base is not None and not isinstance(vars(base)[name], FieldSpec)):
-        user = "Store" if base is None else base.__name__
+    if base is not None and not isinstance(vars(base)[name], FieldSpec):
         raise DeclarationError(
-            f"{cls.__name__}.{name}: {user} uses the name {name!r} itself; choose another and keep the Redis key, "
-            f'e.g. {name}_: ... = field(key="{name}")'
+            f"{cls.__name__}.{name}: {base.__name__} uses the name {name!r} itself; choose another and keep the "
+            f'Redis key, e.g. {name}_: ... = field(key="{name}")'
         )
 
 
@@ -276,7 +292,12 @@ if TYPE_CHECKING:
         __purse__: ClassVar[Declaration]
 
         def __init_subclass__(
-            cls, *, namespace: str = ..., ttl: TTL | None = None, codec: CodecFactory | None = None
+            cls,
+            *,
+            namespace: str = ...,
+            ttl: TTL | None = None,
+            codec: CodecFactory | None = None,
+            engine: Engine | None = None,
         ) -> None: ...
 else:
 

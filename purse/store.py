@@ -62,6 +62,8 @@ class Store(StoreBase):
             one is a mixin: it declares fields for others and has no instances.
         ttl: the TTL policy of fields that do not declare one.
         codec: a function from a value type to the codec of fields that do not declare one.
+        engine: how calls reach Redis, as ``purse.configure`` takes it. It holds for the client that the store
+            is bound to, and so for whatever else is bound to it; the last word counts.
 
     Args:
         redis: the client, ``redis.asyncio.Redis``; never closed by the store.
@@ -87,6 +89,9 @@ class Store(StoreBase):
             )
         complete(cls)
         self.__purse_client__ = check_client(redis)
+        engine = declaration_of(cls).defaults.engine
+        if engine is not None:
+            executor_for(redis).configure(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:

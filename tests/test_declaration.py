@@ -422,13 +422,17 @@ def test_a_wrong_field_is_refused_at_definition(declare: Declare, body: str, mes
 KEYWORDS = {
     "misspelt": ("namespcae='g'", "Garden: unknown class keyword namespcae=: did you mean namespace=?"),
     "misspelt ttl": ("tll=TTL(hours=1)", "unknown class keyword tll=: did you mean ttl=?"),
-    "unknown": ("colour='red'", "Garden: unknown class keyword colour=; a Store takes namespace=, ttl=, codec="),
+    "unknown": (
+        "colour='red'",
+        "Garden: unknown class keyword colour=; a Store takes namespace=, ttl=, codec=, engine=",
+    ),
     "empty": ("namespace=''", "Garden: namespace='' is empty; write e.g. namespace=\"garden\""),
     "bytes": ("namespace=b'g'", "Garden: namespace= is a str, not b'g'"),
     "braces": ("namespace='user:{user_id}'", "braces are reserved for the hash tag"),
     "glob": ("namespace='g*'", "Garden: namespace='g*' contains '*'"),
     "ttl": ("namespace='g', ttl=3600", "Garden: ttl= is a TTL policy, not 3600; write ttl=TTL(seconds=3600)"),
     "codec": ("namespace='g', codec=3", "Garden: codec=3 of a class is a function from a value type to its codec"),
+    "engine": ("namespace='g', engine='fast'", 'Garden: engine= must be "auto", "shared" or "dedicated", not \'fast\''),
     "one codec": ("namespace='g', codec=codec_for(str)", "give one codec to one field with field(codec=...)"),
 }
 

@@ -25,7 +25,9 @@ __all__ = [
     "Connection",
     "Pool",
     "RedisClient",
+    "address_of",
     "check_client",
+    "database_of",
     "forget",
     "has_unread",
     "outdated",
@@ -59,6 +61,8 @@ class Pool(Protocol):
 
     max_connections: int
 
+    @property
+    def connection_kwargs(self) -> dict[str, object]: ...
     def make_connection(self) -> Connection: ...
 
 
@@ -101,6 +105,23 @@ def forget(pool: Pool, connection: Connection) -> None:
     in_use = _in_use(pool)
     if in_use is not None:
         in_use.discard(connection)
+
+
+def address_of(pool: Pool) -> tuple[str, int | None]:
+    """Host and port, or the path of the unix socket and None; of a Sentinel's pool, its service."""
+    settings = pool.connection_kwargs
+    path = settings.get("path")
+    if isinstance(path, str):
+        return path, None
+    service: object = getattr(pool, "service_name", None)
+    host, port = settings.get("host", service or "localhost"), settings.get("port", None if service else 6379)
+    return str(host), port if isinstance(port, int) else None
+
+
+def database_of(pool: Pool) -> int:
+    """The number of the database."""
+    number = pool.connection_kwargs.get("db")
+    return number if isinstance(number, int) else 0
 
 
 async def read_reply(connection: Connection, *, forever: bool = False) -> Reply:

@@ -26,13 +26,14 @@ from typing_extensions import TypeVar
 
 from purse._engine import guard, hooks
 from purse._engine.blocking import execute_blocking
-from purse._engine.clients import RedisClient, check_client, pool_of
+from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
 from purse._engine.connecting import DELAYS, pause, refused
+from purse._engine.hooks import Call, Observer
 from purse._engine.link import Link, LinkLost, Traffic
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
 from purse._engine.packing import Packed, exec_replies, pack
-from purse._engine.replies import Reply, as_flag
+from purse._engine.replies import Reply, as_flag, size_of
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Unit
 from purse._engine.waiting import Line, Waits
@@ -93,8 +94,11 @@ class ClientExecutor:
 
     async def execute(self, unit: Unit[R], /) -> R:
         """See ``Executor.execute``."""
-        if hooks.watched and hooks.collecting.active:
-            return await self._collected(unit)
+        if hooks.watched:
+            if hooks.collecting.active:
+                return await self._collected(unit)
+            if hooks.observer is not None:
+                return await self._observed(unit, hooks.observer)
         packed = pack(unit.commands)
         # The way of nearly every call, without a detour: an open link, one answer, no error.
         link = self._links.get(asyncio.get_running_loop())
@@ -180,7 +184,39 @@ class ClientExecutor:
         Raises:
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: as ``execute``.
         """
-        return await self._insist(unit, packed, await self._exchange(unit, packed))
+        observer = hooks.observer
+        if observer is None:
+            return await self._insist(unit, packed, await self._exchange(unit, packed))
+        with observer(call := self._call(unit, packed, "Store.atomic")):
+            replies = await self._insist(unit, packed, await self._exchange(unit, packed))
+            call.bytes_received = size_of(replies)
+        return replies
+
+    async def _observed(self, unit: Unit[R], observer: Observer) -> R:
+        """``execute`` while somebody watches."""
+        packed = pack(unit.commands)
+        with observer(call := self._call(unit, packed, hooks.calling_method(unit.origin))):
+            replies = await self._settle(unit, packed, await self._exchange(unit, packed))
+            call.bytes_received = size_of(replies)
+            return unit.decode(replies)
+
+    def _call(self, unit: Unit[R], packed: Packed, method: str) -> Call:
+        store, field = getattr(unit.origin, "declared_as", None) or (None, None)
+        scripts = [command.script.name for command in unit.commands if isinstance(command, ScriptCall)]
+        names = [
+            ("EVALSHA" if len(unit.commands) == 1 else "EVAL") if isinstance(c, ScriptCall) else hooks.command_name(c)
+            for c in unit.commands
+        ]
+        return Call(
+            method=method,
+            store=store,
+            field=field,
+            commands=tuple(names),
+            script=scripts[0] if len(scripts) == len(names) == 1 else None,
+            server=address_of(self._pool),
+            database=database_of(self._pool),
+            bytes_sent=len(packed[0]),
+        )
 
     async def _insist(self, unit: Unit[R], packed: Packed, replies: list[Reply]) -> list[Reply]:
         """The replies of a unit, after it was sent again where the server had not executed it."""

@@ -1,25 +1,97 @@
-"""What may step in between a method and its executor: ``atomic``, which collects units, and a tracer.
+"""What may step in between a method and its executor: ``atomic``, which collects units, and an observer.
 
 Both are looked for only after one of them has been used in this process, so that nobody else pays.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import coroutine
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from purse._engine.executor import ClientExecutor
     from purse._engine.replies import Reply
-    from purse._engine.unit import Unit
+    from purse._engine.unit import Command, Unit
 
-__all__ = ["Handover", "collecting", "hand_over", "refuse_in_atomic"]
+__all__ = ["Call", "Handover", "Observer", "calling_method", "collecting", "hand_over", "observe", "refuse_in_atomic"]
 
 watched = False
 """Whether an executor has to look here before it sends a unit. Never reset: threads would race for it."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a method, as an observer sees it.
+
+    Attributes:
+        method: ``RedisHash.set``, ``Store.atomic``.
+        store, field: the names of the store class and its field; None for a collection that was built directly.
+        commands: the Redis command that is sent, or several inside MULTI; of a script, ``EVALSHA``.
+        script: the name of the script, if a single one is sent.
+        server: host and port, or the path of a unix socket and None.
+        database: the database's number.
+        bytes_sent: bytes of the request.
+        bytes_received: bytes of the values in the reply; 0 until it has come.
+    """
+
+    method: str
+    store: str | None
+    field: str | None
+    commands: tuple[str, ...]
+    script: str | None
+    server: tuple[str, int | None]
+    database: int
+    bytes_sent: int
+    bytes_received: int = 0
+
+
+class Observer(Protocol):
+    """Sees every call of every client of this process."""
+
+    def __call__(self, call: Call, /) -> AbstractContextManager[object]:
+        """What is entered before ``call`` is sent and left when it has its value, or its exception."""
+        ...
+
+
+observer: Observer | None = None
+
+
+def observe(new: Observer | None) -> None:
+    """Have ``new`` see every call from now on; None: nobody."""
+    global observer, watched
+    observer = new
+    watched = True
+
+
+def calling_method(origin: object) -> str:
+    """The method whose call is being executed: ``RedisHash.set``.
+
+    Found on the stack, so that nobody has to say it when nobody asks.
+    """
+    classes = {cls.__name__ for cls in type(origin).__mro__}
+    found = type(origin).__name__
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("purse."):
+        owner, _, method = frame.f_code.co_qualname.partition(".<locals>")[0].rpartition(".")
+        if owner in classes:
+            found = f"{type(origin).__name__}.{method.lstrip('_')}"
+        elif owner == "Store":
+            found = f"Store.{method}"
+        frame = frame.f_back
+    return found
+
+
+def command_name(command: Command) -> str:
+    """``HSET``."""
+    name = command[0]
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 class _Collecting(threading.local):

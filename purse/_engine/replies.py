@@ -12,7 +12,17 @@ from typing import TypeAlias, cast
 
 from redis.exceptions import InvalidResponse
 
-__all__ = ["Reply", "as_all_bytes", "as_array", "as_bytes", "as_flag", "as_int", "as_optional_bytes", "as_pairs"]
+__all__ = [
+    "Reply",
+    "as_all_bytes",
+    "as_array",
+    "as_bytes",
+    "as_flag",
+    "as_int",
+    "as_optional_bytes",
+    "as_pairs",
+    "size_of",
+]
 
 Reply: TypeAlias = "bytes | int | float | bool | Exception | list[Reply] | dict[bytes, Reply] | None"
 
@@ -62,3 +72,14 @@ def as_pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:
         return ((as_bytes(key), as_bytes(value)) for key, value in reply.items())
     flat = as_all_bytes(reply)
     return zip(flat[::2], flat[1::2], strict=True)
+
+
+def size_of(reply: Reply) -> int:
+    """The bytes of the strings in a reply."""
+    if isinstance(reply, bytes):
+        return len(reply)
+    if isinstance(reply, list):
+        return sum(map(size_of, reply))
+    if isinstance(reply, dict):
+        return sum(len(key) + size_of(value) for key, value in reply.items())
+    return 0

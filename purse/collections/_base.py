@@ -58,18 +58,22 @@ class RedisKey:
         rkey: the key, used as it is.
         ttl: a policy that every write through this object carries.
 
+    Attributes:
+        declared_as: the names of the store class and of its field that this is, or None.
+
     Raises:
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
         DeclarationError: this collection cannot keep such a policy, or ``rkey`` has no UTF-8 form.
     """
 
-    __slots__ = ("__weakref__", "_executor", "_ttl", "redis", "rkey")
+    __slots__ = ("__weakref__", "_executor", "_ttl", "declared_as", "redis", "rkey")
 
     _redis_type: ClassVar[str] = ""
     _items_can_expire: ClassVar[bool] = False
 
     redis: RedisClient
     rkey: str
+    declared_as: tuple[str, str] | None
     _executor: Executor
 
     def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None = None) -> None:
@@ -86,6 +90,7 @@ class RedisKey:
             raise DeclarationError(f"the key {rkey!r} contains a lone surrogate, which has no UTF-8 form") from None
         self.redis = redis
         self.rkey = rkey
+        self.declared_as = None
         self._ttl = ttl
         self._executor = executor_for(redis)
 
