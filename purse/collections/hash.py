@@ -149,9 +149,11 @@ class RedisHash(RedisKey, Generic[V, K]):
         """
         field = self._field(key)
         raw = self._encode(self._codec, value, key)
-        if self._ttl is not None and self._ttl.per_item:
-            return await self._executor.execute(self._storing([field, raw], field=key))
         command = ("HSET", self.rkey, field, raw)
+        if self._ttl is None:
+            return await self._executor.execute(Unit((command,), first_int, self, field=key))
+        if self._ttl.per_item:
+            return await self._executor.execute(self._storing([field, raw], field=key))
         return await self._executor.execute(self._writing((command,), first_int, field=key))
 
     @overload
@@ -168,14 +170,15 @@ class RedisHash(RedisKey, Generic[V, K]):
         (``per_item``: MULTI, HGET, HPEXPIRE, EXEC).
         """
         field = self._field(key)
-        return await self._executor.execute(
-            self._reading_fields(
-                (("HGET", self.rkey, field),),
-                [field],
-                lambda replies: self._value_or(replies[0], key, default),
-                field=key,
-            )
-        )
+
+        def decode(replies: list[Reply]) -> object:
+            raw = replies[0]
+            return default if raw is None else self._decode(self._codec, as_bytes(raw), key)
+
+        command = ("HGET", self.rkey, field)
+        if self._ttl is None:
+            return await self._executor.execute(Unit((command,), decode, self, field=key, read_only=True))
+        return await self._executor.execute(self._reading_fields((command,), [field], decode, field=key))
 
     async def setdefault(self, key: K, value: V) -> V:
         """Store ``value`` unless ``key`` exists; return what is stored now.
@@ -556,9 +559,6 @@ class RedisHash(RedisKey, Generic[V, K]):
     def _decode_pairs(self, page: Sequence[tuple[bytes, bytes]]) -> list[tuple[K, V]]:
         keys = self._key_codec.decode_all([key for key, _ in page])
         return [*zip(keys, self._codec.decode_all([raw for _, raw in page]), strict=True)]
-
-    def _value_or(self, reply: Reply, key: K, default: object) -> object:
-        return default if reply is None else self._decode(self._codec, as_bytes(reply), key)
 
     def _decode_sum(self, replies: list[Reply]) -> float:
         return as_int(replies[0]) if self._number == "int" else float(as_bytes(replies[0]))

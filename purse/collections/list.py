@@ -124,7 +124,7 @@ class RedisList(RedisKey, Generic[V]):
         One round trip, O(1). Sends: RPUSH; with ``maxlen`` in MULTI with LTRIM, with a TTL policy inside
         EVALSHA with_ttl.
         """
-        return await self._push("RPUSH", [item])
+        return await self._push_one("RPUSH", item)
 
     async def appendleft(self, item: V) -> int:
         """Add ``item`` at the head.
@@ -137,7 +137,7 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1). Sends: LPUSH, as ``append`` sends RPUSH.
         """
-        return await self._push("LPUSH", [item])
+        return await self._push_one("LPUSH", item)
 
     async def extend(self, items: Iterable[V]) -> int:
         """Add all ``items`` at the tail: all or nothing, seen by others all at once.
@@ -409,15 +409,19 @@ class RedisList(RedisKey, Generic[V]):
             return self._out_of_range(f"list assignment index out of range: {field}")
         return super().explain(error, field)
 
+    async def _push_one(self, command: str, item: V) -> int:
+        push = (command, self.rkey, self._encode(self._codec, item))
+        if self._maxlen is None:
+            return await self._executor.execute(self._writing((push,), first_int))
+        return await self._push_all(command, [push])
+
     async def _push(self, command: str, items: list[V]) -> int:
         if not items:
             return 0
-        if len(items) == 1:
-            raws = [self._encode(self._codec, items[0])]
-        else:
-            raws = self._encode_all(self._codec, items, itertools.count())
-        pushes: list[Command] = [(command, self.rkey, *page) for page in paged(raws)]
+        raws = self._encode_all(self._codec, items, itertools.count())
+        return await self._push_all(command, [(command, self.rkey, *page) for page in paged(raws)])
 
+    async def _push_all(self, command: str, pushes: list[Command]) -> int:
         def decode(replies: list[Reply]) -> int:
             length = as_int(replies[len(pushes) - 1])
             return length if self._maxlen is None else min(length, self._maxlen)
