@@ -141,7 +141,7 @@ class Store(StoreBase):
 
         Sends nothing.
         """
-        refuse_in_atomic("aclose")
+        refuse_in_atomic("aclose", "closes connections")
         if not self.__purse_owned__:
             return
         client = self.__purse_client__

@@ -28,7 +28,6 @@ from redis.exceptions import ExecAbortError, InvalidResponse, RedisError
 from purse._engine import hooks
 from purse._engine.executor import ClientExecutor
 from purse._engine.hooks import Handover
-from purse._engine.packing import pack_transaction
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
 from purse.errors import AtomicFailed
@@ -94,13 +93,15 @@ class Atomic(Coroutine[object, None, tuple[object, ...]]):
                 parts.append(_Part(_checked(call, nth, parts), nth))
         except TypeError:
             for call in calls:
-                if inspect.iscoroutine(call) and inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
-                    call.close()
+                fresh = inspect.iscoroutine(call) and inspect.getcoroutinestate(call) == inspect.CORO_CREATED
+                if fresh or isinstance(call, Atomic):
+                    cast("Coroutine[object, None, object]", call).close()
             raise
         # Apart from this object, which answers for the calls: a cycle would be collected in any order.
         self._transaction = _Transaction(executor, parts)
         self._main = cast("CoroutineType[object, None, tuple[object, ...]]", self._transaction.perform())
-        self._main.__qualname__ = "Store.atomic"
+        self._main.__qualname__ = self.__qualname__ = "Store.atomic"
+        self.__name__ = "atomic"
 
     # --- a coroutine, seen from outside -----------------------------------------------------------
 
@@ -189,9 +190,11 @@ class _Transaction:
             _Whole(parts),
             read_only=all(unit.read_only for unit in units),
         )
-        replies = await self._executor.transact(whole, pack_transaction(commands))
+        replies = await self._executor.transact(whole)
         executed = replies[-1]
         if not isinstance(executed, list):
+            if isinstance(replies[0], RedisError):  # then each command was executed by itself, if it was at all
+                raise whole.origin.explain(replies[0], None)
             queued = iter(replies[1:-1])
             for unit in units:
                 for _ in unit.commands:
@@ -248,7 +251,7 @@ def _checked(call: object, nth: int, before: list[_Part]) -> Call:
     if asyncio.isfuture(call):
         raise TypeError(f"call {nth} of atomic() is a {call.__class__.__name__}, which runs by itself; {how}")
     if not inspect.iscoroutine(call):
-        raise TypeError(f"call {nth} of atomic() is a {type(call).__name__}, not a coroutine; {how}")
+        raise TypeError(f"call {nth} of atomic() is {_kind(call)}, not a coroutine; {how}")
     name = _named(call, nth)
     if any(part.call is call for part in before):
         raise TypeError(f"{name} is given twice; call the method twice")
@@ -262,6 +265,10 @@ def _checked(call: object, nth: int, before: list[_Part]) -> Call:
             "transaction; pass the calls it makes"
         )
     return call
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def _named(call: Call, nth: int) -> str:

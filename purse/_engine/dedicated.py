@@ -15,6 +15,7 @@ event loop that has ended, and redis-py's own commands must not run out of conne
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 
 from redis.exceptions import ConnectionError, RedisError
@@ -25,6 +26,7 @@ from purse._engine.connecting import open_patiently, refused
 from purse._engine.link import LinkLost, Traffic
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
+from purse._engine.shared import OUTBOX
 
 __all__ = ["DedicatedLink"]
 
@@ -44,14 +46,18 @@ class DedicatedLink:
     def __init__(self, pool: Pool, first: Connection, on_close: Callable[[DedicatedLink], None]) -> None:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
-        self._permits = asyncio.Semaphore(max(1, min(LIMIT, pool.max_connections // 2)))
-        self._waiting = 0
+        self._limit = max(1, min(LIMIT, pool.max_connections // 2))
+        self._queue: deque[tuple[asyncio.Future[None], int]] = deque()  # calls that wait, and their bytes
+        self._granted = 0  # calls that were told there is room and have not used it yet
+        self._reserved = 0  # bytes of those
+        self._calls = 0  # calls that are under way
+        self._bytes = 0  # bytes of those
         self._idle = [first]
         self._busy: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_close: Callable[[DedicatedLink], None] | None = on_close
         self._lost: BaseException | None = None
-        self.ready = True
+        self.ready = False  # every call asks for room, in its order
         self.is_open = True
         self.traffic = Traffic()
         remember(pool, first)
@@ -62,11 +68,9 @@ class DedicatedLink:
         Raises:
             redis.exceptions.RedisError: another connection was needed, and could not be opened.
         """
-        self._waiting += 1
-        try:
-            await self._permits.acquire()
-        finally:
-            self._waiting -= 1
+        size = len(packed[0])
+        self._calls += 1
+        self._bytes += size
         try:
             connection = await self._connection()
             whole = False
@@ -81,12 +85,39 @@ class DedicatedLink:
                 else:
                     self._discard(connection)
         finally:
-            self._permits.release()
+            self._calls -= 1
+            self._bytes -= size
+            self._admit()
 
     async def room(self, size: int) -> None:
-        """See ``Link.room``; there always is."""
+        """See ``Link.room``: a place among the calls that may be under way at a time."""
         if not self.is_open:
-            raise LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
+            raise self._turned_away()
+        granted: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append((granted, size))
+        self._admit()
+        try:
+            await granted
+        finally:
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self._granted -= 1
+                self._reserved -= size
+                self._admit()
+
+    def _admit(self) -> None:
+        """Let those who wait go on, as far as there are connections and memory for them."""
+        while self._queue:
+            under_way = self._calls + self._granted
+            if under_way >= self._limit or (under_way and self._bytes + self._reserved >= OUTBOX):
+                return
+            granted, size = self._queue.popleft()
+            if not granted.done():
+                self._granted += 1
+                self._reserved += size
+                granted.set_result(None)
+
+    def _turned_away(self) -> LinkLost:
+        return LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
 
     async def _connection(self) -> Connection:
         """A connection that works; it is counted as busy."""
@@ -112,7 +143,7 @@ class DedicatedLink:
                     raise
             self._busy.discard(connection)
             self._discard(connection)
-        raise LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
+        raise self._turned_away()
 
     async def _exchange(self, connection: Connection, packed: Packed) -> list[Reply]:
         payload, wanted = packed
@@ -158,7 +189,11 @@ class DedicatedLink:
 
     def retire(self) -> None:
         """See ``Link.retire``."""
-        self.is_open = self.ready = False
+        self.is_open = False
+        while self._queue:
+            granted, _ = self._queue.popleft()
+            if not granted.done():
+                granted.set_exception(self._turned_away())
         while self._idle:
             self._discard(self._idle.pop())
 
@@ -187,7 +222,7 @@ class DedicatedLink:
     @property
     def waiting(self) -> int:
         """See ``Link.waiting``."""
-        return self._waiting
+        return len(self._queue)
 
     @property
     def connections(self) -> int:

@@ -17,8 +17,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 import weakref
+from asyncio import get_running_loop
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from redis.exceptions import BusyLoadingError, ConnectionError, NoScriptError, ReadOnlyError, RedisError, TimeoutError
@@ -32,8 +35,8 @@ from purse._engine.hooks import Call, Observer
 from purse._engine.link import Link, LinkLost, Traffic
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
-from purse._engine.packing import Packed, exec_replies, pack
-from purse._engine.replies import Reply, as_flag, size_of
+from purse._engine.packing import Packer, exec_replies, pack, pack_transaction, size_of
+from purse._engine.replies import Reply, as_flag, bytes_in
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Unit
 from purse._engine.waiting import Line, Waits
@@ -49,6 +52,7 @@ _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its c
 _DEMOTED_AGE = 1.0  # seconds a connection must have been used before READONLY replaces it
 
 _executors: weakref.WeakKeyDictionary[RedisClient, ClientExecutor] = weakref.WeakKeyDictionary()
+_making = threading.Lock()
 _inherited: list[object] = []
 
 
@@ -62,8 +66,11 @@ def executor_for(client: RedisClient) -> ClientExecutor:
         return _executors[client]
     except (KeyError, TypeError):
         check_client(client)
-    executor = _executors[client] = ClientExecutor(client)
-    weakref.finalize(client, executor.abandon).atexit = False
+    with _making:  # two threads may be the first to use a client
+        executor = _executors.get(client)
+        if executor is None:
+            executor = _executors[client] = ClientExecutor(client)
+            weakref.finalize(client, executor.abandon).atexit = False
     return executor
 
 
@@ -99,18 +106,17 @@ class ClientExecutor:
                 return await self._collected(unit)
             if hooks.observer is not None:
                 return await self._observed(unit, hooks.observer)
-        packed = pack(unit.commands)
         # The way of nearly every call, without a detour: an open link, one answer, no error.
-        link = self._links.get(asyncio.get_running_loop())
+        link = self._links.get(get_running_loop())
         if link is not None and link.ready:
             try:
-                replies = await link.request(packed)
+                replies = await link.request(pack(unit.commands))
             except LinkLost as lost:
-                replies = await self._exchange(unit, packed, lost)
+                replies = await self._exchange(unit, pack, lost)
         else:
-            replies = await self._exchange(unit, packed)
+            replies = await self._exchange(unit, pack)
         if len(replies) > 1 or isinstance(replies[0], Exception):
-            replies = await self._settle(unit, packed, replies)
+            replies = await self._settle(unit, replies)
         return unit.decode(replies)
 
     async def execute_blocking(self, command: Command, /) -> Reply:
@@ -124,7 +130,7 @@ class ClientExecutor:
     ) -> Line:
         """See ``Executor.line``."""
         self._check_open()
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         waits = self._waits.get(loop)
         if waits is None:
             for ended in [other for other in self._waits if other.is_closed()]:
@@ -137,9 +143,12 @@ class ClientExecutor:
         look = Unit((("EXISTS", key),), lambda replies: as_flag(replies[0]), _Looking(key), read_only=True)
         return await self.execute(look)
 
-    async def _exchange(self, unit: Unit[R], packed: Packed, lost: LinkLost | None = None) -> list[Reply]:
-        """Send a unit by the retry rule of this module and return the replies as they came."""
-        loop = asyncio.get_running_loop()
+    async def _exchange(self, unit: Unit[R], pack: Packer, lost: LinkLost | None = None) -> list[Reply]:
+        """Send a unit by the retry rule of this module and return the replies as they came.
+
+        It is packed when it can be sent: callers that wait for a connection, or for room, hold no copies.
+        """
+        loop = get_running_loop()
         attempts = 0
         while True:
             if lost is not None and lost.sent:
@@ -148,20 +157,20 @@ class ClientExecutor:
                     error = _lost_reply(lost.cause, attempts, read_only=unit.read_only)
                     raise unit.origin.explain(error, unit.field) from lost.cause
             try:
-                link = await self._ready_link(loop, len(packed[0]))
-                return await link.request(packed)
+                link = await self._ready_link(loop, unit)
+                return await link.request(pack(unit.commands))
             except LinkLost as again:
                 lost = again
 
-    async def _settle(self, unit: Unit[R], packed: Packed, replies: list[Reply]) -> list[Reply]:
+    async def _settle(self, unit: Unit[R], replies: list[Reply]) -> list[Reply]:
         """The replies of a unit to its decoder, after what has not been executed was sent again.
 
         Raises:
             Exception: what the server answered, explained by the unit's origin.
         """
-        replies = await self._insist(unit, packed, replies)
+        replies = await self._insist(unit, pack, replies)
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
-            replies = await self._exchange(unit, pack(unit.commands, script_by_body=True))
+            replies = await self._exchange(unit, partial(pack, script_by_body=True))
         try:
             return _no_error(exec_replies(replies) if len(unit.commands) > 1 else replies)
         except RedisError as error:
@@ -178,29 +187,28 @@ class ClientExecutor:
             raise explained from (None if explained is error else error)
         return unit.decode(replies)
 
-    async def transact(self, unit: Unit[object], packed: Packed) -> list[Reply]:
-        """Send ``unit``, packed as a transaction, by the same rules; the replies to MULTI, each command and EXEC.
+    async def transact(self, unit: Unit[object]) -> list[Reply]:
+        """Send ``unit`` as a transaction, by the same rules; the replies to MULTI, each command and EXEC.
 
         Raises:
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: as ``execute``.
         """
         observer = hooks.observer
         if observer is None:
-            return await self._insist(unit, packed, await self._exchange(unit, packed))
-        with observer(call := self._call(unit, packed, "Store.atomic")):
-            replies = await self._insist(unit, packed, await self._exchange(unit, packed))
-            call.bytes_received = size_of(replies)
+            return await self._insist(unit, pack_transaction, await self._exchange(unit, pack_transaction))
+        with observer(call := self._call(unit, "Store.atomic")):
+            replies = await self._insist(unit, pack_transaction, await self._exchange(unit, pack_transaction))
+            call.bytes_received = bytes_in(replies)
         return replies
 
     async def _observed(self, unit: Unit[R], observer: Observer) -> R:
         """``execute`` while somebody watches."""
-        packed = pack(unit.commands)
-        with observer(call := self._call(unit, packed, hooks.calling_method(unit.origin))):
-            replies = await self._settle(unit, packed, await self._exchange(unit, packed))
-            call.bytes_received = size_of(replies)
+        with observer(call := self._call(unit, hooks.calling_method(unit.origin))):
+            replies = await self._settle(unit, await self._exchange(unit, pack))
+            call.bytes_received = bytes_in(replies)
             return unit.decode(replies)
 
-    def _call(self, unit: Unit[R], packed: Packed, method: str) -> Call:
+    def _call(self, unit: Unit[R], method: str) -> Call:
         store, field = getattr(unit.origin, "declared_as", None) or (None, None)
         scripts = [command.script.name for command in unit.commands if isinstance(command, ScriptCall)]
         names = [
@@ -215,24 +223,24 @@ class ClientExecutor:
             script=scripts[0] if len(scripts) == len(names) == 1 else None,
             server=address_of(self._pool),
             database=database_of(self._pool),
-            bytes_sent=len(packed[0]),
+            bytes_sent=size_of(unit.commands),
         )
 
-    async def _insist(self, unit: Unit[R], packed: Packed, replies: list[Reply]) -> list[Reply]:
+    async def _insist(self, unit: Unit[R], pack: Packer, replies: list[Reply]) -> list[Reply]:
         """The replies of a unit, after it was sent again where the server had not executed it."""
         for delay in DELAYS:
             if not any(isinstance(reply, BusyLoadingError) for reply in replies):
                 break
             await pause(delay)
-            replies = await self._exchange(unit, packed)
+            replies = await self._exchange(unit, pack)
         if any(isinstance(reply, ReadOnlyError) for reply in replies) and self._replace_demoted():
-            replies = await self._exchange(unit, packed)
+            replies = await self._exchange(unit, pack)
         return replies
 
     # --- links --------------------------------------------------------------------------------------
 
-    async def _ready_link(self, loop: Loop, size: int) -> Link:
-        """The link of ``loop``, open, with room for a request of ``size`` bytes right now."""
+    async def _ready_link(self, loop: Loop, unit: Unit[R]) -> Link:
+        """The link of ``loop``, open, with room for ``unit`` right now."""
         while True:
             self._check_open()
             link = self._links.get(loop)
@@ -241,7 +249,7 @@ class ClientExecutor:
             if link.ready:
                 return link
             if link.is_open:
-                await link.room(size)
+                await link.room(size_of(unit.commands))
                 return link
 
     async def _open(self, loop: Loop) -> Link:
@@ -298,7 +306,7 @@ class ClientExecutor:
 
         False if the present one is that new already: then the answer stands.
         """
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         link = self._links.get(loop)
         if link is None or not link.is_open:
             return True
@@ -337,7 +345,7 @@ class ClientExecutor:
     async def aclose(self) -> None:
         """See ``Executor.aclose``."""
         self._closed = True
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         opening = self._opening.pop(loop, None)
         if opening is not None:
             opening.cancel()
@@ -409,6 +417,8 @@ def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> Redi
 
 
 def _after_fork() -> None:
+    global _making
+    _making = threading.Lock()  # another thread of the parent may have held it
     for executor in list(_executors.values()):
         executor.disown()
     guard.disown_all()

@@ -37,7 +37,7 @@ class Call:
         script: the name of the script, if a single one is sent.
         server: host and port, or the path of a unix socket and None.
         database: the database's number.
-        bytes_sent: bytes of the request.
+        bytes_sent: bytes of the arguments in the request.
         bytes_received: bytes of the values in the reply; 0 until it has come.
     """
 
@@ -124,11 +124,11 @@ def hand_over(executor: ClientExecutor, unit: Unit[object]) -> Generator[Handove
     return replies
 
 
-def refuse_in_atomic(method: str) -> None:
-    """The first line of a method that needs several round trips.
+def refuse_in_atomic(method: str, why: str = "needs several round trips") -> None:
+    """The first line of a method that cannot be part of a transaction.
 
     Raises:
         TypeError: it is called inside ``atomic``.
     """
     if collecting.active:
-        raise TypeError(f"{method}() needs several round trips, so it cannot be part of atomic(); await it alone")
+        raise TypeError(f"{method}() {why}, so it cannot be part of atomic(); await it alone")

@@ -11,7 +11,7 @@ replies of other calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 import hiredis
 from redis.exceptions import InvalidResponse
@@ -20,13 +20,15 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command
 
-__all__ = ["Packed", "exec_replies", "pack", "pack_command", "pack_transaction"]
+__all__ = ["Packed", "Packer", "exec_replies", "pack", "pack_command", "pack_transaction", "size_of"]
 
 _MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 
 Packed = tuple[bytes, int]
 """The bytes of one contiguous write, and how many replies it brings."""
+
+Packer: TypeAlias = "Callable[[Sequence[Command | ScriptCall]], Packed]"
 
 
 # Its stub says "a tuple of one argument".
@@ -49,6 +51,15 @@ def pack_transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
     parts += [pack_command(c.by_body() if isinstance(c, ScriptCall) else c) for c in commands]
     parts.append(_EXEC)
     return b"".join(parts), len(commands) + 2
+
+
+def size_of(commands: Sequence[Command | ScriptCall]) -> int:
+    """About how many bytes ``pack`` will make of ``commands``, without doing it."""
+    size = 0
+    for command in commands:
+        for argument in command.arguments if isinstance(command, ScriptCall) else command:
+            size += len(argument) if isinstance(argument, (bytes, str)) else 8
+    return size
 
 
 def exec_replies(replies: list[Reply]) -> list[Reply]:

@@ -21,7 +21,7 @@ __all__ = [
     "as_int",
     "as_optional_bytes",
     "as_pairs",
-    "size_of",
+    "bytes_in",
 ]
 
 Reply: TypeAlias = "bytes | int | float | bool | Exception | list[Reply] | dict[bytes, Reply] | None"
@@ -74,12 +74,12 @@ def as_pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:
     return zip(flat[::2], flat[1::2], strict=True)
 
 
-def size_of(reply: Reply) -> int:
+def bytes_in(reply: Reply) -> int:
     """The bytes of the strings in a reply."""
     if isinstance(reply, bytes):
         return len(reply)
     if isinstance(reply, list):
-        return sum(map(size_of, reply))
+        return sum(map(bytes_in, reply))
     if isinstance(reply, dict):
-        return sum(len(key) + size_of(value) for key, value in reply.items())
+        return sum(len(key) + bytes_in(value) for key, value in reply.items())
     return 0

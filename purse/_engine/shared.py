@@ -35,6 +35,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from redis.exceptions import ConnectionError, TimeoutError
@@ -67,7 +68,8 @@ class SharedLink(ABC):
 
     def __init__(self, socket_timeout: float | None, outdated: Callable[[], bool]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._create_future = self._loop.create_future
+        # In place of loop.create_future, which is one more call of Python.
+        self._create_future: Callable[[], Future] = partial(asyncio.Future, loop=self._loop)
         self._timeout = socket_timeout
         self._outdated = outdated
         self._outbox: deque[tuple[bytes, Future, int]] = deque()
@@ -108,7 +110,7 @@ class SharedLink(ABC):
 
     def request(self, packed: Packed) -> Future:
         """See ``Link.request``."""
-        future: Future = self._create_future()
+        future = self._create_future()
         if self._lost is not None:
             future.set_exception(LinkLost(self._lost, sent=False))
             return future
@@ -129,7 +131,7 @@ class SharedLink(ABC):
         """See ``Link.room``."""
         if self._lost is not None:
             raise LinkLost(self._lost, sent=False)
-        granted: asyncio.Future[None] = self._create_future()
+        granted: asyncio.Future[None] = self._loop.create_future()
         self._room.append((granted, size))
         try:
             await granted
@@ -159,13 +161,15 @@ class SharedLink(ABC):
             was_idle = not in_flight
             chunks: list[bytes] = []
             size = 0
-            while outbox and size < _CHUNK and len(in_flight) < IN_FLIGHT:
+            room = IN_FLIGHT - len(in_flight)
+            while outbox and size < _CHUNK and room:
                 payload, future, wanted = outbox.popleft()
-                self._queued -= len(payload)
+                size += len(payload)
                 if not future.cancelled():  # cancelled before it left: it never happened
                     chunks.append(payload)
                     in_flight.append((future, wanted))
-                    size += len(payload)
+                    room -= 1
+            self._queued -= size
             if chunks:
                 batch += len(chunks)
                 if was_idle:

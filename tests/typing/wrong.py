@@ -136,6 +136,23 @@ async def wrong_lists(garden: Garden) -> None:
         pass
 
 
+async def wrong_transactions(garden: Garden) -> None:
+    await garden.atomic(await garden.log.len())  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await garden.atomic(garden.log.len(), 3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await garden.atomic(garden.log.len(), None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await garden.atomic([garden.log.len()])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await garden.atomic(garden.log.len)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await garden.atomic(garden.log.append(3))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await garden.atomic(garden.log.values())  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await garden.atomic(garden.plants.edit("a"))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await garden.atomic(garden.log.len(), timeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    garden.atomic(garden.log.len())  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    n: int = await garden.atomic(garden.log.len())  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    _length, _word = await garden.atomic(garden.log.len())  # type: ignore[misc]  # pyright: ignore[reportAssignmentType]
+    words: tuple[int, int] = await garden.atomic(garden.log.len(), garden.log.pop())  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    (await garden.atomic(garden.log.len(), garden.plants.get("a")))[1].name  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+
+
 def wrong_constructors(client: Redis) -> None:
     RedisHash(client, "k")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     RedisHash("redis://localhost", "k", str)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
