@@ -57,6 +57,7 @@ class DedicatedLink:
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_close: Callable[[DedicatedLink], None] | None = on_close
         self._lost: BaseException | None = None
+        self._disowned = False
         self.ready = False  # every call asks for room, in its order
         self.is_open = True
         self.traffic = Traffic()
@@ -98,11 +99,14 @@ class DedicatedLink:
         self._admit()
         try:
             await granted
-        finally:
-            if granted.done() and not granted.cancelled() and granted.exception() is None:
+        except asyncio.CancelledError:
+            if not granted.cancelled() and granted.exception() is None:
                 self._granted -= 1
                 self._reserved -= size
                 self._admit()
+            raise
+        self._granted -= 1  # the request that follows at once counts itself
+        self._reserved -= size
 
     def _admit(self) -> None:
         """Let those who wait go on, as far as there are connections and memory for them."""
@@ -163,6 +167,8 @@ class DedicatedLink:
         return replies
 
     def _discard(self, connection: Connection) -> None:
+        if self._disowned:
+            return
         forget(self._pool, connection)
         if connection.is_connected:
             self._spawn(connection.disconnect(nowait=True))
@@ -207,6 +213,12 @@ class DedicatedLink:
             forget(self._pool, connection)
             self._spawn(connection.disconnect(nowait=True))
         self._maybe_closed()
+
+    def disown(self) -> None:
+        """See ``Link.disown``."""
+        self._disowned = True
+        self._lost = ConnectionError("this process is a fork")
+        self.is_open = False
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""

@@ -36,6 +36,7 @@ class DrivenLink(SharedLink):
         self._on_close = on_close
         self._wake = asyncio.Event()
         self._bytes = b""
+        self._disowned = False
         self._driver = self._loop.create_task(self._drive(), name="purse: reader")
 
     def _writable(self) -> bool:
@@ -50,6 +51,11 @@ class DrivenLink(SharedLink):
     def _hang_up(self) -> None:
         if self._driver is not asyncio.current_task():
             self._driver.cancel()
+
+    def disown(self) -> None:
+        """See ``Link.disown``."""
+        super().disown()
+        self._disowned = True
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""
@@ -66,8 +72,9 @@ class DrivenLink(SharedLink):
         finally:
             self.abort(ConnectionError("the event loop was shut down"))
             writer.cancel()
-            await self._connection.disconnect(nowait=True)
-            self._on_close(self)
+            if not self._disowned:
+                await self._connection.disconnect(nowait=True)
+                self._on_close(self)
 
     def _writer_ended(self, writer: asyncio.Task[None]) -> None:
         if not writer.cancelled():
@@ -85,5 +92,12 @@ class DrivenLink(SharedLink):
         for nth in itertools.count(1):
             if nth % _BURST == 0:
                 await asyncio.sleep(0)
-            self._deliver(await read_reply(self._connection, forever=True))
+            reply = await read_reply(self._connection, forever=True)
+            self._deliver(reply)
+            if not self._connection.is_connected:
+                # A connection of Sentinel's closes itself when its server refuses because it is no longer the
+                # primary; so the server has refused the rest of the unit as well.
+                while self._replies:
+                    self._deliver(reply)
+                raise ConnectionError("the server is no longer the primary")
             self._delivered()

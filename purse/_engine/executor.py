@@ -24,7 +24,15 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
-from redis.exceptions import BusyLoadingError, ConnectionError, NoScriptError, ReadOnlyError, RedisError, TimeoutError
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 from typing_extensions import TypeVar
 
 from purse._engine import guard, hooks
@@ -170,7 +178,8 @@ class ClientExecutor:
         """
         replies = await self._insist(unit, pack, replies)
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
-            replies = await self._exchange(unit, partial(pack, script_by_body=True))
+            by_body = partial(pack, script_by_body=True)
+            replies = await self._insist(unit, by_body, await self._exchange(unit, by_body))
         try:
             return _no_error(exec_replies(replies) if len(unit.commands) > 1 else replies)
         except RedisError as error:
@@ -233,7 +242,7 @@ class ClientExecutor:
                 break
             await pause(delay)
             replies = await self._exchange(unit, pack)
-        if any(isinstance(reply, ReadOnlyError) for reply in replies) and self._replace_demoted():
+        if any(map(_says_readonly, replies)) and self._replace_demoted():
             replies = await self._exchange(unit, pack)
         return replies
 
@@ -373,6 +382,10 @@ class ClientExecutor:
     def disown(self) -> None:
         """Forget every link: this process is a fork, the links are its parent's."""
         # Kept, because to drop a socket or a task of the parent's loop would close it or wake that loop.
+        for link in self._links.values():
+            link.disown()
+        for waits in self._waits.values():
+            waits.wakeups.disown()
         _inherited.append((self._links, self._opening, self._tasks, self._waits))
         self._links, self._opened, self._opening, self._tasks, self._waits = {}, {}, {}, set(), {}
 
@@ -396,6 +409,13 @@ class _Looking:
         """See ``Origin.explain``."""
         error.add_note(f"purse: waiting for elements of {self._key}")
         return error
+
+
+def _says_readonly(reply: Reply) -> bool:
+    """Whether the server is no primary. A script says it in words of its own, a transaction inside EXEC."""
+    if isinstance(reply, list):
+        return any(isinstance(inner, Exception) and _says_readonly(inner) for inner in reply)
+    return isinstance(reply, ReadOnlyError) or (isinstance(reply, ResponseError) and "-READONLY " in str(reply))
 
 
 def _no_error(replies: list[Reply]) -> list[Reply]:

@@ -56,5 +56,7 @@ def forget_link(loop: asyncio.AbstractEventLoop, link: Link) -> None:
 
 def disown_all() -> None:
     """Forget every guard: this process is a fork, the loops and sockets are its parent's."""
-    _inherited.extend(_guards.values())  # kept: to drop one would wake the parent's loop
+    for guard in _guards.values():  # kept: to drop one would wake the parent's loop
+        guard.links.clear()
+        _inherited.append(guard)
     _guards.clear()

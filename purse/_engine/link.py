@@ -120,6 +120,10 @@ class Link(Protocol):
         """Fail every request that is under way and hang up. The first cause counts."""
         ...
 
+    def disown(self) -> None:
+        """Do nothing any more, and leave the sockets alone: this process is a fork, they are its parent's."""
+        ...
+
     async def aclose(self) -> None:
         """Abort, and wait until every socket is closed."""
         ...

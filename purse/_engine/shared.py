@@ -135,10 +135,12 @@ class SharedLink(ABC):
         self._room.append((granted, size))
         try:
             await granted
-        finally:
-            if granted.done() and not granted.cancelled() and granted.exception() is None:
+        except asyncio.CancelledError:
+            if not granted.cancelled() and granted.exception() is None:
                 self._reserved -= size
                 self._admit()
+            raise
+        self._reserved -= size  # the request that follows at once counts itself
 
     def _admit(self) -> None:
         """Let those who wait for room go on, as far as there is some."""
@@ -268,6 +270,13 @@ class SharedLink(ABC):
             self._fail(self._outbox.popleft()[1], LinkLost(cause, sent=False))
         self._turn_away(cause)
         self._hang_up()
+
+    def disown(self) -> None:
+        """See ``Link.disown``."""
+        self._lost = ConnectionError("this process is a fork")
+        self.is_open = self.ready = False
+        self._in_flight.clear()
+        self._outbox.clear()
 
     def _turn_away(self, cause: BaseException) -> None:
         while self._room:

@@ -112,6 +112,11 @@ class Wakeups:
         if self._link is not None:
             await self._link.aclose()
 
+    def disown(self) -> None:
+        """Leave the connection alone: this process is a fork."""
+        if self._link is not None:
+            self._link.disown()
+
     def abort(self, cause: BaseException) -> None:
         """Hang up at once."""
         if self._link is not None:
