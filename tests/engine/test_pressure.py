@@ -1,0 +1,154 @@
+"""More than the wire can take: callers wait in their order, and memory does not grow with them."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+
+import pytest
+from redis.asyncio import Redis
+
+from purse import statistics
+from purse._engine.shared import IN_FLIGHT, OUTBOX
+from purse.embedded import Server
+from tests.support.clients import connect
+from tests.support.polling import until
+from tests.support.proxy import Proxy
+from tests.support.units import read, send
+
+MIB = 2**20
+VALUE = b"x" * MIB
+
+
+async def _stuck(client: Redis) -> bool:
+    """Whether calls wait because nothing leaves any more."""
+    before = statistics(client)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return before.waiting > 0 and statistics(client) == before
+
+
+async def test_queued_writes_take_no_memory(proxy: Proxy, redis: Redis) -> None:
+    """64 writes of one MiB to a server that reads nothing: a few MiB of copies; when it reads, all are executed."""
+    client = connect(proxy.url)
+    await send(client, "PING")
+    proxy.stall()
+    tracemalloc.start()
+    try:
+        calls = [asyncio.create_task(send(client, "SET", f"k{n}", VALUE)) for n in range(64)]
+        await until(lambda: _stuck(client), True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    proxy.heal()
+
+    assert peak < 5 * OUTBOX
+    assert await asyncio.gather(*calls) == [b"OK"] * 64
+    assert [await redis.strlen(f"k{n}") for n in range(64)] == [MIB] * 64
+    await client.aclose()
+
+
+@pytest.mark.engines("shared", "driven")
+async def test_a_hundred_thousand_calls_just_work(redis: Redis) -> None:
+    """A hundred thousand concurrent calls are all answered, with no more in flight than the limit."""
+    await send(redis, "SET", "n", 0)
+
+    replies = await asyncio.gather(*(send(redis, "INCR", "n") for _ in range(100_000)))
+
+    assert replies == [*range(1, 100_001)]
+    assert max(statistics(redis).batch_sizes) <= IN_FLIGHT
+
+
+@pytest.mark.engines("shared", "driven")
+async def test_callers_that_wait_for_room_keep_their_order(redis: Redis) -> None:
+    """Large and small writes of many tasks are executed in the order in which the tasks made them."""
+    values = [b"%06d" % n + (VALUE if n % 3 else b"") for n in range(40)]
+
+    await asyncio.gather(*(send(redis, "RPUSH", "list", value) for value in values))
+
+    stored = await redis.lrange("list", 0, -1)
+    assert [value[:6] for value in stored] == [b"%06d" % n for n in range(40)]
+
+
+async def test_who_gives_up_while_waiting_for_room_sends_nothing(proxy: Proxy, redis: Redis) -> None:
+    """Callers that are cancelled before there is room for them are never executed, and hold up nobody."""
+    client = connect(proxy.url)
+    await send(client, "PING")
+    proxy.stall()
+    calls = [asyncio.create_task(send(client, "RPUSH", "list", b"%06d" % n + VALUE)) for n in range(40)]
+    await until(lambda: _stuck(client), True)
+    for call in calls[30:35]:
+        call.cancel()
+    await asyncio.gather(*calls[30:35], return_exceptions=True)
+
+    proxy.heal()
+    await asyncio.gather(*calls[:30], *calls[35:])
+
+    assert await send(client, "PING") == b"PONG"
+    stored = {int(value[:6]) for value in await redis.lrange("list", 0, -1)}
+    assert stored == {*range(40)} - {*range(30, 35)}
+    await client.aclose()
+
+
+async def test_who_waits_for_room_goes_on_elsewhere(proxy: Proxy, redis: Redis) -> None:
+    """When the connection breaks, those who had no room yet are executed once, on the next one."""
+    client = connect(proxy.url)
+    await send(client, "PING")
+    proxy.stall()
+    calls = [asyncio.create_task(send(client, "RPUSH", "list", b"%06d" % n + VALUE)) for n in range(40)]
+    await until(lambda: _stuck(client), True)
+    waiting = statistics(client).waiting
+
+    proxy.heal()
+    proxy.drop()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+
+    answered = [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)]
+    stored = [int(value[:6]) for value in await redis.lrange("list", 0, -1)]
+    assert len(answered) >= waiting
+    assert len(set(stored)) == len(stored)
+    assert {*answered} <= {*stored}
+    await client.aclose()
+
+
+async def test_what_goes_over_the_wire_is_counted(redis: Redis, server: Server, engine: str) -> None:
+    """Statistics tell the mode, what is under way, and how calls were joined."""
+    client = connect(server.url)
+    assert statistics(client).connections == statistics(client).commands == 0
+    await send(client, "SET", "a", "x")
+    await asyncio.gather(*(read(client, "GET", "a") for _ in range(20)))
+
+    seen = statistics(client)
+
+    assert seen.mode == ("dedicated" if engine == "dedicated" else "shared")
+    assert seen.commands == 21
+    assert sum(seen.batch_sizes.values()) == seen.batches
+    assert seen.in_flight == seen.waiting == seen.reconnects == 0
+    if engine == "dedicated":
+        assert seen.batch_sizes == {1: 21}
+        assert 1 <= seen.connections <= 20
+    else:
+        assert seen.batches == 3  # the first, one that thought it was alone, and all the others
+        assert seen.connections == 1
+    await client.aclose()
+
+
+@pytest.mark.engines("shared", "driven")
+async def test_reconnects_are_counted(proxy: Proxy) -> None:
+    """Each connection that was opened in place of a lost one counts; what the lost one carried is not forgotten."""
+    client = connect(proxy.url)
+    for times in range(1, 4):
+        await send(client, "PING")
+        proxy.drop()
+        await until(lambda: _connections(client), 0)
+
+        assert statistics(client).commands == times
+    await send(client, "PING")
+
+    assert statistics(client).reconnects == 3
+    await client.aclose()
+
+
+async def _connections(client: Redis) -> int:
+    return statistics(client).connections
