@@ -15,8 +15,9 @@ the whole library:
   and may be sent again; what is in the FIFO may or may not have been executed.
 
 When is a flush? Once in a loop iteration, after all tasks that are ready have issued their commands: that
-makes ``gather`` a pipeline. A caller that is alone would pay a loop iteration for nothing, so on an
-idle link whose last write carried a single request the write is made at once.
+makes ``gather`` a pipeline. There are two exceptions. A caller that is alone would pay a loop iteration for
+nothing, so on an idle link after which nobody else came last time the write is made at once. And when fifty
+requests have come together they go, so that the server works on them while the next are being issued.
 
 What bounds memory: no flush while the socket does not take more (``pause_writing``), at most ``IN_FLIGHT``
 requests that wait for replies, and at most about ``OUTBOX`` bytes of requests that wait to be sent.
@@ -52,6 +53,7 @@ IN_FLIGHT = 8192
 OUTBOX = 4 * 2**20
 """Bytes of requests that may wait to be sent; a single larger request is let through alone."""
 
+_EARLY = 50  # requests after which a write is not put off any longer
 _CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
 _TICK = 5.0  # seconds between two looks at a busy connection that has no socket_timeout
 
@@ -125,6 +127,9 @@ class SharedLink(ABC):
             else:
                 self._flushing = True
                 self._loop.call_soon(self._flush)
+        elif len(self._outbox) >= _EARLY:
+            self._flush()
+            self._flushing = True  # that of the end of the iteration is still to come
         return future
 
     async def room(self, size: int) -> None:
