@@ -356,6 +356,8 @@ class CanonicalCodec(JsonCodec[T]):
     def encode_all(self, values: Iterable[T], /) -> list[bytes]:
         given = [*values]
         raws = super().encode_all(given)
+        if b"-0.0" not in b"".join(raws):
+            return raws
         return [self.encode(value) if b"-0.0" in raw else raw for value, raw in zip(given, raws, strict=True)]
 
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:

@@ -105,6 +105,8 @@ class Wakeups:
         with contextlib.suppress(asyncio.TimeoutError):
             async with asyncio.timeout(CHECK):
                 await changed.wait()
+        if not link.is_open:
+            changed.clear()  # woken because nobody would tell any more: look on the next connection
         return False
 
     async def aclose(self) -> None:

@@ -45,6 +45,7 @@ async def test_a_culprit_is_named(garden: Garden, message: str, make: Callable[[
     assert await garden.visits.get("gate") is None
 
 
+@pytest.mark.engines("shared")  # a step by hand into redis-py's own reading would confuse redis-py
 async def test_what_has_begun_is_left_alone(garden: Garden) -> None:
     """A call that was begun or ended before, or runs in a task, is refused; what still runs goes on."""
     begun, ended, failed = garden.log.append("x"), garden.log.len(), garden.numbers.pop()
