@@ -21,7 +21,9 @@ from benchmarks.measure import Row, Sample, Stopwatch, TimedRow, Trial
 from purse import RedisHash, RedisList
 
 if TYPE_CHECKING:
-    from purse._engine.unit import Unit
+    from purse._engine.replies import Reply
+    from purse._engine.scripts import ScriptCall
+    from purse._engine.unit import Command, Origin
     from purse.collections import RedisKey
 
 __all__ = ["layer_rows"]
@@ -44,10 +46,12 @@ class CannedExecutor:
         # No public way leads there: users have no reason to answer for Redis.
         object.__setattr__(collection, "_executor", self)
 
-    async def execute(self, unit: Unit[T], /) -> T:
-        """The reply, decoded."""
-        self.sent = unit.commands[0]
-        return unit.decode([self._reply])
+    async def ask(
+        self, command: Command | ScriptCall, origin: Origin, field: object = None, read_only: bool = False, /
+    ) -> Reply:
+        """The reply."""
+        self.sent = command
+        return self._reply
 
 
 class CannedConnection(Generic[T]):

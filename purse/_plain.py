@@ -5,8 +5,9 @@ models, without aliases, constraints, validators or serializers, that always com
 instance holds what its class declares. So it is enough to see that it does, at a third of the cost. Whatever
 is not recognised here, in the type or in the value, is not plain, and goes the long way.
 
-What a plain value is, exactly: an instance of the very class, with exactly the declared fields in declared order,
-each of exactly a declared type; integers of 64 bits; finite floats.
+What a plain value is, exactly: an instance of the very class, with exactly the declared fields, each of exactly a
+declared type; integers of 64 bits; finite floats. Where equal values must be equal bytes, the fields are in declared
+order as well, because that is the order in which they are written.
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ _KEYS = {
 _CONFIG_KEYS = {"title", "frozen"}
 
 
-def plain_check(core_schema: object) -> PlainCheck | None:
-    """The function that recognises plain values of a type, or None if the type has none."""
+def plain_check(core_schema: object, *, ordered: bool = False) -> PlainCheck | None:
+    """The function that recognises plain values of a type, or None if the type has none.
+
+    Args:
+        ordered: whether the fields of a plain model must be in declared order.
+    """
     schema = cast("Schema", core_schema)
     if schema.get("type") == "model":
-        return _model_check(schema)
+        return _model_check(schema, ordered=ordered)
     scalar = _scalar(schema)
     if scalar is None:
         return None
@@ -56,7 +61,7 @@ def _scalar(schema: Schema) -> type | None:
     return _SCALARS.get(cast("str", schema["type"])) if len(schema) == 1 else None
 
 
-def _model_check(schema: Schema) -> PlainCheck | None:
+def _model_check(schema: Schema, *, ordered: bool) -> PlainCheck | None:
     fields = cast("Schema", schema["schema"])
     config = cast("Schema", schema.get("config") or {})
     if (
@@ -70,11 +75,11 @@ def _model_check(schema: Schema) -> PlainCheck | None:
     ):
         return None
     declared = cast("Mapping[str, Schema]", fields["fields"])
-    tests = [_field_test(nth, field) for nth, field in enumerate(declared.values())]
+    tests = [_field_test(nth, field, ordered=ordered) for nth, field in enumerate(declared.values())]
     whole = [test for test in tests if test is not None]
     if len(whole) < len(tests) or not tests:
         return None
-    return _compiled(cast("type", schema["cls"]), tuple(declared), whole)
+    return _compiled(cast("type", schema["cls"]), tuple(declared), whole, ordered=ordered)
 
 
 def _harmless(schema: Schema) -> bool:
@@ -89,7 +94,7 @@ class _Test:
     names: dict[str, object]
 
 
-def _field_test(nth: int, field: Schema) -> _Test | None:
+def _field_test(nth: int, field: Schema, *, ordered: bool) -> _Test | None:
     optional = False
     while field["type"] in ("model-field", "default", "nullable"):
         if not _harmless(field):
@@ -106,7 +111,7 @@ def _field_test(nth: int, field: Schema) -> _Test | None:
             expression += f" and l{nth} <= {value} <= h{nth}"
             names |= {f"l{nth}": _LOWEST[scalar], f"h{nth}": _HIGHEST[scalar]}
     else:
-        nested = _model_check(field) if field["type"] == "model" else None
+        nested = _model_check(field, ordered=ordered) if field["type"] == "model" else None
         if nested is None:
             return None
         expression = f"c{nth}({value})"
@@ -114,22 +119,26 @@ def _field_test(nth: int, field: Schema) -> _Test | None:
     return _Test(f"({value} is None or {expression})" if optional else expression, names)
 
 
-def _compiled(cls: type, names: tuple[str, ...], tests: list[_Test]) -> PlainCheck:
+def _compiled(cls: type, names: tuple[str, ...], tests: list[_Test], *, ordered: bool) -> PlainCheck:
     """The tests of all fields as one function.
 
     Put together as source, as ``dataclasses`` does it, because a loop over the fields would take longer than it takes
     to write the value. Nothing of the user's is in that source: fields are numbered.
     """
-    values = ", ".join(f"v{nth}" for nth in range(len(tests)))
+    order = "    if (*held,) != names: return False\n" if ordered else ""
+    values = "; ".join(f"v{nth} = held[n{nth}]" for nth in range(len(tests)))
     source = (
         "def check(value):\n"
         "    if type(value) is not cls: return False\n"
         "    held = value.__dict__\n"
-        "    if (*held,) != names: return False\n"
-        f"    {values}, = held.values()\n"
+        f"    if len(held) != {len(tests)}: return False\n"
+        f"{order}"
+        f"    try: {values}\n"
+        "    except KeyError: return False\n"
         f"    return {' and '.join(test.expression for test in tests)}\n"
     )
     scope: dict[str, object] = {"cls": cls, "names": names}
+    scope |= {f"n{nth}": name for nth, name in enumerate(names)}
     for test in tests:
         scope |= test.names
     exec(source, scope)

@@ -16,7 +16,7 @@ import json
 import operator
 from abc import ABC, abstractmethod
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
@@ -220,6 +220,8 @@ class JsonCodec(ValueCodec[T]):
 
     __slots__ = ("_equal", "_load_json", "_to_json", "is_plain")
 
+    _ordered: ClassVar[bool] = False  # whether equal values must be equal bytes
+
     def __init__(self, value_type: object) -> None:
         super().__init__(value_type)
         # Until the first use these bind; then they are pydantic's own, without a layer between.
@@ -283,9 +285,9 @@ class JsonCodec(ValueCodec[T]):
         form = self.value_type
         if isinstance(form, type) and issubclass(form, BaseModel) and form.__eq__ is BaseModel.__eq__:
             self._equal = _equal_fields
-            self.is_plain = plain_check(adapter.core_schema)
+            self.is_plain = plain_check(adapter.core_schema, ordered=self._ordered)
         elif form in (int, float, bool):
-            self.is_plain = plain_check(adapter.core_schema)
+            self.is_plain = plain_check(adapter.core_schema, ordered=self._ordered)
         self._to_json = adapter.serializer.to_json
         self._load_json = adapter.validator.validate_json
         return adapter
@@ -328,6 +330,7 @@ class CanonicalCodec(JsonCodec[T]):
 
     __slots__ = ("_best_effort", "_plan")
 
+    _ordered = True
     _plan: Plan
 
     def __init__(self, value_type: object, *, best_effort: bool) -> None:

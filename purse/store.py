@@ -28,7 +28,6 @@ from purse._engine.clients import RedisClient, check_client, pool_of
 from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_int
-from purse._engine.unit import Unit
 from purse._metaclass import StoreBase, complete, declaration_of
 from purse.errors import DeclarationError
 
@@ -244,8 +243,8 @@ class Store(StoreBase):
         keys = [spec.key for spec in declaration_of(type(self)).fields.values()]
         if not keys:
             return 0
-        unit = Unit((("UNLINK", *keys),), lambda replies: as_int(replies[0]), _Clearing(type(self).__name__))
-        return await executor_for(self.__purse_client__).execute(unit)
+        executor = executor_for(self.__purse_client__)
+        return as_int(await executor.ask(("UNLINK", *keys), _Clearing(type(self).__name__)))
 
     async def __aenter__(self) -> Self:
         return self

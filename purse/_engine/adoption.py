@@ -122,19 +122,20 @@ class AdoptedLink(SharedLink, asyncio.Protocol):
         """Hand each complete reply to its request."""
         reader = self._reader
         reader.feed(data)
-        gets, in_flight = reader.gets, self._in_flight
+        gets, in_flight = cast("Callable[[], Reply]", reader.gets), self._in_flight
         try:
             while (reply := gets()) is not _NOT_ENOUGH:
                 if reply.__class__ is hiredis.PushNotification:
                     if self.on_push is not None:
                         self.on_push(cast("list[Reply]", reply))
                     continue
-                if in_flight and in_flight[0][1] == 1:  # as _deliver does it, without the call
-                    future = in_flight.popleft()[0]
-                    if not future.done():
-                        future.set_result([cast("Reply", reply)])
+                request = in_flight[0] if in_flight else None
+                if isinstance(request, asyncio.Future):  # as _deliver does it, without the call
+                    in_flight.popleft()
+                    if not request.done():
+                        request.set_result([reply])
                 else:
-                    self._deliver(cast("Reply", reply))
+                    self._deliver(reply)
         except RedisError as error:  # not the Redis protocol: nothing after it can be trusted
             self.abort(ConnectionError(f"the server's answer cannot be read: {error}"))
         self._delivered()

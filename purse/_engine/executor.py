@@ -43,10 +43,10 @@ from purse._engine.hooks import Call, Observer
 from purse._engine.link import Link, LinkLost, Traffic
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
-from purse._engine.packing import Packer, exec_replies, pack, pack_transaction, size_of
-from purse._engine.replies import Reply, as_flag, bytes_in
+from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_transaction, size_of
+from purse._engine.replies import Reply, as_flag, bytes_in, first
 from purse._engine.scripts import ScriptCall
-from purse._engine.unit import Command, Unit
+from purse._engine.unit import Command, Origin, Unit
 from purse._engine.waiting import Line, Waits
 from purse._engine.wakeups import Wakeups
 from purse.errors import StoreClosed
@@ -107,6 +107,25 @@ class ClientExecutor:
 
     # --- calls --------------------------------------------------------------------------------------
 
+    async def ask(
+        self, command: Command | ScriptCall, origin: Origin, field: object = None, read_only: bool = False, /
+    ) -> Reply:
+        """See ``Executor.ask``."""
+        # Without a detour if there is an open link, and no error: a unit is made only for what goes another way.
+        link = self._links.get(get_running_loop())
+        if link is None or not link.ready or (hooks.watched and hooks.step_in()):
+            return await self.execute(Unit((command,), first, origin, field=field, read_only=read_only))
+        try:
+            words = command.by_sha() if isinstance(command, ScriptCall) else command
+            replies = await link.request((pack_command(words), 1))
+            if not isinstance(replies[0], Exception):
+                return replies[0]
+            unit = Unit((command,), first, origin, field=field, read_only=read_only)
+        except LinkLost as lost:
+            unit = Unit((command,), first, origin, field=field, read_only=read_only)
+            replies = await self._exchange(unit, pack, lost)
+        return first(await self._settle(unit, replies))
+
     async def execute(self, unit: Unit[R], /) -> R:
         """See ``Executor.execute``."""
         if hooks.watched:
@@ -114,7 +133,6 @@ class ClientExecutor:
                 return await self._collected(unit)
             if hooks.observer is not None:
                 return await self._observed(unit, hooks.observer)
-        # The way of nearly every call, without a detour: an open link, one answer, no error.
         link = self._links.get(get_running_loop())
         if link is not None and link.ready:
             try:
@@ -148,8 +166,7 @@ class ClientExecutor:
         return waits.line(key, take, put_back)
 
     async def _exists(self, key: str) -> bool:
-        look = Unit((("EXISTS", key),), lambda replies: as_flag(replies[0]), _Looking(key), read_only=True)
-        return await self.execute(look)
+        return as_flag(await self.ask(("EXISTS", key), _Looking(key), None, True))
 
     async def _exchange(self, unit: Unit[R], pack: Packer, lost: LinkLost | None = None) -> list[Reply]:
         """Send a unit by the retry rule of this module and return the replies as they came.

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from purse._engine.replies import Reply
     from purse._engine.unit import Command, Unit
 
-__all__ = ["Call", "Handover", "Observer", "calling_method", "collecting", "hand_over", "observe", "refuse_in_atomic"]
+__all__ = [
+    "Call",
+    "Handover",
+    "Observer",
+    "calling_method",
+    "collecting",
+    "hand_over",
+    "observe",
+    "refuse_in_atomic",
+    "step_in",
+]
 
 watched = False
 """Whether an executor has to look here before it sends a unit. Never reset: threads would race for it."""
@@ -101,6 +111,11 @@ class _Collecting(threading.local):
 
 
 collecting = _Collecting()
+
+
+def step_in() -> bool:
+    """Whether one of them wants this call."""
+    return collecting.active or observer is not None
 
 
 @dataclass(slots=True)

@@ -7,7 +7,8 @@ guesses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import TypeAlias, cast
 
 from redis.exceptions import InvalidResponse
@@ -22,9 +23,13 @@ __all__ = [
     "as_optional_bytes",
     "as_pairs",
     "bytes_in",
+    "first",
 ]
 
 Reply: TypeAlias = "bytes | int | float | bool | Exception | list[Reply] | dict[bytes, Reply] | None"
+
+first = cast("Callable[[list[Reply]], Reply]", itemgetter(0))
+"""The first reply, as it is."""
 
 
 def as_int(reply: Reply) -> int:

@@ -37,7 +37,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import accumulate, compress, islice
 from time import monotonic
+from typing import TypeAlias
 
 from redis.exceptions import ConnectionError, TimeoutError
 
@@ -59,6 +61,10 @@ _TICK = 5.0  # seconds between two looks at a busy connection that has no socket
 
 Future = asyncio.Future[list[Reply]]
 
+# Who waits for how many replies; for a single one the bare future. At a thousand calls in flight each further
+# object for each of them is one more that the garbage collector visits again and again.
+Request: TypeAlias = "Future | tuple[Future, int]"
+
 
 class SharedLink(ABC):
     """The queues, the deadline and the limits; how bytes come and go is for subclasses.
@@ -74,8 +80,9 @@ class SharedLink(ABC):
         self._create_future: Callable[[], Future] = partial(asyncio.Future, loop=self._loop)
         self._timeout = socket_timeout
         self._outdated = outdated
-        self._outbox: deque[tuple[bytes, Future, int]] = deque()
-        self._in_flight: deque[tuple[Future, int]] = deque()
+        self._payloads: list[bytes] = []  # the outbox: bytes to send ...
+        self._outbox: list[Request] = []  # ... and, beside each, who waits for what they bring
+        self._in_flight: deque[Request] = deque()
         self._replies: list[Reply] = []  # so far, to the oldest request in flight
         self._queued = 0  # bytes in the outbox
         self._room: deque[tuple[asyncio.Future[None], int]] = deque()
@@ -117,7 +124,8 @@ class SharedLink(ABC):
             future.set_exception(LinkLost(self._lost, sent=False))
             return future
         payload, wanted = packed
-        self._outbox.append((payload, future, wanted))
+        self._payloads.append(payload)
+        self._outbox.append(future if wanted == 1 else (future, wanted))
         self._queued += len(payload)
         if self._queued > OUTBOX:
             self.ready = False
@@ -159,36 +167,45 @@ class SharedLink(ABC):
     def _flush(self) -> None:
         """Send what is in the outbox, as far as the limits allow."""
         self._flushing = False
-        outbox, in_flight = self._outbox, self._in_flight
+        in_flight = self._in_flight
         batch = 0
-        while outbox and not self._paused and len(in_flight) < IN_FLIGHT:
+        while self._outbox and not self._paused and len(in_flight) < IN_FLIGHT:
             if not self._writable():
                 self.abort(ConnectionError("Connection closed by server."))
                 return
             was_idle = not in_flight
-            chunks: list[bytes] = []
-            size = 0
-            room = IN_FLIGHT - len(in_flight)
-            while outbox and size < _CHUNK and room:
-                payload, future, wanted = outbox.popleft()
-                size += len(payload)
-                if not future.cancelled():  # cancelled before it left: it never happened
-                    chunks.append(payload)
-                    in_flight.append((future, wanted))
-                    room -= 1
-            self._queued -= size
-            if chunks:
-                batch += len(chunks)
+            payloads, requests = self._take_from_outbox(IN_FLIGHT - len(in_flight))
+            if payloads:
+                in_flight += requests
+                batch += len(payloads)
                 if was_idle:
                     self._progress = monotonic()  # nothing was due until now
                     if self._timer is None:
                         self._watch(self._timeout or _TICK)
-                self._transmit(b"".join(chunks) if len(chunks) > 1 else chunks[0])
+                self._transmit(b"".join(payloads) if len(payloads) > 1 else payloads[0])
         if batch:
             self._company = len(in_flight)
             self.traffic.count(batch)
         if not self.ready:
             self._admit()
+
+    def _take_from_outbox(self, most: int) -> tuple[list[bytes], list[Request]]:
+        """Remove the next chunk from the outbox; what was cancelled before it left is dropped, it never happened."""
+        payloads, requests = self._payloads, self._outbox
+        if self._queued <= _CHUNK and len(requests) <= most:  # all of it
+            self._payloads, self._outbox, self._queued = [], [], 0
+        else:
+            sizes = accumulate(map(len, islice(payloads, most)))
+            count, size = next(((n, size) for n, size in enumerate(sizes, 1) if size >= _CHUNK), (most, 0))
+            payloads, self._payloads = payloads[:count], payloads[count:]
+            requests, self._outbox = requests[:count], requests[count:]
+            self._queued -= size or sum(map(len, payloads))
+        # A loop, not any(...): this is passed for every request.
+        for request in requests:
+            if (request[0] if isinstance(request, tuple) else request).cancelled():
+                kept = [not _future_of(request).cancelled() for request in requests]
+                return [*compress(payloads, kept)], [*compress(requests, kept)]
+        return payloads, requests
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -212,9 +229,10 @@ class SharedLink(ABC):
         if not in_flight:
             self.abort(ConnectionError(f"the server sent a reply that nobody asked for: {reply!r:.200}"))
             return
+        request = in_flight[0]
+        future, wanted = request if isinstance(request, tuple) else (request, 1)
         replies = self._replies
         replies.append(reply)
-        future, wanted = in_flight[0]
         if len(replies) == wanted:
             in_flight.popleft()
             self._replies = []
@@ -269,10 +287,11 @@ class SharedLink(ABC):
         self.is_open = self.ready = False
         if self._timer is not None:
             self._timer.cancel()
-        while self._in_flight:
-            self._fail(self._in_flight.popleft()[0], LinkLost(cause, sent=True))
-        while self._outbox:
-            self._fail(self._outbox.popleft()[1], LinkLost(cause, sent=False))
+        for request in self._in_flight:
+            self._fail(_future_of(request), LinkLost(cause, sent=True))
+        for request in self._outbox:
+            self._fail(_future_of(request), LinkLost(cause, sent=False))
+        self._forget_all()
         self._turn_away(cause)
         self._hang_up()
 
@@ -280,8 +299,12 @@ class SharedLink(ABC):
         """See ``Link.disown``."""
         self._lost = ConnectionError("this process is a fork")
         self.is_open = self.ready = False
+        self._forget_all()
+
+    def _forget_all(self) -> None:
         self._in_flight.clear()
         self._outbox.clear()
+        self._payloads.clear()
 
     def _turn_away(self, cause: BaseException) -> None:
         while self._room:
@@ -308,3 +331,7 @@ class SharedLink(ABC):
     def connections(self) -> int:
         """See ``Link.connections``."""
         return int(self._lost is None)
+
+
+def _future_of(request: Request) -> Future:
+    return request[0] if isinstance(request, tuple) else request

@@ -88,6 +88,12 @@ class Executor(Protocol):
         """
         ...
 
+    async def ask(
+        self, command: Command | ScriptCall, origin: Origin, field: object = None, read_only: bool = False, /
+    ) -> Reply:
+        """What ``execute`` does for a unit of this one command, and its reply; the way of nearly every call."""
+        ...
+
     async def execute_blocking(self, command: Command, /) -> Reply:
         """Send a command that waits on the server (BLPOP, WAIT, ...) on a connection of its own.
 

@@ -7,7 +7,7 @@ builds one ``Unit`` and hands it to the client's executor.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, overload
 
@@ -16,8 +16,8 @@ from typing_extensions import TypeVar
 
 from purse._engine.clients import RedisClient
 from purse._engine.executor import executor_for
-from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes
-from purse._engine.scripts import load_script
+from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, first
+from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Executor, Unit
 from purse._value_codecs import ValueCodec
 from purse._wording import shown
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Decoder: TypeAlias = Callable[[list[Reply]], T]
+Call: TypeAlias = Coroutine[object, None, Reply]
 
-__all__ = ["PAGE", "Decoder", "RedisKey", "first_flag", "first_int", "paged", "total"]
+__all__ = ["PAGE", "Decoder", "RedisKey", "paged", "total"]
 
 PAGE = 500
 """Elements in one command of a bulk read or write: long enough to be fast, short enough that a small
@@ -118,21 +119,21 @@ class RedisKey:
 
         One round trip, O(1). Sends: PEXPIRE.
         """
-        return await self._execute(("PEXPIRE", self.rkey, _milliseconds(seconds, 1000)), first_flag)
+        return as_flag(await self._send(("PEXPIRE", self.rkey, _milliseconds(seconds, 1000))))
 
     async def ttl(self) -> int:
         """Seconds left, rounded; -1 if the key never expires, -2 if there is no key.
 
         One round trip, O(1). Sends: TTL.
         """
-        return await self._execute(("TTL", self.rkey), first_int, read_only=True)
+        return as_int(await self._look(("TTL", self.rkey)))
 
     async def pttl(self) -> int:
         """Milliseconds left; -1 if the key never expires, -2 if there is no key.
 
         One round trip, O(1). Sends: PTTL.
         """
-        return await self._execute(("PTTL", self.rkey), first_int, read_only=True)
+        return as_int(await self._look(("PTTL", self.rkey)))
 
     async def expires_in(self) -> timedelta | None:
         """The time left, or None if the key never expires.
@@ -155,14 +156,14 @@ class RedisKey:
 
         One round trip, O(1). Sends: PERSIST.
         """
-        return await self._execute(("PERSIST", self.rkey), first_flag)
+        return as_flag(await self._send(("PERSIST", self.rkey)))
 
     async def dump(self) -> bytes | None:
         """The key in the server's own serialised form, for ``restore``; None if there is no key.
 
         One round trip, O(n) in the size of the value. Sends: DUMP.
         """
-        return await self._execute(("DUMP", self.rkey), lambda replies: as_optional_bytes(replies[0]), read_only=True)
+        return as_optional_bytes(await self._look(("DUMP", self.rkey)))
 
     # The boolean is positional because redis-purse 2.x had it so.
     async def restore(self, value: bytes, ttl: int | timedelta = 0, replace: bool = False) -> bool:
@@ -185,30 +186,29 @@ class RedisKey:
         """
         ttl_ms = _milliseconds(ttl, 1)
         command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
-        if ttl_ms:
-            return await self._execute(command, bool)
-        return await self._executor.execute(self._writing((command,), bool))
+        await (self._send(command) if ttl_ms else self._write(command))
+        return True
 
     async def key_type(self) -> str:
         """The Redis type of the key: ``"hash"``, ``"list"``, ..., ``"none"`` if there is no key.
 
         One round trip, O(1). Sends: TYPE.
         """
-        return await self._execute(("TYPE", self.rkey), lambda replies: as_bytes(replies[0]).decode(), read_only=True)
+        return as_bytes(await self._look(("TYPE", self.rkey))).decode()
 
     async def exists(self) -> bool:
         """Whether the key exists; an empty collection has no key.
 
         One round trip, O(1). Sends: EXISTS.
         """
-        return await self._execute(("EXISTS", self.rkey), first_flag, read_only=True)
+        return as_flag(await self._look(("EXISTS", self.rkey)))
 
     async def delete_redis_key(self) -> None:
         """Delete the key, whatever type it has; its memory is freed in the background.
 
         One round trip, O(1). Sends: UNLINK.
         """
-        await self._execute(("UNLINK", self.rkey), first_int)
+        await self._send(("UNLINK", self.rkey))
 
     async def clear(self) -> int:
         """Remove everything; the key is gone, its TTL with it.
@@ -218,7 +218,7 @@ class RedisKey:
 
         One round trip, O(1): memory is freed in the background. Sends: UNLINK.
         """
-        return await self._execute(("UNLINK", self.rkey), first_int)
+        return as_int(await self._send(("UNLINK", self.rkey)))
 
     # --- for the collections --------------------------------------------------------------------
 
@@ -249,9 +249,27 @@ class RedisKey:
     def _where(self, field: object = None) -> str:
         return self.rkey if field is None else f"{self.rkey}[{field!r}]"
 
-    async def _execute(self, command: Command, decode: Decoder[T], *, read_only: bool = False) -> T:
-        """Execute a unit of one command that concerns the key and no TTL policy."""
-        return await self._executor.execute(Unit((command,), decode, self, read_only=read_only))
+    # One command and its reply. What is returned is a coroutine to await: a coroutine around it would cost each call.
+
+    def _send(self, command: Command | ScriptCall, field: object = None) -> Call:
+        """A write that concerns no TTL policy."""
+        return self._executor.ask(command, self, field)
+
+    def _look(self, command: Command, field: object = None) -> Call:
+        """A read that never renews a TTL."""
+        return self._executor.ask(command, self, field, True)
+
+    def _write(self, command: Command, field: object = None) -> Call:
+        """A write, with what the key's TTL policy owes for it."""
+        if self._ttl is None:
+            return self._executor.ask(command, self, field)
+        return self._executor.execute(self._writing((command,), first, field=field))
+
+    def _read(self, command: Command, field: object = None) -> Call:
+        """A read that returns stored values, with what ``renew="read"`` owes for it."""
+        if self._ttl is None:
+            return self._executor.ask(command, self, field, True)
+        return self._executor.execute(self._reading((command,), first, field=field))
 
     def _policy(self) -> str:
         """The TTL policy as the scripts take it, with this write's own jitter; see lua/renew.lua."""
@@ -340,16 +358,6 @@ class RedisKey:
 
     def _undecodable(self, error: DecodeError, raw: bytes, field: object, fate: str) -> DecodeError:
         return DecodeError(f"{self._where(field)} {error} {fate}", key=self.rkey, field=field, raw=raw)
-
-
-def first_int(replies: list[Reply]) -> int:
-    """Decode a unit whose first command answers an integer."""
-    return as_int(replies[0])
-
-
-def first_flag(replies: list[Reply]) -> bool:
-    """Decode a unit whose first command answers 1 for yes and 0 for no."""
-    return as_flag(replies[0])
 
 
 def total(replies: list[Reply]) -> int:

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Generic, Literal, cast, overload
 
 from typing_extensions import TypeVar
 
-from purse._engine.replies import Reply, as_array, as_bytes, as_int, as_optional_bytes, as_pairs
+from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, as_pairs, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec, canonical_codec_for
-from purse.collections._base import PAGE, Decoder, RedisKey, first_flag, first_int, paged, total
+from purse.collections._base import PAGE, Decoder, RedisKey, paged, total
 from purse.collections._editing import MISSING, Missing, Place, edit, modify
 from purse.collections._paging import OnError, iterate
 from purse.errors import DecodeError, EncodeError
@@ -149,12 +149,9 @@ class RedisHash(RedisKey, Generic[V, K]):
         """
         field = self._field(key)
         raw = self._encode(self._codec, value, key)
-        command = ("HSET", self.rkey, field, raw)
-        if self._ttl is None:
-            return await self._executor.execute(Unit((command,), first_int, self, field=key))
-        if self._ttl.per_item:
+        if self._ttl is not None and self._ttl.per_item:
             return await self._executor.execute(self._storing([field, raw], field=key))
-        return await self._executor.execute(self._writing((command,), first_int, field=key))
+        return as_int(await self._write(("HSET", self.rkey, field, raw), key))
 
     @overload
     async def get(self, key: K) -> V | None: ...
@@ -170,15 +167,12 @@ class RedisHash(RedisKey, Generic[V, K]):
         (``per_item``: MULTI, HGET, HPEXPIRE, EXEC).
         """
         field = self._field(key)
-
-        def decode(replies: list[Reply]) -> object:
-            raw = replies[0]
-            return default if raw is None else self._decode(self._codec, as_bytes(raw), key)
-
         command = ("HGET", self.rkey, field)
-        if self._ttl is None:
-            return await self._executor.execute(Unit((command,), decode, self, field=key, read_only=True))
-        return await self._executor.execute(self._reading_fields((command,), [field], decode, field=key))
+        if self._ttl is not None and self._ttl.per_item:
+            raw = await self._executor.execute(self._reading_fields((command,), [field], first, field=key))
+        else:
+            raw = await self._read(command, key)
+        return default if raw is None else self._decode(self._codec, as_bytes(raw), key)
 
     async def setdefault(self, key: K, value: V) -> V:
         """Store ``value`` unless ``key`` exists; return what is stored now.
@@ -193,13 +187,10 @@ class RedisHash(RedisKey, Generic[V, K]):
         One round trip, O(1). Sends: EVALSHA hash_setdefault.
         """
         raw = self._encode(self._codec, value, key)
-
-        def decode(replies: list[Reply]) -> V:
-            return value if replies[0] is None else self._decode(self._codec, as_bytes(replies[0]), key)
-
         script = load_script("hash_setdefault")
         call = script((self.rkey,), self._field(key), raw, self._policy(), self._read_policy())
-        return await self._executor.execute(Unit((call,), decode, self, field=key))
+        stored = as_optional_bytes(await self._send(call, key))
+        return value if stored is None else self._decode(self._codec, stored, key)
 
     @overload
     async def pop(self, key: K) -> V | None: ...
@@ -217,18 +208,9 @@ class RedisHash(RedisKey, Generic[V, K]):
         One round trip, O(1). Sends: MULTI, HGET, HDEL, EXEC; with a TTL policy both inside EVALSHA with_ttl.
         """
         field = self._field(key)
-
-        def decode(replies: list[Reply]) -> object:
-            raw = as_optional_bytes(replies[0])
-            return default if raw is None else self._decode_taken(self._codec, raw, key)
-
-        return await self._executor.execute(
-            self._writing(
-                (("HGET", self.rkey, field), ("HDEL", self.rkey, field)),
-                decode,
-                field=key,
-            )
-        )
+        commands = (("HGET", self.rkey, field), ("HDEL", self.rkey, field))
+        raw = as_optional_bytes(await self._executor.execute(self._writing(commands, first, field=key)))
+        return default if raw is None else self._decode_taken(self._codec, raw, key)
 
     async def delete(self, key: K) -> int:
         """Remove ``key``.
@@ -238,16 +220,14 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         One round trip, O(1). Sends: HDEL; with a TTL policy inside EVALSHA with_ttl.
         """
-        command = ("HDEL", self.rkey, self._field(key))
-        return await self._executor.execute(self._writing((command,), first_int, field=key))
+        return as_int(await self._write(("HDEL", self.rkey, self._field(key)), key))
 
     async def contains(self, key: K) -> bool:
         """Whether ``key`` has a value. Never restarts a TTL.
 
         One round trip, O(1). Sends: HEXISTS.
         """
-        command = ("HEXISTS", self.rkey, self._field(key))
-        return await self._executor.execute(Unit((command,), first_flag, self, field=key, read_only=True))
+        return as_flag(await self._look(("HEXISTS", self.rkey, self._field(key)), key))
 
     @overload
     async def increment(self: RedisHash[int, K], key: K, amount: int = 1) -> int: ...
@@ -380,15 +360,10 @@ class RedisHash(RedisKey, Generic[V, K]):
             return {}
         fields = self._fields(wanted)
         reads: list[Command] = [("HMGET", self.rkey, *page) for page in paged(fields)]
-
-        def decode(replies: list[Reply]) -> builtins.dict[K, V]:
-            found = (as_optional_bytes(raw) for page in replies[: len(reads)] for raw in as_array(page))
-            there = {key: raw for key, raw in zip(wanted, found, strict=True) if raw is not None}
-            return builtins.dict(
-                zip(there, self._decode_all(self._codec, [*there.values()], there), strict=True),
-            )
-
-        return await self._executor.execute(self._reading_fields(reads, fields, decode))
+        replies = await self._executor.execute(self._reading_fields(reads, fields, list))
+        found = (as_optional_bytes(raw) for page in replies[: len(reads)] for raw in as_array(page))
+        there = {key: raw for key, raw in zip(wanted, found, strict=True) if raw is not None}
+        return builtins.dict(zip(there, self._decode_all(self._codec, [*there.values()], there), strict=True))
 
     async def delete_many(self, keys: Iterable[K]) -> int:
         """Remove ``keys``, all at one moment.
@@ -409,7 +384,7 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         One round trip, O(1). Sends: HLEN.
         """
-        return await self._execute(("HLEN", self.rkey), first_int, read_only=True)
+        return as_int(await self._look(("HLEN", self.rkey)))
 
     async def dict(self) -> builtins.dict[K, V]:
         """The whole hash as it is at one moment.
@@ -422,13 +397,9 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         One round trip, O(n). Sends: HGETALL.
         """
-
-        def decode(replies: list[Reply]) -> builtins.dict[K, V]:
-            stored = builtins.dict(as_pairs(replies[0]))
-            keys = self._decode_all(self._key_codec, [*stored], stored)
-            return builtins.dict(zip(keys, self._decode_all(self._codec, [*stored.values()], keys), strict=True))
-
-        return await self._executor.execute(self._reading((("HGETALL", self.rkey),), decode))
+        stored = builtins.dict(as_pairs(await self._read(("HGETALL", self.rkey))))
+        keys = self._decode_all(self._key_codec, [*stored], stored)
+        return builtins.dict(zip(keys, self._decode_all(self._codec, [*stored.values()], keys), strict=True))
 
     def keys(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
@@ -500,9 +471,7 @@ class RedisHash(RedisKey, Generic[V, K]):
 
         async def fetch() -> tuple[list[tuple[bytes, bytes]], bool]:
             nonlocal cursor
-            reply = await self._execute(
-                ("HSCAN", self.rkey, cursor, *options), lambda replies: as_array(replies[0]), read_only=True
-            )
+            reply = as_array(await self._look(("HSCAN", self.rkey, cursor, *options)))
             cursor = as_bytes(reply[0])
             return list(as_pairs(reply[1])), cursor != b"0"
 
@@ -569,23 +538,12 @@ class RedisHash(RedisKey, Generic[V, K]):
         script = load_script("hash_replace")
 
         async def read() -> bytes | None:
-            return await self._executor.execute(
-                Unit(
-                    (("HGET", self.rkey, field),),
-                    lambda replies: as_optional_bytes(replies[0]),
-                    self,
-                    field=key,
-                    read_only=True,
-                )
-            )
+            return as_optional_bytes(await self._look(("HGET", self.rkey, field), key))
 
         async def replace(stored: bytes | None, raw: bytes) -> tuple[bool, bytes | None]:
-            def decode(replies: list[Reply]) -> tuple[bool, bytes | None]:
-                reply = as_array(replies[0])
-                return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
-
             call = script((self.rkey,), field, int(stored is not None), stored or b"", raw, self._policy())
-            return await self._executor.execute(Unit((call,), decode, self, field=key))
+            reply = as_array(await self._send(call, key))
+            return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
 
         return Place(
             where=self._where(key),

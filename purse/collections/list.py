@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, overload
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
 
-from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int
+from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec
-from purse.collections._base import PAGE, Decoder, RedisKey, first_int, paged
+from purse.collections._base import PAGE, RedisKey, paged
 from purse.collections._paging import OnError, iterate
 from purse.errors import DeclarationError, WrongKind
 
@@ -124,7 +124,10 @@ class RedisList(RedisKey, Generic[V]):
         One round trip, O(1). Sends: RPUSH; with ``maxlen`` in MULTI with LTRIM, with a TTL policy inside
         EVALSHA with_ttl.
         """
-        return await self._push_one("RPUSH", item)
+        push = ("RPUSH", self.rkey, self._encode(self._codec, item))
+        if self._maxlen is not None:
+            return await self._push_all("RPUSH", [push])
+        return as_int(await self._write(push))
 
     async def appendleft(self, item: V) -> int:
         """Add ``item`` at the head.
@@ -137,7 +140,10 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1). Sends: LPUSH, as ``append`` sends RPUSH.
         """
-        return await self._push_one("LPUSH", item)
+        push = ("LPUSH", self.rkey, self._encode(self._codec, item))
+        if self._maxlen is not None:
+            return await self._push_all("LPUSH", [push])
+        return as_int(await self._write(push))
 
     async def extend(self, items: Iterable[V]) -> int:
         """Add all ``items`` at the tail: all or nothing, seen by others all at once.
@@ -179,14 +185,14 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1). Sends: RPOP; with a TTL policy inside EVALSHA with_ttl.
         """
-        return await self._popped("RPOP", -1)
+        return self._taken(await self._write(("RPOP", self.rkey), -1), -1)
 
     async def popleft(self) -> V:
         """Remove the first element and return it; see ``pop``.
 
         One round trip, O(1). Sends: LPOP; with a TTL policy inside EVALSHA with_ttl.
         """
-        return await self._popped("LPOP", 0)
+        return self._taken(await self._write(("LPOP", self.rkey), 0), 0)
 
     async def move(self, destination: RedisList[V], *, src: Side = "left", dest: Side = "right") -> V:
         """Take the element at the ``src`` end and add it at the ``dest`` end of ``destination``, in one step.
@@ -216,15 +222,16 @@ class RedisList(RedisKey, Generic[V]):
         trim = destination._trim("RPUSH" if dest == "right" else "LPUSH")
         policies = {self.rkey: self._policy(), destination.rkey: destination._policy()}
         try:
-            return await self._executor.execute(
-                self._with_ttl(policies, (command, *trim), self._element("move from an empty list", None))
-            )
+            raw = await self._executor.execute(self._with_ttl(policies, (command, *trim), first))
         except WrongKind as error:
             raise WrongKind(
                 f"{self.rkey} or {destination.rkey}: one of the two keys does not hold a list, so nothing was moved. "
                 "key_type() says what each holds; choose another key, or delete it with delete_redis_key().",
                 key=self.rkey,
             ) from error.__cause__
+        if raw is None:
+            raise self._out_of_range("move from an empty list")
+        return self._decode(self._codec, as_bytes(raw))
 
     # --- by index -------------------------------------------------------------------------------
 
@@ -237,9 +244,10 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1) at the ends, O(n) between. Sends: LINDEX.
         """
-        command = ("LINDEX", self.rkey, _index(index))
-        decode = self._element("list index out of range", index)
-        return await self._executor.execute(self._reading((command,), decode, field=index))
+        raw = await self._read(("LINDEX", self.rkey, _index(index)), index)
+        if raw is None:
+            raise self._out_of_range("list index out of range")
+        return self._decode(self._codec, as_bytes(raw), index)
 
     async def setitem(self, index: int, value: V) -> bool:
         """Replace the element at ``index``.
@@ -253,8 +261,8 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1) at the ends, O(n) between. Sends: LSET.
         """
-        command = ("LSET", self.rkey, _index(index), self._encode(self._codec, value, index))
-        return await self._executor.execute(self._writing((command,), bool, field=index))
+        await self._write(("LSET", self.rkey, _index(index), self._encode(self._codec, value, index)), index)
+        return True
 
     async def insert(self, index: int, item: V) -> None:
         """Insert ``item`` before ``index``, as ``list.insert`` does: beyond an end means at that end.
@@ -269,14 +277,10 @@ class RedisList(RedisKey, Generic[V]):
         One round trip, O(n). Sends: EVALSHA list_insert.
         """
         raw = self._encode(self._codec, item, index)
-
-        def decode(replies: list[Reply]) -> None:
-            if as_int(replies[0]) < 0:
-                raise self._out_of_range(f"list already at its maximum size of {self._maxlen}")
-
         script = load_script("list_insert")
         call = script((self.rkey,), _clamped(index), raw, os.urandom(16), self._maxlen or 0, self._policy())
-        await self._executor.execute(Unit((call,), decode, self, field=index))
+        if as_int(await self._send(call, index)) < 0:
+            raise self._out_of_range(f"list already at its maximum size of {self._maxlen}")
 
     async def slice(self, start: int, stop: int | None = None) -> list[V]:
         """The elements ``[start:stop]`` as they are at one moment; ``stop`` None means to the end.
@@ -287,12 +291,9 @@ class RedisList(RedisKey, Generic[V]):
         One round trip, O(n). Sends: LRANGE.
         """
         start, last = _bounds(start, stop)
-
-        def decode(replies: list[Reply]) -> list[V]:
-            # Where start is negative the indices in an error count from the slice's own start.
-            return self._decode_all(self._codec, as_all_bytes(replies[0]), itertools.count(max(start, 0)))
-
-        return await self._executor.execute(self._reading((("LRANGE", self.rkey, start, last),), decode))
+        raws = as_all_bytes(await self._read(("LRANGE", self.rkey, start, last)))
+        # Where start is negative the indices in an error count from the slice's own start.
+        return self._decode_all(self._codec, raws, itertools.count(max(start, 0)))
 
     async def trim(self, start: int, stop: int | None = None) -> None:
         """Keep only the elements ``[start:stop]``; ``stop`` None means to the end.
@@ -300,8 +301,7 @@ class RedisList(RedisKey, Generic[V]):
         One round trip, O(n) in the number of removed elements. Sends: LTRIM.
         """
         start, last = _bounds(start, stop)
-        command = ("LTRIM", self.rkey, start, last)
-        await self._executor.execute(self._writing((command,), lambda replies: None))
+        await self._write(("LTRIM", self.rkey, start, last))
 
     # --- by value -------------------------------------------------------------------------------
 
@@ -325,12 +325,12 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(n). Sends: LPOS (in MULTI with one for each form that 2.x may have written).
         """
-
-        def decode(replies: list[Reply]) -> int | None:
-            return min((as_int(reply) for reply in replies if reply is not None), default=None)
-
         commands = [("LPOS", self.rkey, form) for form in self._forms(value)]
-        return await self._executor.execute(Unit(commands, decode, self, read_only=True))
+        if len(commands) == 1:
+            replies = [await self._look(commands[0])]
+        else:
+            replies = await self._executor.execute(Unit(commands, list, self, read_only=True))
+        return min((as_int(reply) for reply in replies if reply is not None), default=None)
 
     async def remove(self, value: V, count: int = 0) -> int:
         """Remove elements that equal ``value``.
@@ -349,11 +349,10 @@ class RedisList(RedisKey, Generic[V]):
         forms = self._forms(value)
         count = _clamped(count)
         if len(forms) == 1:
-            command = ("LREM", self.rkey, count, forms[0])
-            return await self._executor.execute(self._writing((command,), first_int))
+            return as_int(await self._write(("LREM", self.rkey, count, forms[0])))
         script = load_script("list_remove")
         call = script((self.rkey,), count, os.urandom(16), self._policy(), *forms)
-        return await self._executor.execute(Unit((call,), first_int, self))
+        return as_int(await self._send(call))
 
     # --- the whole list -------------------------------------------------------------------------
 
@@ -362,7 +361,7 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1). Sends: LLEN.
         """
-        return await self._execute(("LLEN", self.rkey), first_int, read_only=True)
+        return as_int(await self._look(("LLEN", self.rkey)))
 
     def values(self, batch_size: int | None = PAGE, *, on_error: OnError = "raise") -> AsyncIterator[V]:
         """Iterate over the elements from head to tail, page by page; no snapshot (see the module).
@@ -383,9 +382,7 @@ class RedisList(RedisKey, Generic[V]):
 
         async def fetch() -> tuple[list[tuple[int, bytes]], bool]:
             nonlocal start
-            raws = await self._execute(
-                ("LRANGE", self.rkey, start, start + size - 1), lambda replies: as_all_bytes(replies[0]), read_only=True
-            )
+            raws = as_all_bytes(await self._look(("LRANGE", self.rkey, start, start + size - 1)))
             page = [*enumerate(raws, start)]
             start += size
             return page, len(page) == size
@@ -409,12 +406,6 @@ class RedisList(RedisKey, Generic[V]):
             return self._out_of_range(f"list assignment index out of range: {field}")
         return super().explain(error, field)
 
-    async def _push_one(self, command: str, item: V) -> int:
-        push = (command, self.rkey, self._encode(self._codec, item))
-        if self._maxlen is None:
-            return await self._executor.execute(self._writing((push,), first_int))
-        return await self._push_all(command, [push])
-
     async def _push(self, command: str, items: list[V]) -> int:
         if not items:
             return 0
@@ -435,20 +426,11 @@ class RedisList(RedisKey, Generic[V]):
         bounds = (-self._maxlen, -1) if command == "RPUSH" else (0, self._maxlen - 1)
         return (("LTRIM", self.rkey, *bounds),)
 
-    async def _popped(self, command: str, index: int) -> V:
-        decode = self._element("pop from an empty list", index, taken=True)
-        return await self._executor.execute(self._writing(((command, self.rkey),), decode, field=index))
-
-    def _element(self, empty: str, index: int | None, *, taken: bool = False) -> Decoder[V]:
-        """Decodes a unit whose first command answers one element or null."""
-
-        def decode_element(replies: list[Reply]) -> V:
-            if replies[0] is None:
-                raise self._out_of_range(empty)
-            decode = self._decode_taken if taken else self._decode
-            return decode(self._codec, as_bytes(replies[0]), index)
-
-        return decode_element
+    def _taken(self, reply: Reply, index: int) -> V:
+        """The element that a pop brought."""
+        if reply is None:
+            raise self._out_of_range("pop from an empty list")
+        return self._decode_taken(self._codec, as_bytes(reply), index)
 
     def _forms(self, value: V) -> list[bytes]:
         """The bytes under which an equal element may be stored: ours first."""
