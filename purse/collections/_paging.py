@@ -30,7 +30,7 @@ Fetch: TypeAlias = Callable[[], Coroutine[object, None, tuple[Sequence[Raw], boo
 def iterate(
     fetch: Fetch[Raw],
     decode_page: Callable[[Sequence[Raw]], list[T]],
-    decode: Callable[[Raw], T],
+    decode: Callable[[Raw, int], T],
     on_error: OnError,
 ) -> AsyncGenerator[T, None]:
     """Iterate over the items of pages.
@@ -38,21 +38,25 @@ def iterate(
     Args:
         fetch: returns the next page and whether another may follow.
         decode_page: turns all raw items of a page into values.
-        decode: turns one of them into a value; what it raises says which one it was.
+        decode: turns one of them, and its number counted from 0, into a value; what it raises says which one it was.
         on_error: ``"skip"`` passes over items that raise ``DecodeError``, ``"raise"`` raises it in its place.
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error= must be "raise" or "skip", not {on_error!r}')
 
+    before = 0
+
     def decoded(page: Sequence[Raw]) -> tuple[list[T], DecodeError | None]:
+        nonlocal before
+        begin, before = before, before + len(page)
         try:
             with collector_paused():
                 return decode_page(page), None
         except DecodeError:
             values: list[T] = []
-        for raw in page:
+        for nth, raw in enumerate(page, begin):
             try:
-                values.append(decode(raw))
+                values.append(decode(raw, nth))
             except DecodeError as error:
                 if on_error == "raise":
                     return values, error

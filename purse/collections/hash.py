@@ -409,7 +409,7 @@ class RedisHash(RedisKey, Generic[V, K]):
             match,
             batch_hint,
             lambda page: self._key_codec.decode_all([key for key, _ in page]),
-            lambda pair: self._decode_key(pair[0]),
+            lambda pair, _: self._decode_key(pair[0]),
             on_error,
         )
 
@@ -421,7 +421,7 @@ class RedisHash(RedisKey, Generic[V, K]):
             match,
             batch_hint,
             lambda page: [value for _, value in self._decode_pairs(page)],
-            lambda pair: self._decode_pair(pair)[1],
+            lambda pair, _: self._decode_pair(pair)[1],
             on_error,
         )
 
@@ -440,7 +440,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
         page. Sends: HSCAN.
         """
-        return self._scan(match, batch_hint, self._decode_pairs, self._decode_pair, on_error)
+        return self._scan(match, batch_hint, self._decode_pairs, lambda pair, _: self._decode_pair(pair), on_error)
 
     def __aiter__(self) -> AsyncIterator[tuple[K, V]]:
         """Iterate over the pairs, as ``items()`` does."""
@@ -463,7 +463,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         match: str | bytes | None,
         batch_hint: int | None,
         decode_page: Callable[[Sequence[tuple[bytes, bytes]]], list[D]],
-        decode: Callable[[tuple[bytes, bytes]], D],
+        decode: Callable[[tuple[bytes, bytes], int], D],
         on_error: OnError,
     ) -> AsyncIterator[D]:
         options = ("COUNT", PAGE if batch_hint is None else batch_hint, *(() if match is None else ("MATCH", match)))

@@ -380,18 +380,14 @@ class RedisList(RedisKey, Generic[V]):
             raise ValueError(f"batch_size= must not be negative, not {batch_size}")
         start = 0
 
-        async def fetch() -> tuple[list[tuple[int, bytes]], bool]:
+        async def fetch() -> tuple[list[bytes], bool]:
             nonlocal start
-            raws = as_all_bytes(await self._look(("LRANGE", self.rkey, start, start + size - 1)))
-            page = [*enumerate(raws, start)]
+            page = as_all_bytes(await self._look(("LRANGE", self.rkey, start, start + size - 1)))
             start += size
             return page, len(page) == size
 
         return iterate(
-            fetch,
-            lambda page: self._codec.decode_all([raw for _, raw in page]),
-            lambda element: self._decode(self._codec, element[1], element[0]),
-            on_error,
+            fetch, self._codec.decode_all, lambda raw, index: self._decode(self._codec, raw, index), on_error
         )
 
     def __aiter__(self) -> AsyncIterator[V]:
