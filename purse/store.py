@@ -90,7 +90,7 @@ class Store(StoreBase):
         self.__purse_client__ = check_client(redis)
         engine = declaration_of(cls).defaults.engine
         if engine is not None:
-            executor_for(redis).configure(engine)
+            executor_for(redis).links.configure(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:

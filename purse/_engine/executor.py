@@ -1,4 +1,4 @@
-"""The executor of a client: keeps a link for each event loop, and the rule of what may be sent again.
+"""The executor of a client: the rule of what may be sent again, and who may step in between.
 
     unit never left the process       sent again on a new link, always
     reply lost, unit is read-only     sent again, a few times
@@ -7,14 +7,12 @@
     READONLY                          sent again once, on a new connection (not executed: no longer the primary)
     NOSCRIPT                          the same call as EVAL (not executed either)
 
-There is one executor for each client object and one link for each (client, running loop), opened at
-the first command by a single task however many callers wait for it. An executor never refers to its
-client strongly, so a dropped client takes its links with it.
+There is one executor for each client object; its connections are kept in ``links``. An executor never refers to its
+client strongly.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import threading
@@ -22,7 +20,6 @@ import weakref
 from asyncio import get_running_loop
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 
 from redis.exceptions import (
     BusyLoadingError,
@@ -38,11 +35,10 @@ from typing_extensions import TypeVar
 from purse._engine import guard, hooks
 from purse._engine.blocking import execute_blocking
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
-from purse._engine.connecting import DELAYS, pause, refused
+from purse._engine.connecting import DELAYS, pause
 from purse._engine.hooks import Call, Observer
-from purse._engine.link import Link, LinkLost, Traffic
-from purse._engine.modes import Engine, Mode, check_engine, choose_mode
-from purse._engine.opening import open_link, report
+from purse._engine.link import LinkLost
+from purse._engine.links import Links, Loop
 from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_transaction, size_of
 from purse._engine.replies import Reply, as_flag, bytes_in, first
 from purse._engine.scripts import ScriptCall
@@ -54,10 +50,8 @@ from purse.errors import StoreClosed
 __all__ = ["ClientExecutor", "executor_for"]
 
 R = TypeVar("R")
-Loop = asyncio.AbstractEventLoop
 
 _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
-_DEMOTED_AGE = 1.0  # seconds a connection must have been used before READONLY replaces it
 
 _executors: weakref.WeakKeyDictionary[RedisClient, ClientExecutor] = weakref.WeakKeyDictionary()
 _making = threading.Lock()
@@ -86,24 +80,13 @@ class ClientExecutor:
     """All calls of one client.
 
     Attributes:
-        engine: what was asked for with ``configure``.
-        mode: how calls reach Redis; decided when a link is opened.
-        reconnects: links that were opened in place of lost ones.
+        links: its connections.
     """
 
     def __init__(self, client: RedisClient) -> None:
-        self._client = weakref.ref(client)
         self._pool = pool_of(client)
-        self._links: dict[Loop, Link] = {}  # a lost one stays until it is replaced
-        self._opened: dict[Loop, float] = {}
-        self._opening: dict[Loop, asyncio.Future[Link]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._waits: dict[Loop, Waits] = {}
-        self._closed = False
-        self._past = Traffic()
-        self.engine: Engine = "auto"
-        self.mode: Mode | None = None
-        self.reconnects = 0
+        self.links = Links(client, self._pool)
 
     # --- calls --------------------------------------------------------------------------------------
 
@@ -112,7 +95,7 @@ class ClientExecutor:
     ) -> Reply:
         """See ``Executor.ask``."""
         # Without a detour if there is an open link, and no error: a unit is made only for what goes another way.
-        link = self._links.get(get_running_loop())
+        link = self.links.by_loop.get(get_running_loop())
         if link is None or not link.ready or (hooks.watched and hooks.step_in()):
             return await self.execute(Unit((command,), first, origin, field=field, read_only=read_only))
         try:
@@ -133,7 +116,7 @@ class ClientExecutor:
                 return await self._collected(unit)
             if hooks.observer is not None:
                 return await self._observed(unit, hooks.observer)
-        link = self._links.get(get_running_loop())
+        link = self.links.by_loop.get(get_running_loop())
         if link is not None and link.ready:
             try:
                 replies = await link.request(pack(unit.commands))
@@ -148,20 +131,20 @@ class ClientExecutor:
     async def execute_blocking(self, command: Command, /) -> Reply:
         """See ``Executor.execute_blocking``."""
         hooks.refuse_in_atomic(str(command[0]))
-        self._check_open()
+        self.links.check_open()
         return await execute_blocking(self._pool, command)
 
     def line(
         self, key: str, take: Callable[[int], Unit[list[bytes]]], put_back: Callable[[list[bytes]], Unit[object]], /
     ) -> Line:
         """See ``Executor.line``."""
-        self._check_open()
+        self.links.check_open()
         loop = get_running_loop()
         waits = self._waits.get(loop)
         if waits is None:
             for ended in [other for other in self._waits if other.is_closed()]:
                 del self._waits[ended]
-            wakeups = Wakeups(self._pool, self._exists, tracking=self.engine != "dedicated")
+            wakeups = Wakeups(self._pool, self._exists, tracking=self.links.engine != "dedicated")
             waits = self._waits[loop] = Waits(self, wakeups)
         return waits.line(key, take, put_back)
 
@@ -173,7 +156,6 @@ class ClientExecutor:
 
         It is packed when it can be sent: callers that wait for a connection, or for room, hold no copies.
         """
-        loop = get_running_loop()
         attempts = 0
         while True:
             if lost is not None and lost.sent:
@@ -182,7 +164,7 @@ class ClientExecutor:
                     error = _lost_reply(lost.cause, attempts, read_only=unit.read_only)
                     raise unit.origin.explain(error, unit.field) from lost.cause
             try:
-                link = await self._ready_link(loop, unit)
+                link = await self.links.ready(lambda: size_of(unit.commands))
                 return await link.request(pack(unit.commands))
             except LinkLost as again:
                 lost = again
@@ -259,161 +241,41 @@ class ClientExecutor:
                 break
             await pause(delay)
             replies = await self._exchange(unit, pack)
-        if any(map(_says_readonly, replies)) and self._replace_demoted():
+        if any(map(_says_readonly, replies)) and self.links.replace_demoted():
             replies = await self._exchange(unit, pack)
         return replies
 
-    # --- links --------------------------------------------------------------------------------------
-
-    async def _ready_link(self, loop: Loop, unit: Unit[R]) -> Link:
-        """The link of ``loop``, open, with room for ``unit`` right now."""
-        while True:
-            self._check_open()
-            link = self._links.get(loop)
-            if link is None or not link.is_open:
-                link = await self._open(loop)
-            if link.ready:
-                return link
-            if link.is_open:
-                await link.room(size_of(unit.commands))
-                return link
-
-    async def _open(self, loop: Loop) -> Link:
-        """A new link of ``loop``; callers that come while it opens wait for the same attempt."""
-        opening = self._opening.get(loop)
-        if opening is None:
-            opening = self._opening[loop] = loop.create_future()
-            task = loop.create_task(self._connect(loop, opening), name="purse: connection")
-            self._tasks.add(task)  # the loop itself refers to its tasks weakly
-            task.add_done_callback(self._tasks.discard)
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            if opening.cancelled():  # not this caller was cancelled: the store was closed meanwhile
-                self._check_open()
-            raise
-        except RedisError as error:
-            raise refused(error) from error
-
-    async def _connect(self, loop: Loop, opening: asyncio.Future[Link]) -> None:
-        for ended in [other for other in self._links if other.is_closed()]:
-            self._past.add(self._links.pop(ended).traffic)
-            self._opened.pop(ended, None)
-        former = self._links.get(loop)
-        try:
-            link, self.mode = await open_link(self._pool, self._choose(), patiently=former is not None)
-        except Exception as error:
-            if not opening.done():
-                opening.set_exception(error)
-                opening.exception()  # retrieved, even if every caller has been cancelled
-            return
-        finally:
-            self._opening.pop(loop, None)
-        if former is not None:
-            self._past.add(former.traffic)
-            self.reconnects += 1
-        self._links[loop] = link
-        self._opened[loop] = monotonic()
-        if not opening.done():
-            opening.set_result(link)
-
-    def _choose(self) -> Mode:
-        """The mode for the next link; what was found out about its connections stays."""
-        client = self._client()
-        if client is None or (self.mode is not None and self.mode.name == "dedicated" and self.engine == "auto"):
-            return self.mode or Mode("shared", "the client was dropped")
-        mode = choose_mode(client, self.engine)
-        if mode.name == "dedicated" and mode != self.mode and self.engine == "auto":
-            report(mode)
-        return mode
-
-    def _replace_demoted(self) -> bool:
-        """After a READONLY: have a new connection opened, to where the primary is now.
-
-        False if the present one is that new already: then the answer stands.
-        """
-        loop = get_running_loop()
-        link = self._links.get(loop)
-        if link is None or not link.is_open:
-            return True
-        if monotonic() - self._opened[loop] < _DEMOTED_AGE:
-            return False
-        link.retire()
-        return True
-
-    def links(self) -> list[Link]:
-        """The open links of all loops, and those that still answer what is under way."""
-        return [link for link in list(self._links.values()) if link.connections]
+    # --- the end --------------------------------------------------------------------------------------
 
     @property
     def listening(self) -> int:
         """Open connections on which the server tells of changed keys."""
         return sum(waits.wakeups.connections for waits in list(self._waits.values()))
 
-    def traffic(self) -> Traffic:
-        """What this client's links have carried so far."""
-        total = Traffic()
-        total.add(self._past)
-        for link in list(self._links.values()):
-            total.add(link.traffic)
-        return total
-
-    def configure(self, engine: Engine) -> None:
-        """Decide anew how calls reach Redis; links that are open finish what is under way."""
-        check_engine(engine)
-        if engine != self.engine:
-            self.engine = engine
-            self.mode = None
-            self._on_every_loop(lambda link: link.retire())
-
-    # --- the end --------------------------------------------------------------------------------------
-
     async def aclose(self) -> None:
         """See ``Executor.aclose``."""
-        self._closed = True
-        loop = get_running_loop()
-        opening = self._opening.pop(loop, None)
-        if opening is not None:
-            opening.cancel()
-        tasks = [task for task in self._tasks if task.get_loop() is loop]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        waits = self._waits.pop(loop, None)
+        await self.links.stop_opening()
+        waits = self._waits.pop(get_running_loop(), None)
         if waits is not None:
             await waits.aclose(StoreClosed("this store was closed by aclose() while a call waited on it"))
-        link = self._links.get(loop)
-        if link is not None:
-            await link.aclose()
+        await self.links.aclose()
         self.abandon()
 
     def abandon(self) -> None:
-        """Abort the links of every loop that still runs; any thread may call it."""
+        """Abort the connections of every loop that still runs; any thread may call it."""
         cause = ConnectionError("the client was closed or dropped")
-        self._on_every_loop(lambda link: link.abort(cause))
+        self.links.abandon(cause)
         for loop, waits in list(self._waits.items()):
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(waits.wakeups.abort, cause)
 
     def disown(self) -> None:
-        """Forget every link: this process is a fork, the links are its parent's."""
-        # Kept, because to drop a socket or a task of the parent's loop would close it or wake that loop.
-        for link in self._links.values():
-            link.disown()
+        """Forget every connection: this process is a fork, they are its parent's."""
         for waits in self._waits.values():
             waits.wakeups.disown()
-        _inherited.append((self._links, self._opening, self._tasks, self._waits))
-        self._links, self._opened, self._opening, self._tasks, self._waits = {}, {}, {}, set(), {}
-
-    def _on_every_loop(self, do: Callable[[Link], None]) -> None:
-        for loop, link in list(self._links.items()):
-            with contextlib.suppress(RuntimeError):  # that loop is closed, and its links with it
-                loop.call_soon_threadsafe(do, link)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosed("this store was closed by aclose(); open it again, or keep it open while calls are made")
+        _inherited.append(self._waits)
+        self._waits = {}
+        self.links.disown()
 
 
 class _Looking:

@@ -50,9 +50,9 @@ def statistics(client: RedisClient) -> Statistics:
     No I/O: before the first call the mode is the one that would be tried.
     """
     executor = executor_for(client)
-    mode = executor.mode or choose_mode(client, executor.engine)
-    links = executor.links()
-    traffic = executor.traffic()
+    mode = executor.links.mode or choose_mode(client, executor.links.engine)
+    links = executor.links.in_use()
+    traffic = executor.links.traffic()
     return Statistics(
         mode=mode.name,
         reason=mode.reason,
@@ -62,7 +62,7 @@ def statistics(client: RedisClient) -> Statistics:
         commands=traffic.commands,
         batches=traffic.batches,
         batch_sizes=dict(sorted(traffic.batch_sizes.items())),
-        reconnects=executor.reconnects,
+        reconnects=executor.links.reconnects,
     )
 
 
@@ -80,4 +80,4 @@ def configure(client: RedisClient, *, engine: Engine) -> None:
 
     No I/O. Calls that are under way are finished as they were begun.
     """
-    executor_for(client).configure(engine)
+    executor_for(client).links.configure(engine)

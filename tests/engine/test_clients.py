@@ -267,7 +267,7 @@ async def test_the_mode_and_the_reason(
         await visits.increment("home")
 
         after = statistics(client)
-        links = {type(link) for link in executor_for(client).links()}
+        links = {type(link) for link in executor_for(client).links.in_use()}
     assert (before.mode, before.reason) == (after.mode, after.reason)
     assert after.mode == kind.mode
     assert re.fullmatch(kind.reason, after.reason)
@@ -466,7 +466,7 @@ async def test_a_subclass_may_be_made_to_share(server: Server, redis: Redis) -> 
         await test_every_method_has_the_same_effect(Kind(lambda _: nullcontext(client)), server, redis)
 
         assert statistics(client).mode == "shared"
-        assert {type(link) for link in executor_for(client).links()} == {AdoptedLink}
+        assert {type(link) for link in executor_for(client).links.in_use()} == {AdoptedLink}
 
 
 class Listed(Connection):
@@ -510,7 +510,7 @@ async def test_an_outdated_connection_is_replaced(
 @pytest.mark.parametrize("age", [0, 1000])
 async def test_a_demoted_server_refuses_writes(redis: Redis, age: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A write to a server that has become a replica raises ReadOnlyError, on an old connection and on a new one."""
-    monkeypatch.setattr("purse._engine.executor._DEMOTED_AGE", age)
+    monkeypatch.setattr("purse._engine.links._DEMOTED_AGE", age)
     async with (
         Server(port=0, config=AT_ONCE) as primary,
         Server(port=0) as demoted,
@@ -546,7 +546,7 @@ WRITES: dict[str, Callable[[Garden, str], Awaitable[object]]] = {
 @pytest.mark.parametrize("fault", ["demoted", "killed"])
 async def test_writes_follow_the_primary(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With Sentinel the first write after a failover, whatever it is, goes to the new primary and raises nothing."""
-    monkeypatch.setattr("purse._engine.executor._DEMOTED_AGE", 0.1)
+    monkeypatch.setattr("purse._engine.links._DEMOTED_AGE", 0.1)
     async with Server(port=0, config=AT_ONCE) as old, Server(port=0, config=AT_ONCE) as new:
         await replicate(new, old)
         async with SentinelProcess(old) as sentinel, AsyncExitStack() as stack:

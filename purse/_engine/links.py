@@ -1,0 +1,215 @@
+"""Links: the connections of one client, one link for each event loop that uses it.
+
+    loop A  --> link, open            opened at the first command, by one task however many callers wait for it
+    loop B  --> link, lost            stays until the next call replaces it
+    loop C  --> link, being opened
+
+Another loop, or a child process after a fork, gets a link of its own. Nothing here refers to the client strongly, so
+a dropped client takes its links with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from asyncio import get_running_loop
+from collections.abc import Callable
+from time import monotonic
+from typing import TypeAlias
+
+from redis.exceptions import RedisError
+
+from purse._engine.clients import Pool, RedisClient
+from purse._engine.connecting import refused
+from purse._engine.link import Link, Traffic
+from purse._engine.modes import Engine, Mode, check_engine, choose_mode
+from purse._engine.opening import open_link, report
+from purse.errors import StoreClosed
+
+__all__ = ["Links", "Loop"]
+
+Loop: TypeAlias = asyncio.AbstractEventLoop
+
+_DEMOTED_AGE = 1.0  # seconds a connection must have been used before READONLY replaces it
+
+_inherited: list[object] = []
+
+
+class Links:
+    """The links of one client.
+
+    Args:
+        client: whose pool makes the connections.
+
+    Attributes:
+        by_loop: the link of each event loop, open or lost.
+        engine: what was asked for with ``configure``.
+        mode: how calls reach Redis; decided when a link is opened.
+        reconnects: links that were opened in place of lost ones.
+    """
+
+    def __init__(self, client: RedisClient, pool: Pool) -> None:
+        self._client = weakref.ref(client)
+        self._pool = pool
+        self._opened: dict[Loop, float] = {}
+        self._opening: dict[Loop, asyncio.Future[Link]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._past = Traffic()
+        self.by_loop: dict[Loop, Link] = {}
+        self.engine: Engine = "auto"
+        self.mode: Mode | None = None
+        self.reconnects = 0
+
+    async def ready(self, size: Callable[[], int]) -> Link:
+        """The link of the running loop, open, with room for a request of ``size()`` bytes right now.
+
+        Raises:
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened.
+            LinkLost: it was lost while this call waited for room.
+            StoreClosed: after ``aclose()``.
+        """
+        loop = get_running_loop()
+        while True:
+            self.check_open()
+            link = self.by_loop.get(loop)
+            if link is None or not link.is_open:
+                link = await self._open(loop)
+            if link.ready:
+                return link
+            if link.is_open:
+                await link.room(size())
+                return link
+
+    async def _open(self, loop: Loop) -> Link:
+        """A new link of ``loop``; callers that come while it opens wait for the same attempt."""
+        opening = self._opening.get(loop)
+        if opening is None:
+            opening = self._opening[loop] = loop.create_future()
+            task = loop.create_task(self._connect(loop, opening), name="purse: connection")
+            self._tasks.add(task)  # the loop itself refers to its tasks weakly
+            task.add_done_callback(self._tasks.discard)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled():  # not this caller was cancelled: the store was closed meanwhile
+                self.check_open()
+            raise
+        except RedisError as error:
+            raise refused(error) from error
+
+    async def _connect(self, loop: Loop, opening: asyncio.Future[Link]) -> None:
+        for ended in [other for other in self.by_loop if other.is_closed()]:
+            self._past.add(self.by_loop.pop(ended).traffic)
+            self._opened.pop(ended, None)
+        former = self.by_loop.get(loop)
+        try:
+            link, self.mode = await open_link(self._pool, self._choose(), patiently=former is not None)
+        except Exception as error:
+            if not opening.done():
+                opening.set_exception(error)
+                opening.exception()  # retrieved, even if every caller has been cancelled
+            return
+        finally:
+            self._opening.pop(loop, None)
+        if former is not None:
+            self._past.add(former.traffic)
+            self.reconnects += 1
+        self.by_loop[loop] = link
+        self._opened[loop] = monotonic()
+        if not opening.done():
+            opening.set_result(link)
+
+    def _choose(self) -> Mode:
+        """The mode for the next link; what was found out about its connections stays."""
+        client = self._client()
+        if client is None or (self.mode is not None and self.mode.name == "dedicated" and self.engine == "auto"):
+            return self.mode or Mode("shared", "the client was dropped")
+        mode = choose_mode(client, self.engine)
+        if mode.name == "dedicated" and mode != self.mode and self.engine == "auto":
+            report(mode)
+        return mode
+
+    def replace_demoted(self) -> bool:
+        """After a READONLY: have a new connection opened, to where the primary is now.
+
+        False if the present one is that new already: then the answer stands.
+        """
+        loop = get_running_loop()
+        link = self.by_loop.get(loop)
+        if link is None or not link.is_open:
+            return True
+        if monotonic() - self._opened[loop] < _DEMOTED_AGE:
+            return False
+        link.retire()
+        return True
+
+    # --- what can be watched, and set --------------------------------------------------------------
+
+    def in_use(self) -> list[Link]:
+        """The open links of all loops, and those that still answer what is under way."""
+        return [link for link in list(self.by_loop.values()) if link.connections]
+
+    def traffic(self) -> Traffic:
+        """What this client's links have carried so far."""
+        total = Traffic()
+        total.add(self._past)
+        for link in list(self.by_loop.values()):
+            total.add(link.traffic)
+        return total
+
+    def configure(self, engine: Engine) -> None:
+        """Decide anew how calls reach Redis; links that are open finish what is under way."""
+        check_engine(engine)
+        if engine != self.engine:
+            self.engine = engine
+            self.mode = None
+            self._on_every_loop(lambda link: link.retire())
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    async def stop_opening(self) -> None:
+        """Let no link be opened any more; those who wait for one of the running loop are told that it is closed."""
+        self._closed = True
+        loop = get_running_loop()
+        opening = self._opening.pop(loop, None)
+        if opening is not None:
+            opening.cancel()
+        tasks = [task for task in self._tasks if task.get_loop() is loop]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def aclose(self) -> None:
+        """Close the link of the running loop."""
+        link = self.by_loop.get(get_running_loop())
+        if link is not None:
+            await link.aclose()
+
+    def abandon(self, cause: BaseException) -> None:
+        """Abort the links of every loop that still runs; any thread may call it."""
+        self._on_every_loop(lambda link: link.abort(cause))
+
+    def disown(self) -> None:
+        """Forget every link: this process is a fork, the links are its parent's."""
+        # Kept, because to drop a socket or a task of the parent's loop would close it or wake that loop.
+        for link in self.by_loop.values():
+            link.disown()
+        _inherited.append((self.by_loop, self._opening, self._tasks))
+        self.by_loop, self._opened, self._opening, self._tasks = {}, {}, {}, set()
+
+    def _on_every_loop(self, do: Callable[[Link], None]) -> None:
+        for loop, link in list(self.by_loop.items()):
+            with contextlib.suppress(RuntimeError):  # that loop is closed, and its links with it
+                loop.call_soon_threadsafe(do, link)
+
+    def check_open(self) -> None:
+        """Refuse calls after the end.
+
+        Raises:
+            StoreClosed: the message says so.
+        """
+        if self._closed:
+            raise StoreClosed("this store was closed by aclose(); open it again, or keep it open while calls are made")
