@@ -66,7 +66,7 @@ class Observer(Protocol):
     """Sees every call of every client of this process."""
 
     def __call__(self, call: Call, /) -> AbstractContextManager[object]:
-        """What is entered before ``call`` is sent and left when it has its value, or its exception."""
+        """What is entered before ``call`` is sent and left when it has its replies, or its exception."""
         ...
 
 
