@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar, Final, ForwardRef, TypeAlias, Union, cas
 
 from typing_extensions import NoDefault, TypeVar
 
-from purse.collections import RedisKey
+from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
 from purse.ttl import TTL
 
@@ -36,10 +36,13 @@ _Types: TypeAlias = tuple[object, ...]
 class Declared:
     """What one annotation declares."""
 
-    collection: type[RedisKey]
+    collection: type[RedisCollection]
     value_type: object
     key_type: object | None
     ttl: TTL | None
+
+
+_BASES = (RedisCollection, RedisKey)  # of all collections, and none themselves
 
 
 class Unresolved(DeclarationError):
@@ -191,14 +194,14 @@ class Annotation:
                 raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
             ttl = next((extra for extra in reversed(extras) if isinstance(extra, TTL)), None)
         origin = get_origin(value) or value
-        if not isinstance(origin, type) or not issubclass(origin, RedisKey):
+        if not isinstance(origin, type) or not issubclass(origin, RedisCollection):
             raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection; {_fix_for(value)}")
         types = _type_arguments(origin, get_args(value))
         if not types:
             name = origin.__name__
             raise DeclarationError(
                 f"{self._where}: {name} does not say what it holds; "
-                + ("declare RedisHash[...] or RedisList[...]" if origin is RedisKey else f"write e.g. {name}[str]")
+                + ("declare RedisHash[...], RedisList[...], ..." if origin in _BASES else f"write e.g. {name}[str]")
             )
         if any(isinstance(part, TypeVar) or getattr(part, "__parameters__", ()) for part in types):
             raise DeclarationError(
@@ -280,10 +283,10 @@ def _fix_for(value: object) -> str:
 
 def _is_collection(value: object) -> bool:
     origin = get_origin(value) or value
-    return isinstance(origin, type) and issubclass(origin, RedisKey)
+    return isinstance(origin, type) and issubclass(origin, RedisCollection)
 
 
-def _type_arguments(cls: type[RedisKey], arguments: _Types) -> _Types:
+def _type_arguments(cls: type[RedisCollection], arguments: _Types) -> _Types:
     """The arguments for purse's own collection behind ``cls[arguments]``; empty if there are none.
 
     ``class ById(RedisHash[V, int], Generic[V])`` makes ``ById[Plant]`` a ``RedisHash[Plant, int]``.
@@ -298,7 +301,7 @@ def _type_arguments(cls: type[RedisKey], arguments: _Types) -> _Types:
     bases = cast("_Types", vars(cls).get("__orig_bases__", cls.__bases__))
     for base in bases:
         origin = get_origin(base) or base
-        if isinstance(origin, type) and issubclass(origin, RedisKey):
+        if isinstance(origin, type) and issubclass(origin, RedisCollection):
             return _type_arguments(origin, tuple(_substituted(part, given) for part in get_args(base)))
     return ()
 

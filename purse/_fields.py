@@ -22,7 +22,7 @@ from typing_extensions import TypeVar
 from purse._annotations import Annotation, Declared, Unresolved, shown_type
 from purse._keys import check_name, check_rkey, key_of
 from purse.codecs import bind_codec, canonical_codec_for
-from purse.collections import RedisKey
+from purse.collections import RedisCollection
 from purse.errors import DeclarationError
 from purse.ttl import TTL
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bound", "FieldCodec", "FieldOptions", "FieldSpec", "StoreDefaults", "check_ttl", "field"]
 
-C = TypeVar("C", bound=RedisKey, covariant=True, default=RedisKey)
+C = TypeVar("C", bound=RedisCollection, covariant=True, default=RedisCollection)
 F = TypeVar("F")
 
 
@@ -348,7 +348,7 @@ def _is_hashable(annotation: object) -> bool:
     return all(_is_hashable(part) for part in inner)
 
 
-def _keywords_of(collection: type[RedisKey]) -> set[str]:
+def _keywords_of(collection: type[RedisCollection]) -> set[str]:
     """The keywords that the constructor takes, through ``**kwargs`` of subclasses, too."""
     found: set[str] = set()
     for cls in collection.__mro__:

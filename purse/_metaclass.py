@@ -27,7 +27,7 @@ from purse._annotations import Annotation, Names, Unresolved, local_names, shown
 from purse._engine.modes import check_engine
 from purse._fields import FieldOptions, FieldSpec, StoreDefaults, check_options, check_store_codec, check_ttl
 from purse._keys import check_name
-from purse.collections import RedisKey
+from purse.collections import RedisCollection
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"]
 
-Fields: TypeAlias = Mapping[str, FieldSpec[RedisKey]]
+Fields: TypeAlias = Mapping[str, FieldSpec[RedisCollection]]
 
 _KEYWORDS = ("namespace", "ttl", "codec", "engine")
 
@@ -59,8 +59,8 @@ class Declaration:
     """
 
     defaults: StoreDefaults
-    own: Fields = field(default_factory=dict[str, FieldSpec[RedisKey]])
-    fields: Fields = field(default_factory=dict[str, FieldSpec[RedisKey]])
+    own: Fields = field(default_factory=dict[str, FieldSpec[RedisCollection]])
+    fields: Fields = field(default_factory=dict[str, FieldSpec[RedisCollection]])
     complete: bool = False
 
 
@@ -174,7 +174,7 @@ def _own_fields(cls: type[StoreBase], body: Mapping[str, object], frame: FrameTy
     _check_unannotated(cls, body, raw)
     visible = {name: value for name, value in body.items() if not isinstance(value, FieldOptions)}
     names = Names(visible, local_names(frame, raw), _module_names(cls, frame))
-    found: dict[str, FieldSpec[RedisKey]] = {}
+    found: dict[str, FieldSpec[RedisCollection]] = {}
     for name, written in raw.items():
         where = f"{cls.__name__}.{name}"
         annotation = Annotation(where, written, names)
@@ -211,7 +211,7 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
             raise DeclarationError(
                 f"{cls.__name__}.{name}: field() without an annotation; write {name}: RedisHash[...] = field(...)"
             )
-        if isinstance(origin, type) and issubclass(origin, RedisKey):
+        if isinstance(origin, type) and issubclass(origin, RedisCollection):
             raise DeclarationError(
                 f"{cls.__name__}.{name}: {shown_type(value)} is assigned, not declared; "
                 f'write {name}: {shown_type(value)}, with ":" in place of "="'
@@ -229,7 +229,7 @@ def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
 
 def _all_fields(cls: type[StoreBase], body: Mapping[str, object]) -> Fields:
     """The fields of the bases, later in the method resolution order first, then its own."""
-    found: dict[str, FieldSpec[RedisKey]] = {}
+    found: dict[str, FieldSpec[RedisCollection]] = {}
     for base in reversed(_bases(cls)):
         found.update(base.__purse__.own)
     hidden = next((name for name in found if name in body and name not in cls.__purse__.own), None)
@@ -243,7 +243,7 @@ def _all_fields(cls: type[StoreBase], body: Mapping[str, object]) -> Fields:
 
 
 def _check_keys(cls: type[StoreBase]) -> None:
-    holders: dict[str, FieldSpec[RedisKey]] = {}
+    holders: dict[str, FieldSpec[RedisCollection]] = {}
     for spec in cls.__purse__.fields.values():
         key = spec.key if cls.__purse__.defaults.namespace is not None else spec.rkey or f":{spec.tail}"
         holder = holders.setdefault(key, spec)

@@ -7,13 +7,13 @@ from typing import cast
 
 from purse._fields import FieldSpec
 from purse._metaclass import declaration_of
-from purse.collections import RedisKey
+from purse.collections import RedisCollection
 from purse.store import Store
 
 __all__ = ["FieldSpec", "fields"]
 
 
-def fields(store: Store | type[Store]) -> Mapping[str, FieldSpec[RedisKey]]:
+def fields(store: Store | type[Store]) -> Mapping[str, FieldSpec[RedisCollection]]:
     """The fields of a store class, or of the class of a store, in the order of declaration.
 
     Inherited fields come first, as in ``dataclasses.fields``. The mapping cannot be changed.

@@ -50,6 +50,7 @@ from purse.errors import StoreClosed
 __all__ = ["ClientExecutor", "executor_for"]
 
 R = TypeVar("R")
+E = TypeVar("E")
 
 _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
 
@@ -135,8 +136,13 @@ class ClientExecutor:
         return await execute_blocking(self._pool, command)
 
     def line(
-        self, key: str, take: Callable[[int], Unit[list[bytes]]], put_back: Callable[[list[bytes]], Unit[object]], /
-    ) -> Line:
+        self,
+        key: str,
+        what: str,
+        take: Callable[[int], Unit[list[E]]],
+        put_back: Callable[[list[E]], Unit[object]],
+        /,
+    ) -> Line[E]:
         """See ``Executor.line``."""
         self.links.check_open()
         loop = get_running_loop()
@@ -146,7 +152,7 @@ class ClientExecutor:
                 del self._waits[ended]
             wakeups = Wakeups(self._pool, self._exists, tracking=self.links.engine != "dedicated")
             waits = self._waits[loop] = Waits(self, wakeups)
-        return waits.line(key, take, put_back)
+        return waits.line(key, what, take, put_back)
 
     async def _exists(self, key: str) -> bool:
         return as_flag(await self.ask(("EXISTS", key), _Looking(key), None, True))

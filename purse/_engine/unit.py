@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Argument", "Command", "Executor", "Origin", "Unit"]
 
 R = TypeVar("R", covariant=True)
+E = TypeVar("E")
 
 Argument: TypeAlias = bytes | str | int | float
 Command: TypeAlias = tuple[Argument, ...]
@@ -102,11 +103,17 @@ class Executor(Protocol):
         ...
 
     def line(
-        self, key: str, take: Callable[[int], Unit[list[bytes]]], put_back: Callable[[list[bytes]], Unit[object]], /
-    ) -> Line:
+        self,
+        key: str,
+        what: str,
+        take: Callable[[int], Unit[list[E]]],
+        put_back: Callable[[list[E]], Unit[object]],
+        /,
+    ) -> Line[E]:
         """The line of those who wait for elements of ``key`` in the running loop; see ``Line``.
 
         Args:
+            what: which elements, if there are several ways to take some: each has a line of its own.
             take: the unit that removes at most so many elements, and returns them.
             put_back: the unit that puts elements back in front, in their order.
         """

@@ -20,7 +20,7 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from redis.exceptions import RedisError
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Waits"]
 
+E = TypeVar("E")
+
 _log = logging.getLogger("purse")
 MOST = 1000
 """Elements that are taken at a time."""
 
 
-class _Waiter:
+class _Waiter(Generic[E]):
     """A caller who waits, and the element that is meant for it.
 
     The element is not the result of the future, because it may change hands until the caller runs again.
@@ -49,10 +51,10 @@ class _Waiter:
 
     def __init__(self, told: asyncio.Future[None]) -> None:
         self.told = told
-        self.element = b""
+        self.element: E  # as soon as it has been told
 
 
-class Line:
+class Line(Generic[E]):
     """The callers of one client and event loop that wait for elements of one key.
 
     Args:
@@ -68,17 +70,17 @@ class Line:
         executor: Executor,
         wakeups: Wakeups,
         key: str,
-        take: Callable[[int], Unit[list[bytes]]],
-        put_back: Callable[[list[bytes]], Unit[object]],
+        take: Callable[[int], Unit[list[E]]],
+        put_back: Callable[[list[E]], Unit[object]],
     ) -> None:
         self._executor = executor
         self._wakeups = wakeups
         self._key = key
         self._take = take
         self._put_back = put_back
-        self._waiters: deque[_Waiter] = deque()
-        self._delivered: deque[_Waiter] = deque()  # told, and not yet running again
-        self._hand: deque[bytes] = deque()  # taken, and not delivered yet
+        self._waiters: deque[_Waiter[E]] = deque()
+        self._delivered: deque[_Waiter[E]] = deque()  # told, and not yet running again
+        self._hand: deque[E] = deque()  # taken, and not delivered yet
         self._task: asyncio.Task[None] | None = None
         self._live = 0  # waiters that were not cancelled
         self.idle = False  # nothing is under way: the task waits for a change of the key
@@ -88,7 +90,7 @@ class Line:
         """How many callers wait."""
         return self._live
 
-    async def get(self) -> bytes:
+    async def get(self) -> E:
         """Wait for an element, without limit; it is removed from Redis, and goes to no one else.
 
         Cancelling it at any moment loses no element and lets nobody overtake.
@@ -99,7 +101,7 @@ class Line:
         """
         if self._closed:
             raise StoreClosed("this store was closed by aclose() while a call waited on it")
-        mine = _Waiter(asyncio.get_running_loop().create_future())
+        mine: _Waiter[E] = _Waiter(asyncio.get_running_loop().create_future())
         self._waiters.append(mine)
         self._live += 1
         self._serve()
@@ -155,7 +157,7 @@ class Line:
             if (self._live or self._hand) and not self._closed:
                 self._serve()  # somebody came while this task was told to stop
 
-    def _pass_on(self, gone: _Waiter) -> None:
+    def _pass_on(self, gone: _Waiter[E]) -> None:
         """Leave the element of a caller who is gone to the next, that one's to the one after, and so on."""
         element = gone.element
         for nth in range(self._delivered.index(gone) + 1, len(self._delivered)):
@@ -164,7 +166,7 @@ class Line:
         self._hand.appendleft(element)
         self._delivered.remove(gone)
 
-    def _next_waiter(self) -> _Waiter:
+    def _next_waiter(self) -> _Waiter[E]:
         """The first of those who wait, who waits no more."""
         while True:
             waiter = self._waiters.popleft()
@@ -197,15 +199,21 @@ class Waits:
     def __init__(self, executor: Executor, wakeups: Wakeups) -> None:
         self.wakeups = wakeups
         self._executor = executor
-        self._lines: WeakValueDictionary[str, Line] = WeakValueDictionary()
+        self._lines: WeakValueDictionary[tuple[str, str], Line[object]] = WeakValueDictionary()
 
     def line(
-        self, key: str, take: Callable[[int], Unit[list[bytes]]], put_back: Callable[[list[bytes]], Unit[object]]
-    ) -> Line:
-        """The line for ``key``; there is one as long as anybody waits in it."""
-        line = self._lines.get(key)
-        if line is None:
-            line = self._lines[key] = Line(self._executor, self.wakeups, key, take, put_back)
+        self,
+        key: str,
+        what: str,
+        take: Callable[[int], Unit[list[E]]],
+        put_back: Callable[[list[E]], Unit[object]],
+    ) -> Line[E]:
+        """The line for ``what`` of ``key``; there is one as long as anybody waits in it."""
+        found = self._lines.get((key, what))
+        if found is not None:
+            return cast("Line[E]", found)
+        line = Line(self._executor, self.wakeups, key, take, put_back)
+        self._lines[key, what] = cast("Line[object]", line)
         return line
 
     def __len__(self) -> int:

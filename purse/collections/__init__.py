@@ -3,8 +3,9 @@
 Each can be a field of a ``Store`` or be built directly, ``RedisHash(redis, rkey, value_type)``.
 """
 
-from purse.collections._base import RedisKey
+from purse.collections._base import RedisCollection
+from purse.collections._key import RedisKey
 from purse.collections.hash import RedisHash
 from purse.collections.list import RedisList
 
-__all__ = ["RedisHash", "RedisKey", "RedisList"]
+__all__ = ["RedisCollection", "RedisHash", "RedisKey", "RedisList"]

@@ -1,12 +1,18 @@
-"""RedisKey: what every collection that lives in one Redis key has in common.
+"""RedisCollection: what every collection has in common.
 
-A collection is a client, a key, codecs and options; it holds no data and no connection. Each method
-builds one ``Unit`` and hands it to the client's executor.
+    RedisCollection         a client, codecs, a TTL policy; how to send, and what to say when something is wrong
+    +-- RedisKey            lives in one Redis key          ``collections._key``
+    |   +-- RedisHash, RedisList, RedisSet, RedisSortedSet, the queues
+    +-- RedisKeySpace       lives in all keys with one prefix
+
+A collection holds no data and no connection. Each method asks the client's executor for one command, or hands it
+one ``Unit`` of several.
 """
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, overload
@@ -16,7 +22,7 @@ from typing_extensions import TypeVar
 
 from purse._engine.clients import RedisClient
 from purse._engine.executor import executor_for
-from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, first
+from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Executor, Unit
 from purse._value_codecs import ValueCodec
@@ -35,7 +41,7 @@ T = TypeVar("T")
 Decoder: TypeAlias = Callable[[list[Reply]], T]
 Call: TypeAlias = Coroutine[object, None, Reply]
 
-__all__ = ["PAGE", "Decoder", "RedisKey", "paged", "total"]
+__all__ = ["PAGE", "Call", "Decoder", "RedisCollection", "milliseconds", "paged", "total"]
 
 PAGE = 500
 """Elements in one command of a bulk read or write: long enough to be fast, short enough that a small
@@ -51,46 +57,44 @@ _REFUSED_IN_SCRIPT: tuple[tuple[str, type[ResponseError]], ...] = (
 _UNKNOWN_COMMAND = re.compile(r"unknown (redis )?command", re.IGNORECASE)
 
 
-class RedisKey:
-    """One Redis key: its client, its name, and the commands that work on a key of any type.
+class RedisCollection(ABC):
+    """A client, a name in it, and what the methods of collections are made of.
 
     Args:
         redis: the client; never closed by a collection.
-        rkey: the key, used as it is.
+        name: the key or the prefix, used as it is.
         ttl: a policy that every write through this object carries.
 
     Attributes:
         declared_as: the names of the store class and of its field that this is, or None.
 
     Raises:
-        TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
-        DeclarationError: this collection cannot keep such a policy, or ``rkey`` has no UTF-8 form.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``name`` not a ``str``.
+        DeclarationError: this collection cannot keep such a policy, or ``name`` has no UTF-8 form.
     """
 
-    __slots__ = ("__weakref__", "_executor", "_ttl", "declared_as", "redis", "rkey")
+    __slots__ = ("__weakref__", "_executor", "_ttl", "declared_as", "redis")
 
     _redis_type: ClassVar[str] = ""
     _items_can_expire: ClassVar[bool] = False
 
     redis: RedisClient
-    rkey: str
     declared_as: tuple[str, str] | None
     _executor: Executor
 
-    def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None = None) -> None:
-        if type(rkey) is not str:
-            raise TypeError(f"a key is a str, got {rkey!r}; bytes keys that are UTF-8 can be decoded first")
+    def __init__(self, redis: RedisClient, name: str, *, ttl: TTL | None = None) -> None:
+        if type(name) is not str:
+            raise TypeError(f"a key is a str, got {name!r}; bytes keys that are UTF-8 can be decoded first")
         if ttl is not None and ttl.per_item and not self._items_can_expire:
             raise DeclarationError(
-                f"{rkey}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
+                f"{name}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
                 "and the TTL applies to the whole key"
             )
         try:
-            rkey.encode()
+            name.encode()
         except UnicodeEncodeError:
-            raise DeclarationError(f"the key {rkey!r} contains a lone surrogate, which has no UTF-8 form") from None
+            raise DeclarationError(f"the key {name!r} contains a lone surrogate, which has no UTF-8 form") from None
         self.redis = redis
-        self.rkey = rkey
         self.declared_as = None
         self._ttl = ttl
         self._executor = executor_for(redis)
@@ -104,123 +108,13 @@ class RedisKey:
         def __get__(self, instance: object, owner: type[object]) -> Self: ...
         def __get__(self, instance: object, owner: type[object]) -> FieldSpec[Self] | Self: ...
 
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """The key or the prefix, for messages."""
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.rkey!r}>"
-
-    # --- commands on the key itself -------------------------------------------------------------
-
-    async def expire(self, seconds: float | timedelta) -> bool:
-        """Let the key expire after ``seconds`` (or a ``timedelta``), kept to the millisecond.
-
-        The next write restarts a declared TTL policy with ``renew="write"`` or ``"read"``.
-
-        Returns:
-            True if the key exists and now has this time to live. Zero or less deletes the key.
-
-        One round trip, O(1). Sends: PEXPIRE.
-        """
-        return as_flag(await self._send(("PEXPIRE", self.rkey, _milliseconds(seconds, 1000))))
-
-    async def ttl(self) -> int:
-        """Seconds left, rounded; -1 if the key never expires, -2 if there is no key.
-
-        One round trip, O(1). Sends: TTL.
-        """
-        return as_int(await self._look(("TTL", self.rkey)))
-
-    async def pttl(self) -> int:
-        """Milliseconds left; -1 if the key never expires, -2 if there is no key.
-
-        One round trip, O(1). Sends: PTTL.
-        """
-        return as_int(await self._look(("PTTL", self.rkey)))
-
-    async def expires_in(self) -> timedelta | None:
-        """The time left, or None if the key never expires.
-
-        Raises:
-            KeyError: there is no such key.
-
-        One round trip, O(1). Sends: PTTL.
-        """
-        left_ms = await self.pttl()
-        if left_ms == -2:
-            raise KeyError(self.rkey)
-        return None if left_ms == -1 else timedelta(milliseconds=left_ms)
-
-    async def persist(self) -> bool:
-        """Take the key's time to live away; a declared policy sets it again at the next write.
-
-        Returns:
-            True if there was one.
-
-        One round trip, O(1). Sends: PERSIST.
-        """
-        return as_flag(await self._send(("PERSIST", self.rkey)))
-
-    async def dump(self) -> bytes | None:
-        """The key in the server's own serialised form, for ``restore``; None if there is no key.
-
-        One round trip, O(n) in the size of the value. Sends: DUMP.
-        """
-        return as_optional_bytes(await self._look(("DUMP", self.rkey)))
-
-    # The boolean is positional because redis-purse 2.x had it so.
-    async def restore(self, value: bytes, ttl: int | timedelta = 0, replace: bool = False) -> bool:
-        """Create the key from what ``dump`` returned.
-
-        Args:
-            value: the serialised form; it also says which Redis type the key gets.
-            ttl: milliseconds, or a ``timedelta``; 0 applies the declared policy, or none. (Fields that expire
-                one by one come back with the time they had left.)
-            replace: overwrite an existing key instead of refusing.
-
-        Returns:
-            True.
-
-        Raises:
-            redis.exceptions.ResponseError: the key exists (BUSYKEY), or ``value`` is damaged or from a
-                newer server; nothing was written.
-
-        One round trip, O(n) in the size of the value. Sends: RESTORE.
-        """
-        ttl_ms = _milliseconds(ttl, 1)
-        command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
-        await (self._send(command) if ttl_ms else self._write(command))
-        return True
-
-    async def key_type(self) -> str:
-        """The Redis type of the key: ``"hash"``, ``"list"``, ..., ``"none"`` if there is no key.
-
-        One round trip, O(1). Sends: TYPE.
-        """
-        return as_bytes(await self._look(("TYPE", self.rkey))).decode()
-
-    async def exists(self) -> bool:
-        """Whether the key exists; an empty collection has no key.
-
-        One round trip, O(1). Sends: EXISTS.
-        """
-        return as_flag(await self._look(("EXISTS", self.rkey)))
-
-    async def delete_redis_key(self) -> None:
-        """Delete the key, whatever type it has; its memory is freed in the background.
-
-        One round trip, O(1). Sends: UNLINK.
-        """
-        await self._send(("UNLINK", self.rkey))
-
-    async def clear(self) -> int:
-        """Remove everything; the key is gone, its TTL with it.
-
-        Returns:
-            1 if there was anything, else 0.
-
-        One round trip, O(1): memory is freed in the background. Sends: UNLINK.
-        """
-        return as_int(await self._send(("UNLINK", self.rkey)))
-
-    # --- for the collections --------------------------------------------------------------------
+        return f"<{type(self).__name__} {self._name!r}>"
 
     def explain(self, error: Exception, field: object) -> Exception:
         """Turn an error of Redis into one that names the key (the engine calls this)."""
@@ -231,13 +125,13 @@ class RedisKey:
                 return WrongKind(
                     f"{where}: the key does not hold a {self._redis_type}, so {type(self).__name__} left it alone. "
                     "key_type() says what it holds; choose another key, or delete it with delete_redis_key().",
-                    key=self.rkey,
+                    key=self._name,
                 )
             if _UNKNOWN_COMMAND.search(text):
                 return UnsupportedServer(
                     f"{where}: the server does not know a command that is needed here ({text}). Nothing was "
                     "written. TTL(per_item=True) needs Redis >= 7.4 or Valkey >= 9; everything else Redis >= 6.2.",
-                    key=self.rkey,
+                    key=self._name,
                 )
             if type(error) is ResponseError:
                 refusal = next((kind for words, kind in _REFUSED_IN_SCRIPT if words in text), None)
@@ -247,7 +141,7 @@ class RedisKey:
         return error
 
     def _where(self, field: object = None) -> str:
-        return self.rkey if field is None else f"{self.rkey}[{field!r}]"
+        return self._name if field is None else f"{self._name}[{field!r}]"
 
     # One command and its reply. What is returned is a coroutine to await: a coroutine around it would cost each call.
 
@@ -259,18 +153,6 @@ class RedisKey:
         """A read that never renews a TTL."""
         return self._executor.ask(command, self, field, True)
 
-    def _write(self, command: Command, field: object = None) -> Call:
-        """A write, with what the key's TTL policy owes for it."""
-        if self._ttl is None:
-            return self._executor.ask(command, self, field)
-        return self._executor.execute(self._writing((command,), first, field=field))
-
-    def _read(self, command: Command, field: object = None) -> Call:
-        """A read that returns stored values, with what ``renew="read"`` owes for it."""
-        if self._ttl is None:
-            return self._executor.ask(command, self, field, True)
-        return self._executor.execute(self._reading((command,), first, field=field))
-
     def _policy(self) -> str:
         """The TTL policy as the scripts take it, with this write's own jitter; see lua/renew.lua."""
         ttl = self._ttl
@@ -281,20 +163,6 @@ class RedisKey:
     def _read_policy(self) -> str:
         """What a read that returns stored values owes: nothing, unless the policy says ``renew="read"``."""
         return self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
-
-    def _writing(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
-        """The unit of plain write commands, with what the key's TTL policy owes for them."""
-        if self._ttl is None:
-            return Unit(commands, decode, self, field=field)
-        policy = "" if self._ttl.per_item else self._policy()
-        return self._with_ttl({self.rkey: policy}, commands, decode, field=field)
-
-    def _reading(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
-        """The unit of commands that return stored values, with what ``renew="read"`` owes for them."""
-        policy = self._read_policy()
-        if not policy:
-            return Unit(commands, decode, self, field=field, read_only=True)
-        return self._with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
 
     def _with_ttl(
         self,
@@ -317,7 +185,7 @@ class RedisKey:
             return codec.encode(value)
         except EncodeError as error:
             raise EncodeError(
-                f"{self._where(field)} cannot store this value: {error} Nothing was sent.", key=self.rkey, field=field
+                f"{self._where(field)} cannot store this value: {error} Nothing was sent.", key=self._name, field=field
             ) from error.__cause__
 
     def _encode_all(self, codec: ValueCodec[T], values: Sequence[T], fields: Iterable[object]) -> list[bytes]:
@@ -357,7 +225,7 @@ class RedisKey:
             raise self._undecodable(error, raw, field, fate) from error.__cause__
 
     def _undecodable(self, error: DecodeError, raw: bytes, field: object, fate: str) -> DecodeError:
-        return DecodeError(f"{self._where(field)} {error} {fate}", key=self.rkey, field=field, raw=raw)
+        return DecodeError(f"{self._where(field)} {error} {fate}", key=self._name, field=field, raw=raw)
 
 
 def total(replies: list[Reply]) -> int:
@@ -370,7 +238,8 @@ def paged(items: Sequence[T], size: int = PAGE) -> Iterator[tuple[T, ...]]:
     return (tuple(items[start : start + size]) for start in range(0, len(items), size))
 
 
-def _milliseconds(duration: float | timedelta, unit_ms: int) -> int:
+def milliseconds(duration: float | timedelta, unit_ms: int) -> int:
+    """``duration`` in milliseconds; a number counts units of ``unit_ms``."""
     if isinstance(duration, timedelta):
         return round(duration / timedelta(milliseconds=1))
     return round(duration * unit_ms)

@@ -28,8 +28,9 @@ from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec, canonical_codec_for
-from purse.collections._base import PAGE, Decoder, RedisKey, paged, total
+from purse.collections._base import PAGE, Decoder, paged, total
 from purse.collections._editing import MISSING, Missing, Place, edit, modify
+from purse.collections._key import RedisKey
 from purse.collections._paging import OnError, iterate
 from purse.errors import DecodeError, EncodeError
 

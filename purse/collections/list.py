@@ -26,7 +26,8 @@ from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec
-from purse.collections._base import PAGE, RedisKey, paged
+from purse.collections._base import PAGE, paged
+from purse.collections._key import RedisKey
 from purse.collections._paging import OnError, iterate
 from purse.errors import DeclarationError, WrongKind
 

@@ -35,7 +35,7 @@ def own_server() -> Iterator[Server]:
         yield server
 
 
-def line(client: Redis, key: str = "queue") -> Line:
+def line(client: Redis, key: str = "queue") -> Line[bytes]:
     """Those who wait for elements at the left of a list."""
 
     def take(most: int) -> Unit[list[bytes]]:
@@ -48,7 +48,7 @@ def line(client: Redis, key: str = "queue") -> Line:
     def put_back(elements: list[bytes]) -> Unit[object]:
         return Unit((("LPUSH", key, *reversed(elements)),), lambda replies: None, Unexplained())
 
-    return executor_for(client).line(key, take, put_back)
+    return executor_for(client).line(key, "left", take, put_back)
 
 
 async def get(client: Redis, key: str = "queue") -> int:

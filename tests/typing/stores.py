@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from purse import TTL, Codec, RedisClient, RedisHash, RedisList, Store, codec_for, field
-from purse.collections import RedisKey
+from purse.collections import RedisCollection
 from purse.inspect import FieldSpec, fields
 
 
@@ -105,7 +105,7 @@ def class_attributes() -> None:
 
 def inspected(garden: Garden) -> None:
     """Questions about stores."""
-    assert_type(fields(Garden), Mapping[str, FieldSpec[RedisKey]])
-    assert_type(fields(garden), Mapping[str, FieldSpec[RedisKey]])
-    any_field: FieldSpec[RedisKey] = Garden.plants
+    assert_type(fields(Garden), Mapping[str, FieldSpec[RedisCollection]])
+    assert_type(fields(garden), Mapping[str, FieldSpec[RedisCollection]])
+    any_field: FieldSpec[RedisCollection] = Garden.plants
     assert_type(any_field.key, str)

@@ -1,0 +1,182 @@
+"""RedisKey: a collection that lives in one Redis key, and the commands that work on a key of any type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from purse._engine.replies import as_bytes, as_flag, as_int, as_optional_bytes, first
+from purse._engine.unit import Command, Unit
+from purse.collections._base import Call, Decoder, RedisCollection, milliseconds
+
+if TYPE_CHECKING:
+    from purse._engine.clients import RedisClient
+    from purse.ttl import TTL
+
+__all__ = ["RedisKey"]
+
+T = TypeVar("T")
+
+
+class RedisKey(RedisCollection):
+    """One Redis key.
+
+    Args:
+        redis: the client; never closed by a collection.
+        rkey: the key, used as it is.
+        ttl: a policy that every write through this object carries.
+    """
+
+    __slots__ = ("rkey",)
+
+    rkey: str
+
+    def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None = None) -> None:
+        super().__init__(redis, rkey, ttl=ttl)
+        self.rkey = rkey
+
+    @property
+    def _name(self) -> str:
+        return self.rkey
+
+    # --- commands on the key itself -------------------------------------------------------------
+
+    async def expire(self, seconds: float | timedelta) -> bool:
+        """Let the key expire after ``seconds`` (or a ``timedelta``), kept to the millisecond.
+
+        The next write restarts a declared TTL policy with ``renew="write"`` or ``"read"``.
+
+        Returns:
+            True if the key exists and now has this time to live. Zero or less deletes the key.
+
+        One round trip, O(1). Sends: PEXPIRE.
+        """
+        return as_flag(await self._send(("PEXPIRE", self.rkey, milliseconds(seconds, 1000))))
+
+    async def ttl(self) -> int:
+        """Seconds left, rounded; -1 if the key never expires, -2 if there is no key.
+
+        One round trip, O(1). Sends: TTL.
+        """
+        return as_int(await self._look(("TTL", self.rkey)))
+
+    async def pttl(self) -> int:
+        """Milliseconds left; -1 if the key never expires, -2 if there is no key.
+
+        One round trip, O(1). Sends: PTTL.
+        """
+        return as_int(await self._look(("PTTL", self.rkey)))
+
+    async def expires_in(self) -> timedelta | None:
+        """The time left, or None if the key never expires.
+
+        Raises:
+            KeyError: there is no such key.
+
+        One round trip, O(1). Sends: PTTL.
+        """
+        left_ms = await self.pttl()
+        if left_ms == -2:
+            raise KeyError(self.rkey)
+        return None if left_ms == -1 else timedelta(milliseconds=left_ms)
+
+    async def persist(self) -> bool:
+        """Take the key's time to live away; a declared policy sets it again at the next write.
+
+        Returns:
+            True if there was one.
+
+        One round trip, O(1). Sends: PERSIST.
+        """
+        return as_flag(await self._send(("PERSIST", self.rkey)))
+
+    async def dump(self) -> bytes | None:
+        """The key in the server's own serialised form, for ``restore``; None if there is no key.
+
+        One round trip, O(n) in the size of the value. Sends: DUMP.
+        """
+        return as_optional_bytes(await self._look(("DUMP", self.rkey)))
+
+    # The boolean is positional because redis-purse 2.x had it so.
+    async def restore(self, value: bytes, ttl: int | timedelta = 0, replace: bool = False) -> bool:
+        """Create the key from what ``dump`` returned.
+
+        Args:
+            value: the serialised form; it also says which Redis type the key gets.
+            ttl: milliseconds, or a ``timedelta``; 0 applies the declared policy, or none. (Fields that expire
+                one by one come back with the time they had left.)
+            replace: overwrite an existing key instead of refusing.
+
+        Returns:
+            True.
+
+        Raises:
+            redis.exceptions.ResponseError: the key exists (BUSYKEY), or ``value`` is damaged or from a
+                newer server; nothing was written.
+
+        One round trip, O(n) in the size of the value. Sends: RESTORE.
+        """
+        ttl_ms = milliseconds(ttl, 1)
+        command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
+        await (self._send(command) if ttl_ms else self._write(command))
+        return True
+
+    async def key_type(self) -> str:
+        """The Redis type of the key: ``"hash"``, ``"list"``, ..., ``"none"`` if there is no key.
+
+        One round trip, O(1). Sends: TYPE.
+        """
+        return as_bytes(await self._look(("TYPE", self.rkey))).decode()
+
+    async def exists(self) -> bool:
+        """Whether the key exists; an empty collection has no key.
+
+        One round trip, O(1). Sends: EXISTS.
+        """
+        return as_flag(await self._look(("EXISTS", self.rkey)))
+
+    async def delete_redis_key(self) -> None:
+        """Delete the key, whatever type it has; its memory is freed in the background.
+
+        One round trip, O(1). Sends: UNLINK.
+        """
+        await self._send(("UNLINK", self.rkey))
+
+    async def clear(self) -> int:
+        """Remove everything; the key is gone, its TTL with it.
+
+        Returns:
+            1 if there was anything, else 0.
+
+        One round trip, O(1): memory is freed in the background. Sends: UNLINK.
+        """
+        return as_int(await self._send(("UNLINK", self.rkey)))
+
+    # --- for the collections --------------------------------------------------------------------
+
+    def _write(self, command: Command, field: object = None) -> Call:
+        """A write, with what the key's TTL policy owes for it."""
+        if self._ttl is None:
+            return self._executor.ask(command, self, field)
+        return self._executor.execute(self._writing((command,), first, field=field))
+
+    def _read(self, command: Command, field: object = None) -> Call:
+        """A read that returns stored values, with what ``renew="read"`` owes for it."""
+        if self._ttl is None:
+            return self._executor.ask(command, self, field, True)
+        return self._executor.execute(self._reading((command,), first, field=field))
+
+    def _writing(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
+        """The unit of plain write commands, with what the key's TTL policy owes for them."""
+        if self._ttl is None:
+            return Unit(commands, decode, self, field=field)
+        policy = "" if self._ttl.per_item else self._policy()
+        return self._with_ttl({self.rkey: policy}, commands, decode, field=field)
+
+    def _reading(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
+        """The unit of commands that return stored values, with what ``renew="read"`` owes for them."""
+        policy = self._read_policy()
+        if not policy:
+            return Unit(commands, decode, self, field=field, read_only=True)
+        return self._with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
