@@ -24,6 +24,7 @@ from benchmarks.footprint import footprint_rows
 from benchmarks.layer import layer_rows
 from benchmarks.measure import Raw, Row
 from benchmarks.profiling import profile_calls
+from benchmarks.structures import structure_rows
 from benchmarks.table import HEADINGS, Table
 from purse.embedded import Server
 from purse.errors import ServerFailed, ServerNotFound
@@ -78,6 +79,7 @@ def rows(arena: Arena, options: Options) -> list[Row]:
     every = (
         *call_rows(arena, options.calls),
         *bulk_rows(arena, options.items),
+        *structure_rows(arena, options.calls, options.items),
         *layer_rows(arena, options.calls),
         *footprint_rows(arena, options.items),
     )

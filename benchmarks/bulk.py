@@ -14,7 +14,7 @@ from benchmarks.data import Arena, Plant, plants_by_name, to_json, validate_json
 from benchmarks.measure import Row, Sample, Stopwatch, TimedRow, Trial
 from purse import RedisHash, RedisList
 
-__all__ = ["bulk_rows"]
+__all__ = ["bulk_rows", "timed"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def hash_update(arena: Arena, plants: dict[str, Plant]) -> Iterator[Row]:
     def trial(rkey: str, write: Callable[[], Awaitable[int]]) -> Trial:
         async def run() -> Sample:
             await client.unlink(rkey)
-            sample, new = await _timed(write)
+            sample, new = await timed(write)
             assert new == len(plants)
             stored = cast("dict[bytes, bytes]", await client.hgetall(rkey))
             assert {name.decode(): validate_json(raw) for name, raw in stored.items()} == plants
@@ -74,7 +74,7 @@ def list_extend(arena: Arena, plants: dict[str, Plant]) -> Row:
     def trial(rkey: str, write: Callable[[], Awaitable[int]]) -> Trial:
         async def run() -> Sample:
             await client.unlink(rkey)
-            sample, length = await _timed(write)
+            sample, length = await timed(write)
             assert length == len(wanted)
             assert [validate_json(raw) for raw in await client.lrange(rkey, 0, -1)] == wanted
             return sample
@@ -135,14 +135,15 @@ def list_iteration(arena: Arena, plants: dict[str, Plant]) -> Row:
 
 def _reading(read: Callable[[], Awaitable[T]], wanted: T) -> Trial:
     async def run() -> Sample:
-        sample, found = await _timed(read)
+        sample, found = await timed(read)
         assert found == wanted
         return sample
 
     return run
 
 
-async def _timed(work: Callable[[], Awaitable[T]]) -> tuple[Sample, T]:
+async def timed(work: Callable[[], Awaitable[T]]) -> tuple[Sample, T]:
+    """What ``work`` took, and what it returned."""
     with Stopwatch() as watch:
         result = await work()
     return watch.sample, result

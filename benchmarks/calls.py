@@ -15,7 +15,7 @@ from benchmarks.data import Arena, Plant, plants_by_name, to_json, validate_json
 from benchmarks.measure import Row, Sample, Stopwatch, TimedRow, Trial, spread
 from purse import RedisHash, RedisList
 
-__all__ = ["PLANTS", "Get", "call_rows", "get_each"]
+__all__ = ["NAMES", "PLANTS", "TARGETS", "Get", "call_rows", "get_each"]
 
 TARGETS = {1: 1.2, 10: 4.0, 100: 10.0, 1000: 8.0}
 """The ratio to reach, by the number of concurrent tasks."""

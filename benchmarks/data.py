@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import secrets
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from pydantic import BaseModel, TypeAdapter
 from redis.asyncio import Redis
@@ -49,12 +50,19 @@ class Arena:
     scratch: Path
     prefix: str = field(default_factory=lambda: f"purse-benchmark-{secrets.token_hex(4)}")
     used: set[str] = field(default_factory=set[str])
+    prefixes: set[str] = field(default_factory=set[str])
 
     def key(self, name: str) -> str:
         """A key that nobody else has, deleted at the end."""
         key = f"{self.prefix}:{name}"
         self.used.add(key)
         return key
+
+    def prefix_of(self, name: str) -> str:
+        """A prefix of keys that nobody else has; they are deleted at the end."""
+        prefix = f"{self.prefix}:{name}:"
+        self.prefixes.add(prefix)
+        return prefix
 
 
 @contextlib.asynccontextmanager
@@ -70,5 +78,9 @@ async def open_arena(url: str) -> AsyncGenerator[Arena, None]:
             try:
                 yield arena
             finally:
+                for prefix in arena.prefixes:
+                    # redis-py leaves **kwargs of scan_iter(), and what it yields, untyped.
+                    keys = cast("AsyncIterator[bytes]", hand.scan_iter(f"{prefix}*", count=1000))  # pyright: ignore[reportUnknownMemberType]
+                    arena.used.update([key.decode() async for key in keys])
                 if arena.used:
                     await hand.unlink(*arena.used)

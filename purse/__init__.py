@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from purse._fields import field
     from purse._otel import instrument, uninstrument
     from purse.codecs import Codec, CodecFactory, codec_for
-    from purse.collections import RedisHash, RedisList
+    from purse.collections import (
+        RedisHash,
+        RedisKeySpace,
+        RedisLifoQueue,
+        RedisList,
+        RedisPriorityQueue,
+        RedisQueue,
+        RedisSet,
+        RedisSortedSet,
+    )
     from purse.errors import (
         AtomicFailed,
         CodecError,
@@ -54,7 +63,13 @@ __all__ = [
     "PurseError",
     "RedisClient",
     "RedisHash",
+    "RedisKeySpace",
+    "RedisLifoQueue",
     "RedisList",
+    "RedisPriorityQueue",
+    "RedisQueue",
+    "RedisSet",
+    "RedisSortedSet",
     "ServerFailed",
     "ServerNotFound",
     "Statistics",
@@ -79,7 +94,13 @@ if not TYPE_CHECKING:
         "configure": "purse._engine.statistics",
         "statistics": "purse._engine.statistics",
         "RedisHash": "purse.collections",
+        "RedisKeySpace": "purse.collections",
+        "RedisLifoQueue": "purse.collections",
         "RedisList": "purse.collections",
+        "RedisPriorityQueue": "purse.collections",
+        "RedisQueue": "purse.collections",
+        "RedisSet": "purse.collections",
+        "RedisSortedSet": "purse.collections",
         "Codec": "purse.codecs",
         "CodecFactory": "purse.codecs",
         "codec_for": "purse.codecs",

@@ -275,6 +275,8 @@ def _fix_for(value: object) -> str:
         return f"declare RedisHash[{shown_type(inner[1])}{keys}], {constant}"
     if origin is list and inner:
         return f"declare RedisList[{shown_type(inner[0])}], {constant}"
+    if origin in (set, frozenset) and inner:
+        return f"declare RedisSet[{shown_type(inner[0])}], {constant}"
     collection = next((part for part in inner if _is_collection(part)), None)
     if collection is not None:
         return f"an empty one simply has no key, so declare {shown_type(collection)}"

@@ -14,15 +14,27 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Generic, Never, Protocol, TypeAlias, cast, get_args, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Generic,
+    Literal,
+    Never,
+    Protocol,
+    TypeAlias,
+    cast,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from typing_extensions import TypeVar
 
 from purse._annotations import Annotation, Declared, Unresolved, shown_type
-from purse._keys import check_name, check_rkey, key_of
+from purse._keys import Slots, check_name, check_rkey, entries_of, key_of
 from purse.codecs import bind_codec, canonical_codec_for
-from purse.collections import RedisCollection
+from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
 from purse.ttl import TTL
 
@@ -65,6 +77,8 @@ class FieldOptions:
     key: str | None = None
     rkey: str | None = None
     maxlen: int | None = None
+    maxsize: int | None = None
+    slots: Literal["key"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,7 @@ class StoreDefaults:
     ttl: TTL | None = None
     codec: CodecFactory | None = None
     engine: Engine | None = None
+    slots: Literal["store", "field"] = "store"
 
 
 # The type variable stands once and on purpose: the annotation in front of `= field()` gives the type, as
@@ -86,6 +101,8 @@ def field(
     key: str | None = None,
     rkey: str | None = None,
     maxlen: int | None = None,
+    maxsize: int | None = None,
+    slots: Literal["key"] | None = None,
 ) -> F:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeVarUse]
     """Give a field of a ``Store`` options: ``visits: RedisHash[int] = field(ttl=TTL(hours=1))``.
 
@@ -95,10 +112,13 @@ def field(
         key: the last part of the Redis key instead of the field's name: ``{garden}:<key>``.
         rkey: the whole Redis key, used as it is, outside of the store's hash tag.
         maxlen: for lists: never more elements than this.
+        maxsize: for queues: ``put`` waits while there are as many items as this.
+        slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden:sessions:{<key>}``,
+            at the price of what concerns several entries at one moment.
 
     What is wrong is a ``DeclarationError`` when the class is defined.
     """
-    return cast("F", FieldOptions(ttl, codec, key, rkey, maxlen))
+    return cast("F", FieldOptions(ttl, codec, key, rkey, maxlen, maxsize, slots))
 
 
 class FieldSpec(Generic[C]):
@@ -126,16 +146,22 @@ class FieldSpec(Generic[C]):
 
     @property
     def key(self) -> str:
-        """The Redis key.
+        """The Redis key; of a key space, what each of its keys begins with.
 
         Raises:
             DeclarationError: ``owner`` has no namespace, so its fields have no keys.
         """
-        if self._options.rkey is not None:
-            return self._options.rkey
-        if self._defaults.namespace is None:
-            raise DeclarationError(f"{self}: {self.owner.__name__} has no namespace, so its fields have no keys yet")
-        return key_of(self._defaults.namespace, self.tail)
+        return self._affixes()[0]
+
+    @property
+    def is_key_space(self) -> bool:
+        """Whether the field lives in all keys that begin with ``key``, and not in one key.
+
+        Raises:
+            DeclarationError: the annotation declares no field.
+        """
+        sketch = self._annotation.sketch()
+        return sketch is not None and not issubclass(sketch.collection, RedisKey)
 
     @property
     def tail(self) -> str:
@@ -177,6 +203,16 @@ class FieldSpec(Generic[C]):
         """What ``field(maxlen=)`` gives."""
         return self._options.maxlen
 
+    @property
+    def maxsize(self) -> int | None:
+        """What ``field(maxsize=)`` gives."""
+        return self._options.maxsize
+
+    @property
+    def slots(self) -> Slots:
+        """What shares a hash tag with an entry of the field: the store, the field, or nothing."""
+        return self._options.slots or self._defaults.slots
+
     def __str__(self) -> str:
         return f"{self.owner.__name__}.{self.name}"
 
@@ -199,6 +235,7 @@ class FieldSpec(Generic[C]):
         # This descriptor has no __set__, so from now on Python finds the collection without it.
         built = vars(instance)[self.name] = self._build(client)
         built.declared_as = (self.owner.__name__, self.name)
+        built.slot = None if self.slots == "store" or self.rkey is not None else self.key
         return built
 
     def inherited_by(self, owner: type[object], defaults: StoreDefaults) -> FieldSpec[C]:
@@ -225,30 +262,53 @@ class FieldSpec(Generic[C]):
         self._check_types(declared)
         self._checked = True
 
+    def _affixes(self) -> tuple[str, str]:
+        """The Redis key and nothing; of a key space, what stands before and behind each key."""
+        if self._options.rkey is not None:
+            return self._options.rkey, ""
+        if self._defaults.namespace is None:
+            raise DeclarationError(f"{self}: {self.owner.__name__} has no namespace, so its fields have no keys yet")
+        if self.is_key_space:
+            return entries_of(self._defaults.namespace, self.tail, self.slots)
+        return key_of(self._defaults.namespace, self.tail, self.slots), ""
+
     def _ttl(self, declared: Declared) -> TTL | None:
         return self._options.ttl or declared.ttl or self._defaults.ttl
 
     def _build(self, client: RedisClient) -> C:
         declared = self._annotation.resolve()
+        key, suffix = self._affixes()
         given = {
             "key_type": declared.key_type,
             "codec": self.codec,
             "ttl": self._ttl(declared),
             "maxlen": self.maxlen,
+            "maxsize": self.maxsize,
+            "suffix": suffix or None,
         }
         options = {name: value for name, value in given.items() if value is not None}
         # Which constructor this is, is known only here, at run time; check() has compared it with the options.
         build = cast("Callable[..., C]", declared.collection)
-        return build(client, self.key, declared.value_type, **options)
+        return build(client, key, declared.value_type, **options)
 
     def _check_options(self, declared: Declared) -> None:
         options = self._options
         name = declared.collection.__name__
-        if options.maxlen is not None:
-            if "maxlen" not in _keywords_of(declared.collection):
-                raise DeclarationError(f"{self}: a {name} has no maxlen=; drop it, or declare a RedisList")
-            if type(options.maxlen) is not int or options.maxlen < 1:
-                raise DeclarationError(f"{self}: maxlen= is an int of at least 1, not {options.maxlen!r}")
+        for option, limit, other in (
+            ("maxlen", options.maxlen, "RedisList"),
+            ("maxsize", options.maxsize, "RedisQueue"),
+        ):
+            if limit is None:
+                continue
+            if option not in _keywords_of(declared.collection):
+                raise DeclarationError(f"{self}: a {name} has no {option}=; drop it, or declare a {other}")
+            if type(limit) is not int or limit < 1:
+                raise DeclarationError(f"{self}: {option}= is an int of at least 1, not {limit!r}")
+        if options.slots is not None and issubclass(declared.collection, RedisKey):
+            raise DeclarationError(
+                f'{self}: slots="key" is for a RedisKeySpace, whose entries are keys; a {name} is one key. '
+                'To give each field of a store a slot of its own, write class ...(Store, slots="field")'
+            )
         ttl = self._ttl(declared)
         # The flag belongs to the collections and to what declares them; users have no business with it.
         if ttl is not None and ttl.per_item and not declared.collection._items_can_expire:  # pyright: ignore[reportPrivateUsage]
@@ -289,6 +349,14 @@ def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
         options = replace(options, key=check_name(options.key, where, "key", name))
     if options.rkey is not None:
         options = replace(options, rkey=check_rkey(options.rkey, where))
+    if options.slots is not None:
+        given: object = options.slots
+        if given != "key":
+            raise DeclarationError(f'{where}: slots= of a field is "key", not {given!r}; a store takes slots="field"')
+        if options.rkey is not None:
+            raise DeclarationError(
+                f"{where}: rkey= gives the whole key as it is, slots= makes another; write one of them"
+            )
     check_ttl(options.ttl, where)
     codec: object = options.codec
     if codec is not None and not callable(codec) and not _is_codec(codec):

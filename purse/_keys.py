@@ -6,7 +6,11 @@
 
 The braces are Redis' hash tag: on a cluster all keys of one store live on one node, so that what is
 atomic on a single server stays atomic there and no key is renamed on the way. They are written here and
-nowhere else; what a user writes has none.
+nowhere else; what a user writes has none. How much shares a tag, and with it a slot of the cluster, is declared:
+
+    slots       "store", the default    "field", for a store     "key", for a key space
+    a field     {garden}:plants         {garden:plants}
+    an entry    {garden}:sessions:k     {garden:sessions}:k      garden:sessions:{k}
 
 A name is made of letters and digits of any script and of ``_ . : - /``. Everything else is refused: glob
 characters and backslashes would change what a key pattern means, invisible characters make two keys that
@@ -17,18 +21,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal, TypeAlias
 
 from purse.errors import DeclarationError
 
-__all__ = ["check_name", "check_rkey", "key_of"]
+__all__ = ["Slots", "check_name", "check_rkey", "entries_of", "key_of"]
+
+Slots: TypeAlias = Literal["store", "field", "key"]
+"""What shares a hash tag: everything in a store, everything in a field, one entry of a key space."""
 
 _PUNCTUATION = frozenset("_.:-/")
 _GOOD_CATEGORIES = frozenset("LMN")  # letters, the marks that belong to them, numbers
 
 
-def key_of(namespace: str, tail: str) -> str:
+def key_of(namespace: str, tail: str, slots: Slots = "store") -> str:
     """The Redis key of a field: ``{garden}:plants``."""
-    return f"{{{namespace}}}:{tail}"
+    return f"{{{namespace}:{tail}}}" if slots == "field" else f"{{{namespace}}}:{tail}"
+
+
+def entries_of(namespace: str, tail: str, slots: Slots = "store") -> tuple[str, str]:
+    """What stands before and behind each key of a key space: ``{garden}:sessions:`` and nothing."""
+    if slots == "key":
+        return f"{namespace}:{tail}:{{", "}"
+    return f"{key_of(namespace, tail, slots)}:", ""
 
 
 def check_name(name: object, where: str, option: str, example: str) -> str:

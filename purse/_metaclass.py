@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast, get_origin
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, get_origin
 
 from typing_extensions import Format, get_annotations
 
@@ -41,7 +41,7 @@ __all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"
 
 Fields: TypeAlias = Mapping[str, FieldSpec[RedisCollection]]
 
-_KEYWORDS = ("namespace", "ttl", "codec", "engine")
+_KEYWORDS = ("namespace", "ttl", "codec", "engine", "slots")
 
 # Weak: a class that is gone has given its namespace back.
 _claims: weakref.WeakValueDictionary[str, type[StoreBase]] = weakref.WeakValueDictionary()
@@ -111,6 +111,7 @@ def complete(cls: type[StoreBase]) -> None:
                 spec.check()
             except Unresolved as error:
                 raise DeclarationError(str(error)) from error.__cause__
+        _check_keys(cls)  # which fields are key spaces may be known only now
         declaration.complete = True
 
 
@@ -127,13 +128,15 @@ def _check_keywords(name: str, bases: tuple[type, ...], unknown: Mapping[str, ob
 def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
     """The class keywords, and for those not given what the bases have, the first base first."""
     where = cls.__name__
-    namespace, ttl, codec, engine = (own.get(keyword) for keyword in _KEYWORDS)
+    namespace, ttl, codec, engine, slots = (own.get(keyword) for keyword in _KEYWORDS)
     if "namespace" in own and namespace is not None:
         namespace = check_name(namespace, where, "namespace", where.lower())
     check_ttl(ttl, where)
     check_store_codec(codec, where)
     if engine is not None:
         _check_engine(engine, where)
+    if slots not in (None, "store", "field"):
+        raise DeclarationError(f'{where}: slots= is "store" (the default) or "field", not {slots!r}')
     inherited = [(base, base.__purse__.defaults) for base in _bases(cls)]
     if namespace is None:
         named = {defaults.namespace: base for base, defaults in reversed(inherited) if defaults.namespace is not None}
@@ -149,11 +152,14 @@ def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
         codec = next((defaults.codec for _, defaults in inherited if defaults.codec is not None), None)
     if engine is None and "engine" not in own:
         engine = next((defaults.engine for _, defaults in inherited if defaults.engine is not None), None)
+    if slots is None:
+        slots = next((defaults.slots for _, defaults in inherited if defaults.slots != "store"), "store")
     return StoreDefaults(
         cast("str | None", namespace),
         cast("TTL | None", ttl),
         cast("CodecFactory | None", codec),
         cast("Engine | None", engine),
+        cast("Literal['store', 'field']", slots),
     )
 
 
@@ -243,6 +249,7 @@ def _all_fields(cls: type[StoreBase], body: Mapping[str, object]) -> Fields:
 
 
 def _check_keys(cls: type[StoreBase]) -> None:
+    """Refuse fields that would have the same key, or a key among the entries of a key space."""
     holders: dict[str, FieldSpec[RedisCollection]] = {}
     for spec in cls.__purse__.fields.values():
         key = spec.key if cls.__purse__.defaults.namespace is not None else spec.rkey or f":{spec.tail}"
@@ -251,6 +258,16 @@ def _check_keys(cls: type[StoreBase]) -> None:
             raise DeclarationError(
                 f"{holder} and {spec} have the same Redis key {key!r}; give one of them another key= or rkey="
             )
+    if cls.__purse__.defaults.namespace is None:
+        return
+    for prefix, space in holders.items():
+        if space.is_key_space:
+            for key, spec in holders.items():
+                if spec is not space and key.startswith(prefix):
+                    raise DeclarationError(
+                        f"{spec} has the Redis key {key!r}, which is one of the entries of the key space {space}, "
+                        f"{prefix}<key>; give one of them another key= or rkey="
+                    )
 
 
 def _claim(cls: type[StoreBase], namespace: str) -> None:
@@ -298,6 +315,7 @@ if TYPE_CHECKING:
             ttl: TTL | None = None,
             codec: CodecFactory | None = None,
             engine: Engine | None = None,
+            slots: Literal["store", "field"] = "store",
         ) -> None: ...
 else:
 

@@ -18,7 +18,7 @@ import os
 import weakref
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from purse.collections.key_space import RedisKeySpace
     from purse.embedded import Server
 
 __all__ = ["Store"]
@@ -61,6 +62,8 @@ class Store(StoreBase):
             one is a mixin: it declares fields for others and has no instances.
         ttl: the TTL policy of fields that do not declare one.
         codec: a function from a value type to the codec of fields that do not declare one.
+        slots: ``"field"`` gives each field a hash slot of its own, ``{garden:plants}``, so that a big store spreads
+            over a cluster, at the price of atomic steps over several fields.
         engine: how calls reach Redis, as ``purse.configure`` takes it. It holds for the client that the store
             is bound to, and so for whatever else is bound to it; the last word counts.
 
@@ -230,21 +233,36 @@ class Store(StoreBase):
         return Atomic(executor_for(self.__purse_client__), calls)
 
     async def clear(self) -> int:
-        """Delete the keys of all fields, at one moment, and nothing else.
+        """Delete what is in the fields, and nothing else.
 
-        Keys are never searched for: only the declared ones are named, those of ``field(rkey=...)``
-        included.
+        The keys of all fields go at one moment, and are never searched for: only the declared ones are named, those of
+        ``field(rkey=...)`` included. The entries of key spaces have to be found, and go page by page after that.
 
         Returns:
-            How many of them existed. 0 for a store without fields, which sends nothing.
+            How many keys existed. 0 for a store without fields, which sends nothing.
 
-        One round trip, O(number of fields): memory is freed in the background. Sends: UNLINK.
+        One round trip, O(number of fields), and what ``RedisKeySpace.clear`` needs for each key space; memory is freed
+        in the background. Sends: UNLINK (with ``slots="field"`` one for each field).
         """
-        keys = [spec.key for spec in declaration_of(type(self)).fields.values()]
-        if not keys:
-            return 0
+        specs = declaration_of(type(self)).fields.values()
+        keys = [spec.key for spec in specs if not spec.is_key_space]
+        spaces = [spec.__get__(self, type(self)) for spec in specs if spec.is_key_space]
+        if spaces:
+            refuse_in_atomic("Store.clear", "searches for the entries of key spaces")
+        together = [tuple(keys)] if self.__purse__.defaults.slots == "store" else [(key,) for key in keys]
         executor = executor_for(self.__purse_client__)
-        return as_int(await executor.ask(("UNLINK", *keys), _Clearing(type(self).__name__)))
+        clearing = _Clearing(type(self).__name__)
+        deleted = 0
+        if len(together) > 1:
+            refuse_in_atomic("Store.clear", 'of a store with slots="field" needs several commands')
+            deleted = sum(
+                map(as_int, await asyncio.gather(*(executor.ask(("UNLINK", *k), clearing) for k in together)))
+            )
+        elif keys:
+            deleted = as_int(await executor.ask(("UNLINK", *keys), clearing))
+        for space in spaces:
+            deleted += await cast("RedisKeySpace[object]", space).clear()
+        return deleted
 
     async def __aenter__(self) -> Self:
         return self

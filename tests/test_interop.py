@@ -16,10 +16,20 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from purse import RedisHash, RedisList
+from purse import (
+    RedisHash,
+    RedisKeySpace,
+    RedisLifoQueue,
+    RedisList,
+    RedisPriorityQueue,
+    RedisQueue,
+    RedisSet,
+    RedisSortedSet,
+)
 from purse.embedded import Server
+from tests.collections.garden import collect
 from tests.support import purse2
-from tests.support.purse2 import SAMPLES, Plant, Sample
+from tests.support.purse2 import SAMPLES, Plant, Sample, same, scored
 
 Purse2 = Callable[[str], None]
 
@@ -85,6 +95,19 @@ def list_of(redis: Redis, sample: Sample) -> RedisList[object]:
     return RedisList(redis, f"list:{sample.name}", sample.value_type)
 
 
+class Others:
+    """The other structures of one sample."""
+
+    def __init__(self, redis: Redis, sample: Sample) -> None:
+        kind, name = sample.value_type, sample.name
+        self.members: RedisSet[object] = RedisSet(redis, f"set:{name}", kind)
+        self.ranking: RedisSortedSet[object] = RedisSortedSet(redis, f"ranking:{name}", kind)
+        self.space: RedisKeySpace[object] = RedisKeySpace(redis, f"space:{name}:", kind)
+        self.queue: RedisQueue[object] = RedisQueue(redis, f"queue:{name}", kind)
+        self.lifo: RedisLifoQueue[object] = RedisLifoQueue(redis, f"lifo:{name}", kind)
+        self.priorities: RedisPriorityQueue[object] = RedisPriorityQueue(redis, f"priorities:{name}", kind)
+
+
 async def test_what_2x_wrote_is_read(redis: Redis, purse_2x: Purse2) -> None:
     """Every value of every type comes back equal, by every way of reading."""
 
@@ -99,6 +122,14 @@ async def test_what_2x_wrote_is_read(redis: Redis, purse_2x: Purse2) -> None:
         assert await rlist.slice(0) == sample.values
         assert [value async for value in rlist] == sample.values
         assert [await rlist.getitem(at) for at in range(len(sample.values))] == sample.values
+        structures, values = Others(redis, sample), sample.values
+        assert same(await structures.members.members(), values)
+        assert same(await collect(structures.members), values)
+        assert await structures.ranking.slice_by_rank(0, -1) == scored(values)
+        assert same(await collect(structures.ranking), scored(values))
+        assert dict(await collect(structures.space)) == sample.mapping
+        assert await structures.space.get_many(sample.mapping) == sample.mapping
+        assert await structures.space.ttl(next(iter(sample.mapping))) > 3500
 
     purse_2x("write")
 
@@ -114,6 +145,13 @@ async def test_what_2x_wrote_is_found(redis: Redis, purse_2x: Purse2) -> None:
         for at, value in enumerate(sample.values):
             assert await rlist.index(value) == at
             assert await rlist.contains(value) is True
+        structures = Others(redis, sample)
+        assert await structures.members.contains_many(sample.values) == [True] * len(sample.values)
+        assert await structures.ranking.score_multi(sample.values) == scored(sample.values)
+        for at, value in enumerate(sample.values):
+            assert await structures.members.contains(value) is True
+            assert await structures.ranking.rank(value) == at
+            assert await structures.ranking.score(value) == at / 2
 
     purse_2x("write")
 
@@ -134,6 +172,14 @@ async def test_what_2x_wrote_is_removed(redis: Redis, purse_2x: Purse2) -> None:
         for key, value in sample.mapping.items():
             assert await rhash.pop(key) == value
         assert await rhash.exists() is False
+        structures, values = Others(redis, sample), sample.values
+        assert await structures.members.remove(*values) == len(values)
+        assert await structures.ranking.pop_max() == scored(values)[-1:]
+        assert await structures.ranking.remove(*values) == len(values) - 1
+        assert [await structures.space.pop(key) for key in sample.mapping] == [*sample.mapping.values()]
+        assert [await structures.queue.get(1) for _ in values] == values
+        assert [await structures.lifo.get_nowait() for _ in values] == values[::-1]
+        assert await structures.priorities.get_many(99) == [(value, -nth) for nth, value in enumerate(values)][::-1]
 
     purse_2x("write")
 
@@ -153,6 +199,17 @@ async def test_what_this_library_writes_is_read_by_2x(redis: Redis, purse_2x: Pu
         await rlist.append(head)
         await rlist.extend(rest)
         await rlist.insert(1, second)
+        structures = Others(redis, sample)
+        await structures.members.add(head)
+        await structures.members.update(*sample.values)
+        await structures.ranking.add((head, -1))
+        await structures.ranking.add_multi(scored(sample.values))
+        await structures.space.set(*first, ex=3600)
+        await structures.space.update(dict([*sample.mapping.items()][1:]))
+        await structures.lifo.put_many(sample.values)
+        for nth, value in enumerate(sample.values):
+            await structures.queue.put(value)
+            await structures.priorities.put((value, -nth))
 
     for sample in SAMPLES:
         await write(sample)

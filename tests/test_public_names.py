@@ -44,7 +44,9 @@ def test_every_public_module_lists_its_names(name: str) -> None:
 
 def test_nothing_public_is_missing() -> None:
     """The package offers its stores, collections, errors and what is needed to declare them."""
-    expected = {*purse.errors.__all__, "Codec", "CodecFactory", "RedisClient", "RedisHash", "RedisList", "Store", "TTL"}
+    expected = {*purse.errors.__all__, "Codec", "CodecFactory", "RedisClient", "Store", "TTL"}
+    expected |= {"RedisHash", "RedisList", "RedisSet", "RedisSortedSet", "RedisKeySpace"}
+    expected |= {"RedisQueue", "RedisLifoQueue", "RedisPriorityQueue"}
     expected |= {"Engine", "Statistics", "codec_for", "configure", "field", "instrument", "statistics", "uninstrument"}
 
     assert {*purse.__all__} == expected

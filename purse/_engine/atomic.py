@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from types import CoroutineType, TracebackType
@@ -156,6 +156,7 @@ class _Transaction:
                 self._collect(part)
             sent = [part for part in self._parts if part.unit is not None]
             if sent:
+                _check_slots(sent)
                 for part, replies in zip(sent, await self._transact(sent), strict=True):
                     _resume(part, replies)
         finally:
@@ -227,6 +228,27 @@ class _Whole:
         """See ``Origin.explain``."""
         error.add_note(f"purse: atomic() of {self._names}")
         return error
+
+
+def _check_slots(parts: list[_Part]) -> None:
+    """Refuse calls that would need several slots of a cluster.
+
+    Raises:
+        TypeError: the message names two of them.
+    """
+    first, one = parts[0], _slot_of(parts[0])
+    for part in parts[1:]:
+        if _slot_of(part) != one:
+            raise TypeError(
+                f"{first} and {part} are in different slots of a cluster, because of slots=, and a transaction is "
+                "executed in one slot; await them one by one, or declare a store without slots="
+            )
+
+
+def _slot_of(part: _Part) -> str | None:
+    unit = part.unit
+    ask: Callable[[object], str | None] | None = getattr(unit.origin, "slot_of", None) if unit is not None else None
+    return None if unit is None or ask is None else ask(unit.field)
 
 
 def _resume(part: _Part, replies: list[Reply]) -> None:

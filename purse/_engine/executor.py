@@ -144,6 +144,13 @@ class ClientExecutor:
         /,
     ) -> Line[E]:
         """See ``Executor.line``."""
+        return self._waits_here().line(key, what, take, put_back)
+
+    def wakeups(self) -> Wakeups:
+        """See ``Executor.wakeups``."""
+        return self._waits_here().wakeups
+
+    def _waits_here(self) -> Waits:
         self.links.check_open()
         loop = get_running_loop()
         waits = self._waits.get(loop)
@@ -152,7 +159,7 @@ class ClientExecutor:
                 del self._waits[ended]
             wakeups = Wakeups(self._pool, self._exists, tracking=self.links.engine != "dedicated")
             waits = self._waits[loop] = Waits(self, wakeups)
-        return waits.line(key, what, take, put_back)
+        return waits
 
     async def _exists(self, key: str) -> bool:
         return as_flag(await self.ask(("EXISTS", key), _Looking(key), None, True))

@@ -30,7 +30,7 @@ class Script:
         self.body = body
         self.sha = hashlib.sha1(body, usedforsecurity=False).hexdigest()
 
-    def __call__(self, keys: tuple[str, ...], *arguments: bytes | str | int | float) -> ScriptCall:
+    def __call__(self, keys: tuple[bytes | str, ...], *arguments: bytes | str | int | float) -> ScriptCall:
         """This script with its KEYS and ARGV, ready to be put into a unit."""
         return ScriptCall(self, keys, arguments)
 
@@ -40,7 +40,9 @@ class ScriptCall:
 
     __slots__ = ("arguments", "keys", "script")
 
-    def __init__(self, script: Script, keys: tuple[str, ...], arguments: tuple[bytes | str | int | float, ...]) -> None:
+    def __init__(
+        self, script: Script, keys: tuple[bytes | str, ...], arguments: tuple[bytes | str | int | float, ...]
+    ) -> None:
         self.script = script
         self.keys = keys
         self.arguments = arguments

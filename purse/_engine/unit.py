@@ -24,6 +24,7 @@ from purse._engine.scripts import ScriptCall
 
 if TYPE_CHECKING:
     from purse._engine.waiting import Line
+    from purse._engine.wakeups import Wakeups
 
 __all__ = ["Argument", "Command", "Executor", "Origin", "Unit"]
 
@@ -117,6 +118,10 @@ class Executor(Protocol):
             take: the unit that removes at most so many elements, and returns them.
             put_back: the unit that puts elements back in front, in their order.
         """
+        ...
+
+    def wakeups(self) -> Wakeups:
+        """What tells that keys of this client have changed, in the running loop."""
         ...
 
     async def aclose(self) -> None:

@@ -9,6 +9,9 @@ cost ten thousand futures. Nothing is taken before somebody is there to have it,
 while an element is on its way leaves it to the next: the task that takes is none of the callers' and is not
 cancelled with them. If there is no next, the elements are put back where they were, before any other is taken.
 
+Who waits for room stands in the same line, at its other end: one of them at a time tries to put what it brings, the
+others wait behind it. There is no task for that: a put that was sent may have been executed, whoever is gone.
+
 What can be lost is what was taken and not delivered when the process is killed, the event loop ends, or the
 connection breaks in that very moment.
 """
@@ -19,14 +22,15 @@ import asyncio
 import copy
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from redis.exceptions import RedisError
 
+from purse._engine.replies import Reply
 from purse._engine.unit import Unit
-from purse._engine.wakeups import Wakeups
+from purse._engine.wakeups import Look, Wakeups
 from purse.errors import StoreClosed
 
 if TYPE_CHECKING:
@@ -55,7 +59,7 @@ class _Waiter(Generic[E]):
 
 
 class Line(Generic[E]):
-    """The callers of one client and event loop that wait for elements of one key.
+    """The callers of one client and event loop that wait for elements of one key, and those that wait for room.
 
     Args:
         executor: sends what takes elements and puts them back.
@@ -83,6 +87,9 @@ class Line(Generic[E]):
         self._hand: deque[E] = deque()  # taken, and not delivered yet
         self._task: asyncio.Task[None] | None = None
         self._live = 0  # waiters that were not cancelled
+        self._door = asyncio.Lock()
+        self._bringing = 0  # callers that wait for room
+        self._failures = 0  # of those who were first of them
         self.idle = False  # nothing is under way: the task waits for a change of the key
         self._closed = False
 
@@ -99,8 +106,7 @@ class Line(Generic[E]):
             redis.exceptions.RedisError: the server refused, or cannot be reached.
             StoreClosed: after ``close``.
         """
-        if self._closed:
-            raise StoreClosed("this store was closed by aclose() while a call waited on it")
+        self._check_open()
         mine: _Waiter[E] = _Waiter(asyncio.get_running_loop().create_future())
         self._waiters.append(mine)
         self._live += 1
@@ -119,12 +125,67 @@ class Line(Generic[E]):
         self._delivered.remove(mine)
         return mine.element
 
+    @property
+    def bringing(self) -> int:
+        """How many callers wait for room."""
+        return self._bringing
+
+    async def bring(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
+        """Wait until there is room, one caller at a time, in the order in which they came.
+
+        Cancelling it leaves the place to the next. An offer that was already sent may still be executed, once.
+
+        Args:
+            offer: sends what the caller brings; answers None if there was no room for it.
+            room: the look that tells whether there is.
+
+        Returns:
+            What the offer answered.
+
+        Raises:
+            redis.exceptions.RedisError: the server refused, or cannot be reached.
+            StoreClosed: after ``close``.
+        """
+        self._bringing += 1
+        try:
+            while True:
+                failures = self._failures
+                async with self._door:
+                    if self._failures == failures:
+                        return await self._bring_first(offer, room)
+                # Who was ahead has failed, maybe after a second's patience with a server that is gone. Those behind
+                # find out together, and not each of them a second later.
+                self._check_open()
+                reply = await offer()
+                if reply is not None:
+                    return reply
+        finally:
+            self._bringing -= 1
+
+    async def _bring_first(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
+        looks = 0
+        try:
+            while True:
+                self._check_open()
+                reply = await offer()
+                if reply is not None:
+                    return reply
+                await self._wakeups.wait(self._key, looks, room)
+                looks += 1
+        except Exception:
+            self._failures += 1
+            raise
+
     def close(self, error: BaseException) -> None:
         """Tell everybody who waits that nothing will come."""
         self._closed = True
         self._fail(error)
         if self._task is not None:
             self._task.cancel()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("this store was closed by aclose() while a call waited on it")
 
     def _serve(self) -> None:
         if self._task is None:

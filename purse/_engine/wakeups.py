@@ -10,7 +10,8 @@ asked to track what one connection has read (CLIENT TRACKING), and sends that co
 
 The look comes after the server began to remember, so nothing that is put in between is missed. The message
 only says that it may be worth to try. Nobody waits longer than ``CHECK`` without a look, which also finds a
-connection that is dead without having been closed.
+connection that is dead without having been closed. Who waits for room in a full queue looks in the same way, at its
+size: a ``Look`` says how, and what answer is worth a try.
 
 Where there is no such connection (a fake, a server or proxy that refuses CLIENT TRACKING, a client for which
 ``engine="dedicated"`` was asked for), keys are looked at again and again, at growing intervals.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from redis.exceptions import ConnectionError, RedisError
 
@@ -30,14 +32,30 @@ from purse._engine.connecting import open_patiently, refused
 from purse._engine.guard import forget_link, guard_link
 from purse._engine.link import LinkLost
 from purse._engine.packing import pack_command
-from purse._engine.replies import Reply
+from purse._engine.replies import Reply, as_int
 
-__all__ = ["Wakeups"]
+__all__ = ["Look", "Wakeups"]
 
 CHECK = 5.0
 """Seconds after which a key is looked at although no message came."""
 
 FIRST_POLL, LAST_POLL = 0.005, 0.25  # seconds between two looks where the server sends no messages
+
+_SETUPS = 3  # a connection is set up this often at most; each attempt lost it
+
+
+class Look(NamedTuple):
+    """What a caller looks at while it waits for a key to change.
+
+    Attributes:
+        command: a command that reads the key, takes nothing else, and answers an integer.
+        hopeful: whether what it answered is worth a try.
+        ask: sends it in the ordinary way, where the server sends no messages.
+    """
+
+    command: str
+    hopeful: Callable[[int], bool]
+    ask: Callable[[], Awaitable[int]]
 
 
 class Wakeups:
@@ -57,34 +75,37 @@ class Wakeups:
         self._opening = asyncio.Lock()
         self._link: AdoptedLink | None = None
         self._waiting: dict[bytes, set[asyncio.Event]] = {}
+        self._closed = False
 
     @property
     def connections(self) -> int:
         """1 if there is a connection, else 0."""
         return 0 if self._link is None else self._link.connections
 
-    async def wait(self, key: str, looks: int) -> None:
-        """Wait until ``key`` exists, or may have changed.
+    async def wait(self, key: str, looks: int, look: Look | None = None) -> None:
+        """Wait until a look at ``key`` is hopeful, or until it may have changed, or until ``aclose``.
 
         Args:
             looks: how often the caller has looked in vain, which is how patient it should become.
+            look: by default whether the key exists, for those who wait for an element.
 
         Raises:
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server cannot be reached.
         """
+        look = look or Look("EXISTS", bool, lambda: self._exists(key))
         name = key.encode()
         changed = asyncio.Event()
         self._waiting.setdefault(name, set()).add(changed)
         try:
-            while not changed.is_set():
+            while not changed.is_set() and not self._closed:
                 link = await self._open() if self._tracking else None
                 if link is None:
-                    await asyncio.sleep(min(FIRST_POLL * 2**looks, LAST_POLL))
-                    if await self._exists(key):
+                    await asyncio.sleep(_patience(looks))
+                    if look.hopeful(await look.ask()):
                         return
-                elif await self._told(link, name, changed):
-                    if looks:  # it exists, and yet there was nothing for the caller: others were faster
-                        await asyncio.sleep(min(FIRST_POLL * 2**looks, LAST_POLL))
+                elif await self._told(link, name, changed, look):
+                    if looks:  # it looks well, and yet there was nothing for the caller: others were faster
+                        await asyncio.sleep(_patience(looks))
                     return
                 looks += 1
         finally:
@@ -92,16 +113,18 @@ class Wakeups:
             if not self._waiting[name]:
                 del self._waiting[name]
 
-    async def _told(self, link: AdoptedLink, name: bytes, changed: asyncio.Event) -> bool:
-        """Look at a key, and unless it exists wait for its next change; whether it exists."""
+    async def _told(self, link: AdoptedLink, name: bytes, changed: asyncio.Event, look: Look) -> bool:
+        """Look at a key, and unless that is hopeful wait for its next change; whether it is."""
         try:
             if not link.ready:
                 await link.room(len(name))
-            exists = (await link.request((pack_command(("EXISTS", name)), 1)))[0]
+            seen = (await link.request((pack_command((look.command, name)), 1)))[0]
         except LinkLost:
             return False  # look again, on the next connection
-        if exists != 0:
-            return True  # or we may not look at it, and the caller should hear that from its own command
+        if isinstance(seen, Exception):
+            return True  # we may not look at it, and the caller should hear why from its own command
+        if look.hopeful(as_int(seen)):
+            return True
         with contextlib.suppress(asyncio.TimeoutError):
             async with asyncio.timeout(CHECK):
                 await changed.wait()
@@ -110,7 +133,9 @@ class Wakeups:
         return False
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection; nobody waits any more."""
+        self._closed = True
+        self._wake_all()
         if self._link is not None:
             await self._link.aclose()
 
@@ -131,8 +156,10 @@ class Wakeups:
         async with self._opening:
             if self._link is not None and self._link.is_open:
                 return self._link
+            if self._closed:
+                return None
             try:
-                self._link = await self._connect()
+                self._link = await self._connect_anyhow()
             except (NotAdoptable, _NotTracked):
                 self._tracking = False
                 self._link = None
@@ -141,6 +168,13 @@ class Wakeups:
             except RedisError as error:
                 raise refused(error) from error
             return self._link
+
+    async def _connect_anyhow(self) -> AdoptedLink:
+        """Connect; again if the server goes away in the moment in which the connection is set up."""
+        for _ in range(_SETUPS - 1):
+            with contextlib.suppress(LinkLost):
+                return await self._connect()
+        return await self._connect()
 
     async def _connect(self) -> AdoptedLink:
         connection = await open_patiently(self._pool)
@@ -163,6 +197,8 @@ class Wakeups:
                 reply = (await link.request((pack_command(command), 1)))[0]
                 if isinstance(reply, Exception):
                     raise _NotTracked
+            if self._closed:  # meanwhile, so nobody else will close it
+                await link.aclose()
         except BaseException:
             await link.aclose()
             raise
@@ -184,6 +220,11 @@ class Wakeups:
         for waiting in self._waiting.values():
             for changed in waiting:
                 changed.set()
+
+
+def _patience(looks: int) -> float:
+    """Seconds to the next look, after so many in vain."""
+    return min(FIRST_POLL * 2.0 ** min(looks, 10), LAST_POLL)
 
 
 class _NotTracked(Exception):

@@ -41,11 +41,13 @@ T = TypeVar("T")
 Decoder: TypeAlias = Callable[[list[Reply]], T]
 Call: TypeAlias = Coroutine[object, None, Reply]
 
-__all__ = ["PAGE", "Call", "Decoder", "RedisCollection", "milliseconds", "paged", "total"]
+__all__ = ["FARTHEST", "PAGE", "Call", "Decoder", "RedisCollection", "clamped", "milliseconds", "paged", "total"]
 
 PAGE = 500
 """Elements in one command of a bulk read or write: long enough to be fast, short enough that a small
 call behind it does not wait."""
+
+FARTHEST = 2**53  # beyond any list; a Lua script still counts exactly up to here
 
 # What a command inside a script is refused with, for which redis-py has classes when it is alone.
 _REFUSED_IN_SCRIPT: tuple[tuple[str, type[ResponseError]], ...] = (
@@ -67,19 +69,21 @@ class RedisCollection(ABC):
 
     Attributes:
         declared_as: the names of the store class and of its field that this is, or None.
+        slot: the key whose hash slot is this collection's alone, of a store with ``slots="field"``; None: any slot.
 
     Raises:
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``name`` not a ``str``.
         DeclarationError: this collection cannot keep such a policy, or ``name`` has no UTF-8 form.
     """
 
-    __slots__ = ("__weakref__", "_executor", "_ttl", "declared_as", "redis")
+    __slots__ = ("__weakref__", "_executor", "_ttl", "declared_as", "redis", "slot")
 
     _redis_type: ClassVar[str] = ""
     _items_can_expire: ClassVar[bool] = False
 
     redis: RedisClient
     declared_as: tuple[str, str] | None
+    slot: str | None
     _executor: Executor
 
     def __init__(self, redis: RedisClient, name: str, *, ttl: TTL | None = None) -> None:
@@ -96,6 +100,7 @@ class RedisCollection(ABC):
             raise DeclarationError(f"the key {name!r} contains a lone surrogate, which has no UTF-8 form") from None
         self.redis = redis
         self.declared_as = None
+        self.slot = None
         self._ttl = ttl
         self._executor = executor_for(redis)
 
@@ -139,6 +144,23 @@ class RedisCollection(ABC):
         if isinstance(error, RedisError):
             error.add_note(f"purse: {type(self).__name__} {where}")
         return error
+
+    def slot_of(self, field: object) -> str | None:
+        """The slot in which a call that concerns ``field`` must stay; None: any (the engine asks this)."""
+        return self.slot
+
+    def _refuse_other_slots(self, method: str, *others: RedisCollection) -> None:
+        """Refuse what would be one command over several slots.
+
+        Raises:
+            TypeError: the message names both.
+        """
+        for other in others:
+            if other.slot != self.slot:
+                raise TypeError(
+                    f"{self._name}: {method}() with {other._name} would be one step over two slots of a cluster: "
+                    'slots="field" gives each field a slot of its own; declare both in a store without slots='
+                )
 
     def _where(self, field: object = None) -> str:
         return self._name if field is None else f"{self._name}[{field!r}]"
@@ -188,6 +210,10 @@ class RedisCollection(ABC):
                 f"{self._where(field)} cannot store this value: {error} Nothing was sent.", key=self._name, field=field
             ) from error.__cause__
 
+    def _forms(self, codec: ValueCodec[T], value: T, field: object = None) -> list[bytes]:
+        """The bytes under which an equal value may be stored: ours first, then what 2.x may have written."""
+        return [self._encode(codec, value, field), *codec.also_stored_as(value)]
+
     def _encode_all(self, codec: ValueCodec[T], values: Sequence[T], fields: Iterable[object]) -> list[bytes]:
         """Encode many values; ``fields`` say what each is called in an error."""
         try:
@@ -236,6 +262,11 @@ def total(replies: list[Reply]) -> int:
 def paged(items: Sequence[T], size: int = PAGE) -> Iterator[tuple[T, ...]]:
     """``items`` cut into pieces of at most ``size``."""
     return (tuple(items[start : start + size]) for start in range(0, len(items), size))
+
+
+def clamped(number: int) -> int:
+    """Any Python integer as one that Redis takes; farther than every list is far enough."""
+    return max(-FARTHEST, min(number, FARTHEST))
 
 
 def milliseconds(duration: float | timedelta, unit_ms: int) -> int:

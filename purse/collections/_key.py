@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from purse._engine.replies import as_bytes, as_flag, as_int, as_optional_bytes, first
+from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, first
 from purse._engine.unit import Command, Unit
-from purse.collections._base import Call, Decoder, RedisCollection, milliseconds
+from purse.collections._base import PAGE, Call, Decoder, RedisCollection, milliseconds
+from purse.collections._paging import OnError, iterate
 
 if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisKey"]
 
 T = TypeVar("T")
+Raw = TypeVar("Raw")
 
 
 class RedisKey(RedisCollection):
@@ -180,3 +182,29 @@ class RedisKey(RedisCollection):
         if not policy:
             return Unit(commands, decode, self, field=field, read_only=True)
         return self._with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
+
+    def _scan(
+        self,
+        command: str,
+        match: str | bytes | None,
+        batch_hint: int | None,
+        page_of: Callable[[Reply], Sequence[Raw]],
+        decode_page: Callable[[Sequence[Raw]], list[T]],
+        decode: Callable[[Raw], T],
+        on_error: OnError,
+    ) -> AsyncIterator[T]:
+        """Iterate over what HSCAN, SSCAN or ZSCAN finds; the rest as in ``iterate``.
+
+        Args:
+            page_of: turns what the reply has beside the cursor into raw items.
+        """
+        options = ("COUNT", PAGE if batch_hint is None else batch_hint, *(() if match is None else ("MATCH", match)))
+        cursor = b"0"
+
+        async def fetch() -> tuple[Sequence[Raw], bool]:
+            nonlocal cursor
+            reply = as_array(await self._look((command, self.rkey, cursor, *options)))
+            cursor = as_bytes(reply[0])
+            return page_of(reply[1]), cursor != b"0"
+
+        return iterate(fetch, decode_page, lambda raw, _: decode(raw), on_error)

@@ -16,11 +16,9 @@ may be seen twice when the hash is resized meanwhile. ``dict()`` is a snapshot, 
 from __future__ import annotations
 
 import builtins
-import re
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Generic, Literal, cast, overload
+from typing import TYPE_CHECKING, Generic, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -31,7 +29,8 @@ from purse.codecs import Codec, bind_codec, canonical_codec_for
 from purse.collections._base import PAGE, Decoder, paged, total
 from purse.collections._editing import MISSING, Missing, Place, edit, modify
 from purse.collections._key import RedisKey
-from purse.collections._paging import OnError, iterate
+from purse.collections._numbers import NOT_A_NUMBER, Number, addend, as_sum, number_of
+from purse.collections._paging import OnError
 from purse.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
@@ -46,10 +45,6 @@ __all__ = ["RedisHash"]
 V = TypeVar("V")
 K = TypeVar("K", default=str)
 D = TypeVar("D")
-
-_INT64 = range(-(2**63), 2**63)
-_FLOAT_MAX = sys.float_info.max
-_NOT_A_NUMBER = re.compile("hash value is not an? (integer|float)")
 
 
 class RedisHash(RedisKey, Generic[V, K]):
@@ -131,8 +126,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         super().__init__(redis, rkey, ttl=ttl)
         self._codec = bind_codec(value_type, codec)
         self._key_codec = canonical_codec_for(cast("TypeForm[K]", key_type))
-        number: object = value_type if codec is None else None
-        self._number: Literal["int", "float"] | None = "int" if number is int else "float" if number is float else None
+        self._number: Number | None = number_of(value_type, codec)
 
     # --- one field ------------------------------------------------------------------------------
 
@@ -254,28 +248,8 @@ class RedisHash(RedisKey, Generic[V, K]):
         with_ttl (``per_item``: in MULTI with HPEXPIRE).
         """
         field = self._field(key)
-        command: Command
-        if self._number == "int":
-            if type(amount) is not int or amount not in _INT64:
-                raise EncodeError(
-                    f"{self._where(key)}: cannot add {amount!r}, only a 64-bit int. Nothing was sent.",
-                    key=self.rkey,
-                    field=key,
-                )
-            command = ("HINCRBY", self.rkey, field, amount)
-        elif self._number == "float":
-            if type(amount) not in (int, float) or not -_FLOAT_MAX <= amount <= _FLOAT_MAX:
-                raise EncodeError(
-                    f"{self._where(key)}: cannot add {amount!r}, only a finite float. Nothing was sent.",
-                    key=self.rkey,
-                    field=key,
-                )
-            command = ("HINCRBYFLOAT", self.rkey, field, repr(amount))
-        else:
-            raise TypeError(
-                f"{self._where(key)}: increment() needs values declared as int or float; for other types write "
-                "await h.modify(key, lambda value: ...)"
-            )
+        added = addend(self._number, amount, where=self._where(key), key=self.rkey, field=key)
+        command = ("HINCRBY" if self._number == "int" else "HINCRBYFLOAT", self.rkey, field, added)
         return await self._executor.execute(self._incrementing(command, field, key))
 
     # --- compare and set ------------------------------------------------------------------------
@@ -406,11 +380,11 @@ class RedisHash(RedisKey, Generic[V, K]):
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[K]:
         """Iterate over the keys; see ``items``."""
-        return self._scan(
+        return self._pairs(
             match,
             batch_hint,
             lambda page: self._key_codec.decode_all([key for key, _ in page]),
-            lambda pair, _: self._decode_key(pair[0]),
+            lambda pair: self._decode_key(pair[0]),
             on_error,
         )
 
@@ -418,11 +392,11 @@ class RedisHash(RedisKey, Generic[V, K]):
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[V]:
         """Iterate over the values; see ``items``."""
-        return self._scan(
+        return self._pairs(
             match,
             batch_hint,
             lambda page: [value for _, value in self._decode_pairs(page)],
-            lambda pair, _: self._decode_pair(pair)[1],
+            lambda pair: self._decode_pair(pair)[1],
             on_error,
         )
 
@@ -441,7 +415,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
         page. Sends: HSCAN.
         """
-        return self._scan(match, batch_hint, self._decode_pairs, lambda pair, _: self._decode_pair(pair), on_error)
+        return self._pairs(match, batch_hint, self._decode_pairs, self._decode_pair, on_error)
 
     def __aiter__(self) -> AsyncIterator[tuple[K, V]]:
         """Iterate over the pairs, as ``items()`` does."""
@@ -449,7 +423,7 @@ class RedisHash(RedisKey, Generic[V, K]):
 
     def explain(self, error: Exception, field: object) -> Exception:
         """See ``RedisKey.explain``."""
-        if _NOT_A_NUMBER.search(str(error)):
+        if field is not None and NOT_A_NUMBER.search(str(error)):
             return DecodeError(
                 f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was left alone.",
                 key=self.rkey,
@@ -459,24 +433,15 @@ class RedisHash(RedisKey, Generic[V, K]):
 
     # --- private --------------------------------------------------------------------------------
 
-    def _scan(
+    def _pairs(
         self,
         match: str | bytes | None,
         batch_hint: int | None,
         decode_page: Callable[[Sequence[tuple[bytes, bytes]]], list[D]],
-        decode: Callable[[tuple[bytes, bytes], int], D],
+        decode: Callable[[tuple[bytes, bytes]], D],
         on_error: OnError,
     ) -> AsyncIterator[D]:
-        options = ("COUNT", PAGE if batch_hint is None else batch_hint, *(() if match is None else ("MATCH", match)))
-        cursor = b"0"
-
-        async def fetch() -> tuple[list[tuple[bytes, bytes]], bool]:
-            nonlocal cursor
-            reply = as_array(await self._look(("HSCAN", self.rkey, cursor, *options)))
-            cursor = as_bytes(reply[0])
-            return list(as_pairs(reply[1])), cursor != b"0"
-
-        return iterate(fetch, decode_page, decode, on_error)
+        return self._scan("HSCAN", match, batch_hint, lambda found: [*as_pairs(found)], decode_page, decode, on_error)
 
     def _storing(self, flat: list[bytes], *, field: object = None) -> Unit[int]:
         """The unit that stores ``flat``, a list of field, value, field, value; decodes to how many are new."""
@@ -531,7 +496,7 @@ class RedisHash(RedisKey, Generic[V, K]):
         return [*zip(keys, self._codec.decode_all([raw for _, raw in page]), strict=True)]
 
     def _decode_sum(self, replies: list[Reply]) -> float:
-        return as_int(replies[0]) if self._number == "int" else float(as_bytes(replies[0]))
+        return as_sum(self._number, replies[0])
 
     def _place(self, key: K) -> Place[V]:
         """One field, to be compared and set."""

@@ -26,7 +26,7 @@ from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec
-from purse.collections._base import PAGE, paged
+from purse.collections._base import FARTHEST, PAGE, clamped, paged
 from purse.collections._key import RedisKey
 from purse.collections._paging import OnError, iterate
 from purse.errors import DeclarationError, WrongKind
@@ -43,8 +43,6 @@ __all__ = ["RedisList"]
 V = TypeVar("V")
 
 Side: TypeAlias = Literal["left", "right"]
-
-_FARTHEST = 2**53  # beyond any list; a Lua script still counts exactly up to here
 
 
 class RedisList(RedisKey, Generic[V]):
@@ -219,6 +217,7 @@ class RedisList(RedisKey, Generic[V]):
                 f"{self.rkey}: move() needs a RedisList of the same element type on the same client, "
                 f"not {destination!r}"
             )
+        self._refuse_other_slots("move", destination)
         command: Command = ("LMOVE", self.rkey, destination.rkey, _side(src), _side(dest))
         trim = destination._trim("RPUSH" if dest == "right" else "LPUSH")
         policies = {self.rkey: self._policy(), destination.rkey: destination._policy()}
@@ -279,7 +278,7 @@ class RedisList(RedisKey, Generic[V]):
         """
         raw = self._encode(self._codec, item, index)
         script = load_script("list_insert")
-        call = script((self.rkey,), _clamped(index), raw, os.urandom(16), self._maxlen or 0, self._policy())
+        call = script((self.rkey,), clamped(index), raw, os.urandom(16), self._maxlen or 0, self._policy())
         if as_int(await self._send(call, index)) < 0:
             raise self._out_of_range(f"list already at its maximum size of {self._maxlen}")
 
@@ -326,7 +325,7 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(n). Sends: LPOS (in MULTI with one for each form that 2.x may have written).
         """
-        commands = [("LPOS", self.rkey, form) for form in self._forms(value)]
+        commands = [("LPOS", self.rkey, form) for form in self._forms(self._codec, value)]
         if len(commands) == 1:
             replies = [await self._look(commands[0])]
         else:
@@ -347,8 +346,8 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(n). Sends: LREM (EVALSHA list_remove if 2.x may have written another form).
         """
-        forms = self._forms(value)
-        count = _clamped(count)
+        forms = self._forms(self._codec, value)
+        count = clamped(count)
         if len(forms) == 1:
             return as_int(await self._write(("LREM", self.rkey, count, forms[0])))
         script = load_script("list_remove")
@@ -376,7 +375,7 @@ class RedisList(RedisKey, Generic[V]):
         Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
         page. Sends: LRANGE.
         """
-        size = _clamped(batch_size or _FARTHEST)
+        size = clamped(batch_size or FARTHEST)
         if size < 0:
             raise ValueError(f"batch_size= must not be negative, not {batch_size}")
         start = 0
@@ -429,17 +428,8 @@ class RedisList(RedisKey, Generic[V]):
             raise self._out_of_range("pop from an empty list")
         return self._decode_taken(self._codec, as_bytes(reply), index)
 
-    def _forms(self, value: V) -> list[bytes]:
-        """The bytes under which an equal element may be stored: ours first."""
-        return [self._encode(self._codec, value), *self._codec.also_stored_as(value)]
-
     def _out_of_range(self, what: str) -> IndexError:
         return IndexError(f"{self.rkey}: {what}")
-
-
-def _clamped(index: int) -> int:
-    """Any Python integer as one that Redis takes; farther than every list is far enough."""
-    return max(-_FARTHEST, min(index, _FARTHEST))
 
 
 def _index(index: int) -> int:
@@ -453,10 +443,10 @@ def _index(index: int) -> int:
 def _bounds(start: int, stop: int | None) -> tuple[int, int]:
     """A Python slice as the inclusive bounds that LRANGE and LTRIM take."""
     if stop is None:
-        return _clamped(start), -1
+        return clamped(start), -1
     if stop == 0:
         return 1, 0  # Redis would read the bound -1 as "to the end"
-    return _clamped(start), _clamped(stop) - 1
+    return clamped(start), clamped(stop) - 1
 
 
 def _side(side: Side) -> str:

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from purse.collections import RedisHash, RedisList
+from purse.embedded import Server
 from tests.collections.garden import Plant
 from tests.support import engines
 from tests.support.engines import parametrize
+from tests.support.monitor import Monitor, load_scripts
 
 # The server is one for the whole session, which is what a real server is; its speed is not ours to judge.
 _CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -50,3 +52,12 @@ def plants(redis: Redis) -> RedisHash[Plant]:
 def log(redis: Redis) -> RedisList[str]:
     """An empty list of strings."""
     return RedisList(redis, "{garden}:log", str)
+
+
+@pytest.fixture
+async def monitor(server: Server, redis: Redis) -> AsyncIterator[Monitor]:
+    """A monitor of a server that has the scripts, as it has after the first call of each."""
+    await load_scripts(redis)
+    assert server.port is not None
+    async with Monitor(server.port) as monitor:
+        yield monitor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import pytest
@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 
 from purse._engine.dedicated import DedicatedLink
 from purse._engine.packing import Packed
-from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink
 from purse.collections import RedisHash, RedisList
 from purse.embedded import Server
@@ -21,23 +20,17 @@ from tests.support.monitor import Monitor
 
 Call: TypeAlias = Callable[[RedisHash[int], RedisList[int]], Awaitable[object]]
 
-SCRIPTS = ("hash_replace", "hash_set_items", "hash_setdefault", "list_insert", "list_remove", "with_ttl")
 HOUR = TTL(hours=1)
-
-
-@pytest.fixture
-async def monitor(server: Server, redis: Redis) -> AsyncIterator[Monitor]:
-    """A monitor of a server that has the scripts, as it has after the first call of each."""
-    for name in SCRIPTS:
-        await redis.script_load(load_script(name).body.decode())
-    assert server.port is not None
-    async with Monitor(server.port) as monitor:
-        yield monitor
 
 
 @pytest.fixture
 def trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many replies were asked for by each round trip."""
+    return count_trips(monkeypatch)
+
+
+def count_trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows by each round trip: how many replies it asks for."""
     trips: list[int] = []
 
     def count(kind: type[SharedLink] | type[DedicatedLink]) -> None:

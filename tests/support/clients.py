@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -14,3 +15,16 @@ def connect(url: str, **settings: Any) -> Redis:
     client = Redis.from_url(url, **settings)  # pyright: ignore[reportUnknownMemberType]
     choose_engine(client)
     return client
+
+
+async def all_keys(client: Redis) -> list[bytes]:
+    """Every key of the database, sorted."""
+    # redis-py leaves its **kwargs, and what it yields, untyped.
+    found = cast("AsyncIterator[bytes]", client.scan_iter())  # pyright: ignore[reportUnknownMemberType]
+    return sorted([key async for key in found])
+
+
+async def command(client: Redis, *words: bytes | str | int | float) -> Any:
+    """The reply to one command, as redis-py gives it."""
+    execute = cast("Callable[..., Awaitable[Any]]", client.execute_command)  # pyright: ignore[reportUnknownMemberType]
+    return await execute(*words)

@@ -14,6 +14,8 @@ from importlib.resources import files
 from types import TracebackType
 from typing import Self
 
+from redis.asyncio import Redis
+
 from purse._engine.scripts import load_script
 
 _LINE = re.compile(rb'\+[\d.]+ \[\d+ (\S+)\] (".*)\r\n')
@@ -79,3 +81,9 @@ def _unescaped(word: bytes) -> str:
         return bytes.fromhex(code[1:].decode()) if len(code) == 3 else _NAMED_ESCAPES.get(code, code)
 
     return _ESCAPE.sub(meaning, word).decode("utf-8", "backslashreplace")
+
+
+async def load_scripts(client: Redis) -> None:
+    """Have the server know the scripts, as it does after the first call of each."""
+    for file in files("purse").joinpath("lua").iterdir():
+        await client.script_load(load_script(file.name.removesuffix(".lua")).body.decode())

@@ -1,4 +1,4 @@
-"""A program for redis-purse 2.0.2: writes hashes and lists of every value type it has, or checks what it reads.
+"""A program for redis-purse 2.0.2: writes its structures with every value type it has, or checks what it reads.
 
     python purse2.py write redis://...
     python purse2.py check redis://...
@@ -11,11 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from purse.collections import RedisHash, RedisList
+from purse.collections import (
+    RedisHash,
+    RedisKeySpace,
+    RedisLifoQueue,
+    RedisList,
+    RedisPriorityQueue,
+    RedisQueue,
+    RedisSet,
+    RedisSortedSet,
+)
 
 
 class Soil(BaseModel):
@@ -119,11 +129,77 @@ async def check(client: Redis, sample: Sample) -> None:
     assert await rlist.pop() == sample.values[-1]
 
 
+async def write_others(client: Redis, sample: Sample) -> None:
+    """Write ``sample`` into the other structures."""
+    kind, name = sample.value_type, sample.name
+    members = RedisSet(client, f"set:{name}", kind)
+    await members.add(sample.values[0])
+    await members.update(*sample.values)
+    ranking = RedisSortedSet(client, f"ranking:{name}", kind)
+    await ranking.add((sample.values[0], -1))
+    await ranking.add_multi(scored(sample.values))
+    space = RedisKeySpace(client, f"space:{name}:", kind)
+    first, *others = sample.mapping.items()
+    await space.set(*first, ex=3600)
+    await space.update(dict(others))
+    queue, lifo = RedisQueue(client, f"queue:{name}", kind), RedisLifoQueue(client, f"lifo:{name}", kind)
+    priorities = RedisPriorityQueue(client, f"priorities:{name}", kind)
+    for nth, value in enumerate(sample.values):
+        await queue.put(value)
+        await lifo.put(value)
+        await priorities.put((value, -nth))
+
+
+async def check_others(client: Redis, sample: Sample) -> None:
+    """Read ``sample`` from the other structures; queues are empty after that."""
+    kind, name, values = sample.value_type, sample.name, sample.values
+    members = RedisSet(client, f"set:{name}", kind)
+    assert await members.len() == len(values)
+    assert same([value async for value in members], values)
+    ranking = RedisSortedSet(client, f"ranking:{name}", kind)
+    assert await ranking.slice_by_rank(0, -1) == scored(values)
+    assert await ranking.slice_by_score(0, 1) == scored(values)[:3]
+    assert same([value async for value in ranking], scored(values))
+    for nth, value in enumerate(values):
+        if not holds_mapping(value):
+            assert await members.contains(value)
+            assert await ranking.rank(value) == nth
+            assert await ranking.score(value) == nth / 2
+    assert await ranking.pop_min() == scored(values)[:1]
+    space = RedisKeySpace(client, f"space:{name}:", kind)
+    assert {key: value async for key, value in space} == sample.mapping
+    for key, value in sample.mapping.items():
+        assert await space.contains(key)
+        assert await space.get(key) == value
+    assert await space.ttl(next(iter(sample.mapping))) > 3500
+    queue, lifo = RedisQueue(client, f"queue:{name}", kind), RedisLifoQueue(client, f"lifo:{name}", kind)
+    priorities = RedisPriorityQueue(client, f"priorities:{name}", kind)
+    assert await queue.qsize() == await lifo.qsize() == await priorities.qsize() == len(values)
+    assert [await queue.get(1) for _ in values] == values
+    assert [await lifo.get(1) for _ in values] == values[::-1]
+    assert [await priorities.get(1) for _ in values] == [(value, -nth) for nth, value in enumerate(values)][::-1]
+
+
+def scored(values: list[object]) -> list[tuple[object, float]]:
+    """Each value with half of its number as the score."""
+    return [(value, nth / 2) for nth, value in enumerate(values)]
+
+
+def same(found: Sequence[object], wanted: Sequence[object]) -> bool:
+    """Whether both have the same elements, which may not be hashable."""
+    return len(found) == len(wanted) and all(element in found for element in wanted)
+
+
 async def main(what: str, url: str) -> None:
     """Do ``what`` with all samples."""
     client = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves **kwargs untyped
     for sample in SAMPLES:
-        await (write(client, sample) if what == "write" else check(client, sample))
+        if what == "write":
+            await write(client, sample)
+            await write_others(client, sample)
+        else:
+            await check(client, sample)
+            await check_others(client, sample)
     await client.aclose()
 
 

@@ -1,8 +1,8 @@
 """One call of one public method, and what is to be seen of it from outside.
 
 Each structure has a module here with a list ``CALLS``. Generic tests run over all of them: what the server's MONITOR
-shows, how many round trips there are, what happens at a key of another type, at bytes that do not decode, for a user who
-may run nothing but the documented commands.
+shows, how many round trips there are, what happens at a key of another type, at bytes that do not decode, for a user
+who may run nothing but the documented commands.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Case(Generic[C]):
         trips: round trips; None if the number depends on others.
         reads: it decodes stored values, so bytes that are no int make it raise ``DecodeError``.
         touches: it needs a key of the right type: at a key of another type it raises ``WrongKind``.
+        same: it does the same each time: it pops no random member.
         acl: the commands that a user must be allowed, those inside scripts included.
     """
 
@@ -38,3 +39,4 @@ class Case(Generic[C]):
     trips: int | None = 1
     reads: bool = False
     touches: bool = True
+    same: bool = True

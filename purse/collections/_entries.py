@@ -1,0 +1,270 @@
+"""Entries: what a key space is made of, below its public methods.
+
+    Entries             names, codecs, policies; reading and deleting many keys; looking for keys
+    +-- ManyEntries     what concerns several entries, or all of them     ``collections._many_entries``
+        +-- RedisKeySpace                                                 ``collections.key_space``
+
+Iteration asks for the values of one page and the keys of the next in one MULTI, so that a page is one round trip. It
+is one step of one task, and goes out before the page in hand is decoded (``collections._paging``).
+
+    SCAN 1 --> names 1 --- MGET 1 ---> values 1    decode and hand out 1
+                           SCAN 2 ---> names 2 --- MGET 2 ---> values 2 ...
+                                                   SCAN 3 ---> names 3 ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Generic, TypeAlias
+
+from redis.exceptions import ResponseError
+from typing_extensions import TypeVar
+
+from purse._engine.hooks import refuse_in_atomic
+from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_optional_bytes
+from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.unit import Command, Unit
+from purse.codecs import Codec, bind_codec
+from purse.collections._base import PAGE, RedisCollection, milliseconds, paged, total
+from purse.collections._key_names import KeyNames
+from purse.collections._numbers import NOT_A_NUMBER, Number, number_of
+from purse.collections._paging import Fetch
+from purse.errors import DeclarationError, DecodeError, WrongKind
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from purse._engine.clients import RedisClient
+    from purse.codecs import CodecFactory
+    from purse.ttl import TTL
+
+__all__ = ["MAX_MS", "Duration", "Entries", "Entry", "lifetime_ms", "policy_of", "was_stored"]
+
+V = TypeVar("V")
+K = TypeVar("K", default=str)
+
+Entry: TypeAlias = tuple[bytes, bytes]
+"""The name of a Redis key, and the bytes under it."""
+
+Duration: TypeAlias = float | timedelta
+"""A number of the unit that the argument is named after, or a ``timedelta``."""
+
+MAX_MS = 2**53  # above this a Lua script, whose numbers are doubles, could not count the milliseconds
+
+
+class Entries(RedisCollection, Generic[V, K]):
+    """The keys with one prefix; see ``RedisKeySpace`` for the arguments."""
+
+    __slots__ = ("_codec", "_names", "_number", "_spread", "prefix", "suffix")
+
+    _redis_type = "string"
+    _items_can_expire = True
+
+    prefix: str
+    suffix: str
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        prefix: str,
+        value_type: TypeForm[V],
+        key_type: TypeForm[K],
+        codec: Codec[V] | CodecFactory | None,
+        ttl: TTL | None,
+        suffix: str,
+    ) -> None:
+        super().__init__(redis, prefix, ttl=ttl)
+        if type(suffix) is not str:
+            raise TypeError(f"{prefix}: a suffix is a str, got {suffix!r}")
+        try:
+            suffix.encode()
+        except UnicodeEncodeError:
+            raise DeclarationError(f"{prefix}: the suffix {suffix!r} contains a lone surrogate") from None
+        if not prefix:
+            raise DeclarationError(
+                "the prefix of a key space is empty: every key of the database would be an entry, and clear() would "
+                'delete them all; write e.g. prefix="sessions:"'
+            )
+        self.prefix = prefix
+        self.suffix = suffix
+        self._spread = bool(suffix)
+        self._codec = bind_codec(value_type, codec)
+        self._names = KeyNames(prefix, suffix, key_type)
+        self._number: Number | None = number_of(value_type, codec)
+
+    # --- for the engine -------------------------------------------------------------------------
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """See ``RedisCollection.explain``."""
+        text = str(error) if isinstance(error, ResponseError) else ""
+        if field is not None and NOT_A_NUMBER.search(text):
+            return DecodeError(
+                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was left alone.",
+                key=self.prefix,
+                field=field,
+            )
+        if "WRONGTYPE" in text:
+            return WrongKind(
+                f"{self._where(field)}: the Redis key does not hold a string, so RedisKeySpace left it alone. Choose "
+                "another key, or remove it with delete(key).",
+                key=self.prefix,
+            )
+        return super().explain(error, field)
+
+    def slot_of(self, field: object) -> str | None:
+        """See ``RedisCollection.slot_of``: with a suffix each entry has a slot of its own."""
+        return self._where(field) if self._spread else super().slot_of(field)
+
+    # --- policies and many commands -----------------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        return self.prefix
+
+    def _policy(self) -> str:
+        # Each entry is a key, so "its own clock" and "the key's clock" are the same.
+        return super()._policy().replace("item", "key", 1)
+
+    async def _fetch_all(self, names: Sequence[bytes], method: str) -> list[bytes | None]:
+        """The bytes under each of ``names``, with what ``renew="read"`` owes for them."""
+        pages = paged(names, 1 if self._spread else PAGE)
+        commands: list[Command | ScriptCall]
+        if self._read_policy():
+            script = load_script("key_space_read")
+            commands = [script(tuple(page), *(self._policy() for _ in page)) for page in pages]
+        else:
+            commands = [("MGET", *page) for page in pages]
+        return _flat(await self._execute_all(commands, method, read_only=True))
+
+    async def _unlink(self, names: Sequence[bytes], method: str) -> int:
+        pages = paged(names, 1 if self._spread else PAGE)
+        return total(await self._execute_all([("UNLINK", *page) for page in pages], method, read_only=False))
+
+    async def _execute_all(
+        self, commands: Sequence[Command | ScriptCall], method: str, *, read_only: bool
+    ) -> list[Reply]:
+        """The replies of all ``commands``, executed at one moment unless each is for a slot of its own."""
+        if not commands:
+            return []
+        if not self._spread:
+            return await self._executor.execute(Unit(commands, list, self, read_only=read_only))
+        refuse_in_atomic(method, "of a key space with a suffix sends one command for each key")
+        calls = (self._executor.ask(command, self, None, read_only) for command in commands)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)  # none is left running when one has failed
+        return [_no_error(outcome) for outcome in outcomes]
+
+    # --- looking for keys ------------------------------------------------------------------------
+
+    def _scan(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[bytes]:
+        """What fetches the names of entries, page by page."""
+        scan = _Scan(self._names, match, batch_hint, self._redis_type)
+
+        async def fetch() -> tuple[list[bytes], bool]:
+            return scan.advance(await self._look(scan.command())), scan.more
+
+        return fetch
+
+    def _entries(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[Entry]:
+        """What fetches entries, page by page; those that vanished meanwhile are left out."""
+        scan = _Scan(self._names, match, batch_hint, self._redis_type)
+        following: list[bytes] | None = None
+
+        async def fetch() -> tuple[list[Entry], bool]:
+            nonlocal following
+            names = scan.advance(await self._look(scan.command())) if following is None else following
+            more = scan.more
+            commands: list[Command] = [("MGET", *page) for page in paged(names, 1 if self._spread else PAGE)]
+            if more:
+                commands.append(scan.command())
+            replies = await self._execute_all(commands, "items", read_only=True)
+            if more:
+                following = scan.advance(replies.pop())
+            return [(name, raw) for name, raw in zip(names, _flat(replies), strict=True) if raw is not None], more
+
+        return fetch
+
+    def _decode_key(self, name: bytes) -> K:
+        raw = self._names.raw_key(name)
+        return self._decode(self._names.codec, raw, raw)
+
+    def _decode_keys(self, names: Sequence[bytes]) -> list[K]:
+        return self._names.codec.decode_all([*map(self._names.raw_key, names)])
+
+    def _decode_pair(self, entry: Entry) -> tuple[K, V]:
+        key = self._decode_key(entry[0])
+        return key, self._decode(self._codec, entry[1], key)
+
+    def _decode_pairs(self, page: Sequence[Entry]) -> list[tuple[K, V]]:
+        keys = self._decode_keys([name for name, _ in page])
+        return [*zip(keys, self._codec.decode_all([raw for _, raw in page]), strict=True)]
+
+
+class _Scan:
+    """Where a search for the keys of a key space has come to."""
+
+    def __init__(self, names: KeyNames[K], match: str | bytes | None, batch_hint: int | None, redis_type: str) -> None:
+        self._own = names.own
+        count = PAGE if batch_hint is None else batch_hint
+        # Foreign types are left out by the server: MGET would answer nil for them, as for a key that vanished.
+        self._options = ("MATCH", names.pattern(match), "COUNT", count, "TYPE", redis_type)
+        self._cursor = b"0"
+
+    def command(self) -> Command:
+        """What brings the next page."""
+        return ("SCAN", self._cursor, *self._options)
+
+    def advance(self, reply: Reply) -> list[bytes]:
+        """The names in the reply to ``command``."""
+        cursor, names = as_array(reply)
+        self._cursor = as_bytes(cursor)
+        return self._own(as_all_bytes(names))
+
+    @property
+    def more(self) -> bool:
+        """Whether there is another page."""
+        return self._cursor != b"0"
+
+
+def _flat(replies: list[Reply]) -> list[bytes | None]:
+    """The values in the replies of several MGET."""
+    return [as_optional_bytes(raw) for page in replies for raw in as_array(page)]
+
+
+def _no_error(outcome: Reply | BaseException) -> Reply:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def was_stored(reply: Reply) -> bool:
+    """What SET, MSET, MSETNX and the script answer: whether they stored."""
+    return reply not in (None, 0)
+
+
+def policy_of(ms: int) -> str:
+    """The TTL policy, as scripts take it, of a call that says how long."""
+    return f"key:{ms}"
+
+
+def lifetime_ms(ex: Duration | None, px: Duration | None, *, keepttl: bool = False) -> int | None:
+    """The milliseconds that a call asks for; None if it leaves them to the policy.
+
+    Raises:
+        ValueError: more than one of them, or no duration that Redis can keep.
+    """
+    if (ex is not None) + (px is not None) + keepttl > 1:
+        raise ValueError("ex=, px= and keepttl= say how long an entry lives, each in its own way; pass one of them")
+    given = ex if px is None else px
+    if given is None:
+        return None
+    try:
+        ms = milliseconds(given, 1 if ex is None else 1000)
+    except (ValueError, OverflowError):  # nan, inf
+        ms = 0
+    if not 1 <= ms <= MAX_MS:
+        raise ValueError(
+            f"an entry lives for at least 1 ms and at most {MAX_MS} ms, not {given!r}; to remove it, write delete(key)"
+        )
+    return ms

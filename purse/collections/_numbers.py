@@ -1,0 +1,62 @@
+"""Numbers that the server adds to, with INCRBY and its relatives, and what may be added.
+
+Only a ``value_type`` of exactly ``int`` or ``float`` with the default codec is stored as what Redis reads as a number;
+every other type has rules of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Literal, TypeAlias
+
+from purse._engine.replies import Reply, as_bytes, as_int
+from purse.errors import EncodeError
+
+__all__ = ["NOT_A_NUMBER", "Number", "addend", "as_sum", "number_of"]
+
+Number: TypeAlias = Literal["int", "float"]
+
+NOT_A_NUMBER = re.compile("value is not an? (valid )?(integer|float)")
+"""What Redis says of stored bytes that it cannot add to."""
+
+_INT64 = range(-(2**63), 2**63)
+_FLOAT_MAX = sys.float_info.max
+
+
+def number_of(value_type: object, codec: object) -> Number | None:
+    """Which kind of number Redis sees in stored values of this type; None: it sees none."""
+    if codec is not None:
+        return None
+    return "int" if value_type is int else "float" if value_type is float else None
+
+
+def addend(number: Number | None, amount: float, *, where: str, key: str, field: object) -> int | str:
+    """``amount`` as the argument of INCRBY or INCRBYFLOAT.
+
+    Args:
+        where, key, field: what an error names.
+
+    Raises:
+        TypeError: the values are no numbers.
+        EncodeError: ``amount`` is not such a number, or beyond 64 bits.
+    """
+    if number is None:
+        raise TypeError(
+            f"{where}: increment() needs values declared as int or float; for other types write "
+            "await c.modify(key, lambda value: ...)"
+        )
+    if number == "int":
+        if type(amount) is int and amount in _INT64:
+            return amount
+        wanted = "a 64-bit int"
+    else:
+        if type(amount) in (int, float) and -_FLOAT_MAX <= amount <= _FLOAT_MAX:
+            return repr(amount)
+        wanted = "a finite float"
+    raise EncodeError(f"{where}: cannot add {amount!r}, only {wanted}. Nothing was sent.", key=key, field=field)
+
+
+def as_sum(number: Number | None, reply: Reply) -> float:
+    """The sum that the server answered."""
+    return as_int(reply) if number == "int" else float(as_bytes(reply))

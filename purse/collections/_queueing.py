@@ -1,0 +1,341 @@
+"""BaseQueue: what the queues have in common, which is everything but how an item is stored.
+
+    put --> [ one Redis key ] --> get
+    waits for room                waits for an item
+    LLEN < maxsize?               a line of all callers of one client that wait, served in their order
+
+Nothing blocks on the server. Items are taken for callers that wait by a task of the engine (``_engine.waiting``),
+which puts back what was taken for somebody who is gone: so a ``get`` can be cancelled at any moment, and loses and
+reorders nothing. An item goes to one caller, at most once: what is lost is what had been taken and not delivered
+when the process was killed, the event loop ended, or the connection broke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from purse._engine.hooks import refuse_in_atomic
+from purse._engine.replies import Reply, as_int
+from purse._engine.scripts import ScriptCall
+from purse._engine.unit import Argument, Unit
+from purse._engine.wakeups import Look
+from purse.collections._base import Call
+from purse.collections._key import RedisKey
+from purse.errors import DeclarationError, DecodeError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from purse._engine.clients import RedisClient
+    from purse._engine.waiting import Line
+    from purse.ttl import TTL
+
+__all__ = ["BaseQueue"]
+
+I = TypeVar("I")  # noqa: E741 - an item, as callers see it
+E = TypeVar("E")
+
+_MOST = 2**31 - 1  # beyond any queue
+
+
+class BaseQueue(RedisKey, Generic[I, E]):
+    """A queue of items ``I``, each of which is an element ``E`` in Redis.
+
+    It is its own asynchronous iterator: ``async for item in queue`` waits for items and takes them one by one, for
+    ever. Leaving the loop, or being cancelled in it, loses none.
+
+    Args:
+        redis: the client; never closed by a collection.
+        rkey: the key, used as it is.
+        ttl: a policy that every write through this object carries.
+        maxsize: how many items the queue may hold before a put waits; 0 is without limit.
+    """
+
+    __slots__ = ("_line_name", "_maxsize")
+
+    _pop: ClassVar[str]
+    _size: ClassVar[str]
+    _next: ClassVar[tuple[Argument, ...]]  # reads the next item: the command, and its arguments after the key
+
+    def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None, maxsize: int) -> None:
+        super().__init__(redis, rkey, ttl=ttl)
+        if type(maxsize) is not int or not 0 <= maxsize <= _MOST:
+            raise DeclarationError(f"{rkey}: maxsize= must be an int, 0 for no limit, not {maxsize!r}")
+        self._maxsize = maxsize
+        self._line_name = f"queue {self._pop} {ttl}"  # what is taken in one line is taken under one policy
+
+    @property
+    def maxsize(self) -> int:
+        """How many items the queue may hold before a put waits; 0 is without limit."""
+        return self._maxsize
+
+    # --- putting --------------------------------------------------------------------------------
+
+    async def put(self, item: I) -> int:
+        """Put ``item``; if there is a ``maxsize``, wait until the queue holds fewer.
+
+        Callers of one client that found the queue full get room in that order, and later ones queue up behind
+        them. Cancelling one that waits puts nothing; if it was just being sent, the item may be put
+        nevertheless, once.
+
+        Returns:
+            What redis-purse 2.x returned: the number of items in the queue, or of a ``RedisPriorityQueue`` 1.
+
+        Raises:
+            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1), or while it waits one for each look. Sends: LPUSH (a ``RedisLifoQueue``: RPUSH), with
+        ``maxsize`` EVALSHA queue_put, and LLEN while it waits; a ``RedisPriorityQueue``: EVALSHA
+        priority_queue_put, and ZCARD while it waits.
+        """
+        if not self._maxsize:
+            return await self.put_nowait(item)
+        refuse_in_atomic("put", "waits while the queue is full")
+        return await self._put_waiting(self._offer(self._encoded([item])), 1)
+
+    async def put_nowait(self, item: I) -> int:
+        """Put ``item`` if there is room for it.
+
+        Returns:
+            As ``put``.
+
+        Raises:
+            asyncio.QueueFull: the queue has ``maxsize`` items, and nothing was put.
+            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: the same as ``put``, without the looks.
+        """
+        return self._accepted(await self._put_one(self._encoded([item])))
+
+    async def put_many(self, items: Iterable[I]) -> int:
+        """Put all ``items`` one after the other: all or nothing, seen by others all at once.
+
+        If there is a ``maxsize``, wait until there is room for all of them, as ``put`` does. Everything is
+        encoded before anything is sent. ``put_many([])`` sends nothing.
+
+        Returns:
+            The number of items in the queue; of a ``RedisPriorityQueue``, how many were put; 0 if there were none.
+
+        Raises:
+            ValueError: there are more items than ``maxsize``, so there will never be room; nothing was sent.
+            EncodeError: an item does not fit the declared type; nothing was sent.
+
+        One round trip, O(n), or while it waits one for each look. Sends: the same as ``put``, in MULTI with 500 items
+        each if there are more (with ``maxsize`` a single script).
+        """
+        encoded = self._encoded(wanted := [*items])
+        if not wanted:
+            return 0
+        if not self._maxsize:
+            return await self._executor.execute(self._putting(encoded))
+        refuse_in_atomic("put_many", "waits while the queue is full")
+        return await self._put_waiting(self._offer(encoded, len(wanted)), len(wanted))
+
+    async def put_many_nowait(self, items: Iterable[I]) -> int:
+        """Put all ``items`` if there is room for all of them: all or nothing; otherwise as ``put_many``.
+
+        Raises:
+            asyncio.QueueFull: there is no room for all of them, and nothing was put.
+            ValueError: there are more items than ``maxsize``; nothing was sent.
+            EncodeError: an item does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: the same as ``put_many``, without the looks.
+        """
+        if not self._maxsize:
+            return await self.put_many(items)
+        encoded = self._encoded(wanted := [*items])
+        return self._accepted(await self._send(self._offer(encoded, len(wanted)))) if wanted else 0
+
+    # --- taking ---------------------------------------------------------------------------------
+
+    async def get(self, timeout: float | timedelta | None = 0) -> I:
+        """Wait for the next item and take it.
+
+        Callers of one client that wait are served in the order in which they came. Cancelling one at any
+        moment, under ``asyncio.timeout``, ``wait_for`` or a scope of anyio, loses and reorders nothing.
+
+        Args:
+            timeout: seconds, or a ``timedelta``, after which to give up; 0 or None waits for ever. The client's
+                socket timeout has no part in it. It includes the round trip.
+
+        Raises:
+            asyncio.QueueEmpty: no item came within ``timeout``.
+            ValueError: ``timeout`` is negative.
+            DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
+
+        One round trip, O(1), if an item is there; while it waits, one for each look of all who wait. Sends: RPOP (a
+        ``RedisPriorityQueue``: ZPOPMIN), with a TTL policy inside EVALSHA with_ttl; EXISTS while it waits.
+        """
+        refuse_in_atomic("get", "waits for an item")
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout or 0
+        if not seconds >= 0:
+            raise ValueError(f"timeout= must not be negative, not {timeout!r}; 0 waits for ever")
+        line = self._line()
+        if not seconds:
+            return self._item(await line.get(), taken=True)
+        waiting = asyncio.timeout(seconds)
+        try:
+            async with waiting:
+                element = await line.get()
+        except TimeoutError:
+            if not waiting.expired():  # the operating system's, from a connection
+                raise
+            raise self._empty() from None
+        return self._item(element, taken=True)
+
+    async def get_nowait(self) -> I:
+        """Take the next item.
+
+        At most once: if its reply is lost on the way, or the caller is cancelled while it is, the item is gone.
+        ``get(timeout=...)`` gives an item of a cancelled caller to the next.
+
+        Raises:
+            asyncio.QueueEmpty: there is none.
+            DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
+
+        One round trip, O(1). Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN); with a TTL policy inside EVALSHA
+        with_ttl.
+        """
+        elements = self._elements(await self._write((self._pop, self.rkey)))
+        if not elements:
+            raise self._empty()
+        return self._item(elements[0], taken=True)
+
+    async def get_many(self, count: int) -> list[I]:
+        """Take up to ``count`` items that are there, in their order; none if the queue is empty.
+
+        At most once, as ``get_nowait``.
+
+        Raises:
+            ValueError: ``count`` is negative.
+            DecodeError: the bytes of an item are not valid; the error's ``raw`` carries them, and the other items were
+                put back in front (in a round trip of its own).
+
+        One round trip, O(n). Sends: RPOP with a count (a ``RedisPriorityQueue``: ZPOPMIN); with a TTL policy inside
+        EVALSHA with_ttl.
+        """
+        refuse_in_atomic("get_many", "puts items back if one of them is not valid")
+        if count < 0:
+            raise ValueError(f"count must not be negative, not {count}")
+        if count == 0:
+            return []
+        elements = await self._executor.execute(self._take(min(count, _MOST)))
+        items: list[I] = []
+        for nth, element in enumerate(elements):
+            try:
+                items.append(self._item(element, taken=True))
+            except DecodeError:
+                if len(elements) > 1:
+                    await self._executor.execute(self._put_back([*elements[:nth], *elements[nth + 1 :]]))
+                raise
+        return items
+
+    def __aiter__(self) -> Self:
+        """Wait for items and take them, for ever."""
+        return self
+
+    async def __anext__(self) -> I:
+        """The next item, as ``get()``."""
+        return await self.get()
+
+    # --- looking --------------------------------------------------------------------------------
+
+    async def peek(self) -> I:
+        """The next item, which stays where it is; another caller may have taken it by the time you see it.
+
+        Raises:
+            asyncio.QueueEmpty: there is none.
+            DecodeError: the stored bytes are not a valid item; they are left alone.
+
+        One round trip, O(1). Sends: LINDEX (a ``RedisPriorityQueue``: ZRANGE).
+        """
+        command, *arguments = self._next
+        elements = self._elements(await self._read((command, self.rkey, *arguments)))
+        if not elements:
+            raise self._empty()
+        return self._item(elements[0], taken=False)
+
+    async def qsize(self) -> int:
+        """The number of items.
+
+        One round trip, O(1). Sends: LLEN (a ``RedisPriorityQueue``: ZCARD).
+        """
+        return as_int(await self._look((self._size, self.rkey)))
+
+    async def empty(self) -> bool:
+        """Whether there are no items.
+
+        One round trip, O(1). Sends: as ``qsize``.
+        """
+        return await self.qsize() == 0
+
+    async def full(self) -> bool:
+        """Whether there are ``maxsize`` items or more; never without a ``maxsize``.
+
+        One round trip, O(1); none without a ``maxsize``. Sends: as ``qsize``.
+        """
+        return self._maxsize > 0 and await self.qsize() >= self._maxsize
+
+    # --- how items are stored ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _encoded(self, items: Sequence[I]) -> Sequence[Argument]:
+        """The items as words of the commands below."""
+
+    @abstractmethod
+    def _put_one(self, encoded: Sequence[Argument]) -> Call:
+        """Put one item, unless there is no room: then the reply is None."""
+
+    @abstractmethod
+    def _putting(self, encoded: Sequence[Argument]) -> Unit[int]:
+        """Put items, whether there is room or not."""
+
+    @abstractmethod
+    def _script(self, encoded: Sequence[Argument]) -> ScriptCall:
+        """Put items if there is room for all of them; the reply is None if there is not."""
+
+    @abstractmethod
+    def _elements(self, reply: Reply) -> list[E]:
+        """What is in the reply to a command that pops or reads some elements, or one."""
+
+    @abstractmethod
+    def _put_back(self, elements: list[E]) -> Unit[object]:
+        """Put elements in front, in their order."""
+
+    @abstractmethod
+    def _item(self, element: E, *, taken: bool) -> I:
+        """Decode an element, which this call has removed or only seen."""
+
+    # --- private --------------------------------------------------------------------------------
+
+    def _offer(self, encoded: Sequence[Argument], count: int = 1) -> ScriptCall:
+        if count > self._maxsize:
+            raise ValueError(f"{self.rkey}: {count} items will never fit into a queue with maxsize={self._maxsize}")
+        return self._script(encoded)
+
+    async def _put_waiting(self, call: ScriptCall, count: int) -> int:
+        line = self._line()
+        # Without a detour, unless others have come before.
+        reply = None if line.bringing else await self._send(call)
+        if reply is None:
+            room = Look(self._size, (self._maxsize - count).__ge__, self.qsize)
+            reply = await line.bring(lambda: self._send(call), room)
+        return as_int(reply)
+
+    def _accepted(self, reply: Reply) -> int:
+        if reply is None:
+            raise asyncio.QueueFull(f"{self.rkey}: there is no room for more than maxsize={self._maxsize} items")
+        return as_int(reply)
+
+    def _empty(self) -> asyncio.QueueEmpty:
+        return asyncio.QueueEmpty(f"{self.rkey}: the queue is empty")
+
+    def _line(self) -> Line[E]:
+        return self._executor.line(self.rkey, self._line_name, self._take, self._put_back)
+
+    def _take(self, most: int) -> Unit[list[E]]:
+        return self._writing(((self._pop, self.rkey, most),), lambda replies: self._elements(replies[0]))

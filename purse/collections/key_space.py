@@ -1,0 +1,501 @@
+"""RedisKeySpace: all Redis keys with one prefix, seen as one awaitable ``dict[K, V]``.
+
+Every entry is a Redis string of its own, so each has a clock of its own, and none is ever part of a big reply.
+``{garden}:sessions:`` with two entries is stored as
+
+    Redis key                string (what the codec wrote)                time to live
+    {garden}:sessions:ada    {"user":"ada","cart":["spinach"]}            1799 s
+    {garden}:sessions:bob    {"user":"bob","cart":[]}                     none
+
+Every method is one command, one MULTI or one script, and therefore atomic; ``modify`` and ``edit`` are a read and a
+compare-and-set, ``get_or_create`` a read and a ``setdefault``. Iteration, ``len`` and ``clear`` have to look for the
+keys among all keys of the database, page by page. That is O(all keys), and no snapshot: an entry that is there all the
+time is seen, one that comes or goes meanwhile may be, and one may be seen twice when the server resizes its table.
+
+Strings alone are entries. What another Redis type holds under the prefix is not seen by iteration, ``len``, ``clear``
+and ``get_many``; ``get`` and what else reads it raise ``WrongKind``. ``set``, ``update`` and ``delete`` replace or
+delete whatever is there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast, overload
+
+from typing_extensions import TypeVar
+
+from purse._engine.hooks import refuse_in_atomic
+from purse._engine.replies import as_array, as_bytes, as_flag, as_int, as_optional_bytes
+from purse._engine.scripts import load_script
+from purse._engine.unit import Command
+from purse.codecs import Codec
+from purse.collections._base import milliseconds
+from purse.collections._editing import MISSING, Missing, Place, edit, modify
+from purse.collections._entries import MAX_MS, Duration, lifetime_ms, policy_of, was_stored
+from purse.collections._many_entries import ManyEntries
+from purse.collections._numbers import addend, as_sum
+from purse.collections._single_flight import single_flight
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from purse._engine.clients import RedisClient
+    from purse.codecs import CodecFactory
+    from purse.ttl import TTL
+
+__all__ = ["RedisKeySpace"]
+
+V = TypeVar("V")
+K = TypeVar("K", default=str)
+D = TypeVar("D")
+
+
+class RedisKeySpace(ManyEntries[V, K]):
+    """All Redis keys with one prefix as an awaitable mapping of ``K`` to ``V``.
+
+    Args:
+        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        prefix: what the Redis keys begin with, used as it is; a key is appended without a separator.
+        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
+            as JSON.
+        key_type: the type of the keys; its values must be hashable and have a canonical form.
+        codec: stores the values in another way than ``value_type`` does by default.
+        ttl: a policy that every write carries. Each entry has a clock of its own, with ``per_item`` or without.
+        suffix: what the Redis keys end with. A ``{`` at the end of the prefix and ``}`` as suffix spread the entries
+            over all slots of a cluster. What concerns several entries then cannot be one moment: ``update`` and
+            ``set_many`` are refused, and ``get_many``, ``delete_many``, ``clear`` and iteration send a command for
+            each entry.
+
+    Attributes:
+        prefix, suffix: as given.
+
+    Raises:
+        DeclarationError: a type that cannot be stored, or an empty prefix.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+
+    Iterating (``async for key, value in space``) yields pairs, unlike ``dict``. Construction does no I/O.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        prefix: str,
+        value_type: type[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        suffix: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        prefix: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        suffix: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        prefix: str,
+        value_type: type[V],
+        *,
+        key_type: type[K],
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        suffix: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        prefix: str,
+        value_type: TypeForm[V],
+        *,
+        key_type: TypeForm[K],
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        suffix: str = "",
+    ) -> None: ...
+    def __init__(
+        self,
+        redis: RedisClient,
+        prefix: str,
+        value_type: TypeForm[V],
+        *,
+        key_type: object = str,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        suffix: str = "",
+    ) -> None:
+        super().__init__(redis, prefix, value_type, cast("TypeForm[K]", key_type), codec, ttl, suffix)
+
+    # --- one entry ------------------------------------------------------------------------------
+
+    # The booleans are positional because redis-purse 2.x had them so.
+    async def set(
+        self,
+        key: K,
+        value: V,
+        ex: Duration | None = None,
+        px: Duration | None = None,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+    ) -> bool:
+        """Store ``value`` under ``key``, replacing what was there, of whatever Redis type.
+
+        Without ``ex``, ``px`` and ``keepttl`` the declared policy holds; without a policy the entry never expires,
+        even if the one that it replaces would have.
+
+        Args:
+            ex: let the entry expire after so many seconds, or a ``timedelta``; kept to the millisecond.
+            px: the same in milliseconds.
+            nx: only if there is no such entry.
+            xx: only if there is one.
+            keepttl: keep the time that the entry has left.
+
+        Returns:
+            Whether it was stored.
+
+        Raises:
+            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
+            ValueError: options that exclude each other, or a duration below 1 ms; nothing was sent.
+
+        One round trip, O(1). Sends: SET; with ``TTL(renew="never")`` EVALSHA key_space_set.
+        """
+        name = self._names.name(key)
+        raw = self._encode(self._codec, value, key)
+        if nx and xx:
+            raise ValueError("nx=True stores only a new entry and xx=True only an old one; pass one of them")
+        ms = lifetime_ms(ex, px, keepttl=keepttl)
+        if ms is None and not keepttl and self._ttl is not None:
+            if self._ttl.renew == "never" and not nx:
+                call = load_script("key_space_set")((name,), "XX" if xx else "", raw, self._policy())
+                return was_stored(await self._send(call, key))
+            ms = self._ttl.draw_ms()
+        clock = ("KEEPTTL",) if keepttl else () if ms is None else ("PX", ms)
+        condition = ("NX",) if nx else ("XX",) if xx else ()
+        return was_stored(await self._send(("SET", name, raw, *clock, *condition), key))
+
+    @overload
+    async def get(self, key: K) -> V | None: ...
+    @overload
+    async def get(self, key: K, default: D) -> V | D: ...
+    async def get(self, key: K, default: object = None) -> object:
+        """The value under ``key``, or ``default``.
+
+        Raises:
+            DecodeError: the stored bytes are not a valid value; they are left alone.
+            WrongKind: the Redis key holds another type.
+
+        One round trip, O(1). Sends: GET; with ``TTL(renew="read")`` GETEX.
+        """
+        raw = await self._look(self._reading(self._names.name(key)), key)
+        return default if raw is None else self._decode(self._codec, as_bytes(raw), key)
+
+    # The booleans are there, and positional, because redis-purse 2.x had them so.
+    async def setdefault(
+        self,
+        key: K,
+        value: V,
+        ex: Duration | None = None,
+        px: Duration | None = None,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+    ) -> V:
+        """Store ``value`` unless ``key`` exists; return what is stored now.
+
+        The check and the write are one script, so of many concurrent callers exactly one stores its
+        value and all of them return that one. A value that is there is never overwritten.
+
+        Args:
+            ex, px: as for ``set``, for a value that is stored by this call.
+            nx, xx, keepttl: without effect; redis-purse 2.x took them.
+
+        Raises:
+            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
+            ValueError: ``ex`` and ``px``, or a duration below 1 ms; nothing was sent.
+            DecodeError: the bytes already stored are not a valid value; they are left alone.
+            WrongKind: the Redis key holds another type.
+
+        One round trip, O(1). Sends: EVALSHA key_space_setdefault.
+        """
+        raw = self._encode(self._codec, value, key)
+        stored = await self._store_default(self._names.name(key), raw, lifetime_ms(ex, px), key)
+        return value if stored is raw else self._decode(self._codec, stored, key)
+
+    async def get_or_create(
+        self,
+        key: K,
+        factory: Callable[[], V | Awaitable[V]],
+        *,
+        ex: Duration | None = None,
+        px: Duration | None = None,
+    ) -> V:
+        """The value under ``key``; if there is none, what ``factory`` returns, stored.
+
+        Concurrent callers of one event loop, with this or another object on the same client, share one call of a
+        factory. Several processes may each call theirs; one value is stored and all return that one. Each caller gets
+        an object of its own. A cancelled caller leaves the factory to the others; only with the last of them it is
+        cancelled, too.
+
+        Args:
+            factory: takes nothing; returns the value, or an awaitable of it.
+            ex, px: as for ``set``, for a value that is stored by this call.
+
+        Raises:
+            Exception: what ``factory`` raised, to all who waited for it; the next call tries again.
+            EncodeError: ``factory`` returned something that cannot be stored, or ``key`` does not fit; nothing was
+                stored.
+            ValueError: ``ex`` and ``px``, or a duration below 1 ms; nothing was sent.
+            DecodeError: the bytes already stored are not a valid value; they are left alone.
+            WrongKind: the Redis key holds another type.
+            RuntimeError: ``factory`` itself calls this for the same key.
+
+        One round trip if the value is there, else two, and the time of ``factory``. O(1). Sends: GET (with
+        ``TTL(renew="read")`` GETEX), EVALSHA key_space_setdefault.
+        """
+        refuse_in_atomic("get_or_create")
+        name = self._names.name(key)
+        ms = lifetime_ms(ex, px)
+
+        async def look() -> bytes | None:
+            return as_optional_bytes(await self._look(self._reading(name), key))
+
+        async def make() -> bytes:
+            made = factory()
+            value = await cast("Awaitable[V]", made) if inspect.isawaitable(made) else made
+            return self._encode(self._codec, value, key)
+
+        async def store(raw: bytes) -> bytes:
+            return await self._store_default(name, raw, ms, key)
+
+        raw = await single_flight((self._executor, name), look, make, store)
+        return self._decode(self._codec, raw, key)
+
+    @overload
+    async def pop(self, key: K) -> V | None: ...
+    @overload
+    async def pop(self, key: K, default: D) -> V | D: ...
+    async def pop(self, key: K, default: object = None) -> object:
+        """Remove ``key`` and return its value, or ``default`` if it was not there.
+
+        Each value goes to at most one caller. If the reply is lost on the way, the value is gone: at
+        most once.
+
+        Raises:
+            DecodeError: the removed bytes are not a valid value; the error's ``raw`` carries them.
+            WrongKind: the Redis key holds another type.
+
+        One round trip, O(1). Sends: GETDEL.
+        """
+        raw = await self._send(("GETDEL", self._names.name(key)), key)
+        return default if raw is None else self._decode_taken(self._codec, as_bytes(raw), key)
+
+    async def delete(self, key: K) -> int:
+        """Remove ``key``, of whatever Redis type; its memory is freed in the background.
+
+        Returns:
+            1 if it was there, else 0.
+
+        One round trip, O(1). Sends: UNLINK.
+        """
+        return as_int(await self._send(("UNLINK", self._names.name(key)), key))
+
+    async def contains(self, key: K) -> bool:
+        """Whether the Redis key of ``key`` exists. Never restarts a TTL.
+
+        One round trip, O(1). Sends: EXISTS.
+        """
+        return as_flag(await self._look(("EXISTS", self._names.name(key)), key))
+
+    @overload
+    async def increment(self: RedisKeySpace[int, K], key: K, amount: int = 1) -> int: ...
+    @overload
+    async def increment(self: RedisKeySpace[float, K], key: K, amount: float = 1) -> float: ...
+    async def increment(self, key: K, amount: float = 1) -> float:
+        """Add ``amount`` to the number under ``key`` on the server; a missing one counts as 0.
+
+        Only for a ``value_type`` of exactly ``int`` or ``float`` with the default codec: anything else
+        has rules of its own, which ``modify`` keeps. Without a policy the entry keeps the time it has left.
+
+        Returns:
+            The sum. Floats are added by Redis with more digits than Python's: 0.1 + 0.2 gives 0.3.
+
+        Raises:
+            TypeError: the values are not declared as ``int`` or ``float``; use ``modify``.
+            EncodeError: ``amount`` is not such a number, or beyond 64 bits; nothing was sent.
+            DecodeError: what is stored is not such a number; it is left alone.
+            WrongKind: the Redis key holds another type.
+            redis.exceptions.ResponseError: a sum of ints would not fit 64 bits; nothing was changed.
+
+        One round trip, O(1). Sends: INCRBY or INCRBYFLOAT; with a TTL policy inside EVALSHA with_ttl.
+        """
+        name = self._names.name(key)
+        added = addend(self._number, amount, where=self._where(key), key=self.prefix, field=key)
+        command = ("INCRBY" if self._number == "int" else "INCRBYFLOAT", name, added)
+        if self._ttl is None:
+            return as_sum(self._number, await self._send(command, key))
+        call = load_script("with_ttl")((name,), self._policy(), len(command), *command)
+        return as_sum(self._number, as_array(await self._send(call, key))[0])
+
+    # --- compare and set ------------------------------------------------------------------------
+
+    async def modify(self, key: K, fn: Callable[[V], V], *, default: V | Missing = MISSING, attempts: int = 100) -> V:
+        """Replace the value under ``key`` by ``fn(value)``, and by nothing that someone else wrote meanwhile.
+
+        The new value is stored only if the bytes that ``fn`` saw are still there; otherwise ``fn`` is
+        called again with the newer value. So ``fn`` may be called several times: it should only
+        compute. It may change its argument in place, but must return the value to store. If the value
+        comes out unchanged, nothing is written. Without a policy the entry keeps the time it has left.
+
+        Args:
+            default: what ``fn`` is given if the key is missing.
+            attempts: how often ``fn`` may be called.
+
+        Returns:
+            The value that is stored now.
+
+        Raises:
+            KeyError: the key is missing and there is no ``default``.
+            EditConflict: others were faster ``attempts`` times; nothing was written.
+            EncodeError: ``fn`` returned something that cannot be stored; nothing was written.
+            DecodeError: the stored bytes are not a valid value; they are left alone.
+            WrongKind: the Redis key holds another type.
+
+        Two round trips, and one more for each conflict. Sends: GET, EVALSHA key_space_replace.
+        """
+        return await modify(self._place(key), fn, default, attempts)
+
+    def edit(self, key: K, *, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
+        """Change a value in place: ``async with space.edit("ada") as session: session.cart.append("kale")``.
+
+        One attempt: at the end of the block the value is stored if nobody else has changed it since it
+        was read. An exception in the block writes nothing, and neither does an unchanged value.
+
+        Args:
+            default: the value to start from if the key is missing.
+
+        Raises:
+            KeyError: the key is missing and there is no ``default``.
+            TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model); use ``modify``.
+            EditConflict: someone else was faster; nothing was written.
+            EncodeError: the changed value is not valid any more; nothing was written.
+            DecodeError: the stored bytes are not a valid value; they are left alone.
+            WrongKind: the Redis key holds another type.
+
+        Two round trips. Sends: GET, EVALSHA key_space_replace.
+        """
+        return edit(self._place(key), default)
+
+    # --- the time of an entry -------------------------------------------------------------------
+
+    async def ttl(self, key: K) -> int:
+        """Seconds left, rounded; -1 if the entry never expires, -2 if there is none.
+
+        One round trip, O(1). Sends: TTL.
+        """
+        return as_int(await self._look(("TTL", self._names.name(key)), key))
+
+    async def pttl(self, key: K) -> int:
+        """Milliseconds left; -1 if the entry never expires, -2 if there is none.
+
+        One round trip, O(1). Sends: PTTL.
+        """
+        return as_int(await self._look(("PTTL", self._names.name(key)), key))
+
+    async def expires_in(self, key: K) -> timedelta | None:
+        """The time left, or None if the entry never expires.
+
+        Raises:
+            KeyError: there is no such entry.
+
+        One round trip, O(1). Sends: PTTL.
+        """
+        left_ms = await self.pttl(key)
+        if left_ms == -2:
+            raise KeyError(key)
+        return None if left_ms == -1 else timedelta(milliseconds=left_ms)
+
+    async def expire(self, key: K, seconds: Duration) -> bool:
+        """Let the entry expire after ``seconds`` (or a ``timedelta``), kept to the millisecond.
+
+        The next write restarts a declared TTL policy with ``renew="write"`` or ``"read"``.
+
+        Returns:
+            True if the entry exists and now has this time to live. Zero or less deletes it.
+
+        One round trip, O(1). Sends: PEXPIRE.
+        """
+        return await self._expire(key, milliseconds(seconds, 1000))
+
+    async def pexpire(self, key: K, millis: Duration) -> bool:
+        """Let the entry expire after ``millis`` milliseconds (or a ``timedelta``); see ``expire``.
+
+        One round trip, O(1). Sends: PEXPIRE.
+        """
+        return await self._expire(key, milliseconds(millis, 1))
+
+    async def persist(self, key: K) -> bool:
+        """Take the entry's time to live away; a declared policy sets it again at the next write.
+
+        Returns:
+            True if there was one.
+
+        One round trip, O(1). Sends: PERSIST.
+        """
+        return as_flag(await self._send(("PERSIST", self._names.name(key)), key))
+
+    # --- private ------------------------------------------------------------------------------------
+
+    def _reading(self, name: bytes) -> Command:
+        """The command that reads a value, with what ``renew="read"`` owes for it."""
+        ttl = self._ttl
+        return ("GETEX", name, "PX", ttl.draw_ms()) if ttl is not None and ttl.renew == "read" else ("GET", name)
+
+    async def _expire(self, key: K, ms: int) -> bool:
+        if ms > MAX_MS:
+            raise ValueError(f"an entry lives for at most {MAX_MS} ms, not {ms} ms; to keep it for ever, persist(key)")
+        return as_flag(await self._send(("PEXPIRE", self._names.name(key), max(ms, 0)), key))
+
+    async def _store_default(self, name: bytes, raw: bytes, ms: int | None, key: K) -> bytes:
+        """Store ``raw`` unless there is a value; the very object ``raw`` if it was stored, else what is there."""
+        policy = self._policy() if ms is None else policy_of(ms)
+        call = load_script("key_space_setdefault")((name,), raw, policy, self._read_policy())
+        stored = as_optional_bytes(await self._send(call, key))
+        return raw if stored is None else stored
+
+    def _place(self, key: K) -> Place[V]:
+        """One entry, to be compared and set."""
+        name = self._names.name(key)
+        script = load_script("key_space_replace")
+
+        async def read() -> bytes | None:
+            return as_optional_bytes(await self._look(("GET", name), key))
+
+        async def replace(stored: bytes | None, raw: bytes) -> tuple[bool, bytes | None]:
+            call = script((name,), int(stored is not None), stored or b"", raw, self._policy())
+            reply = as_array(await self._send(call, key))
+            return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
+
+        return Place(
+            where=self._where(key),
+            rkey=self.prefix,
+            key=key,
+            encode=lambda value: self._encode(self._codec, value, key),
+            decode=lambda raw: self._decode(self._codec, raw, key),
+            read=read,
+            replace=replace,
+        )

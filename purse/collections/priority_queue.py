@@ -1,0 +1,199 @@
+"""RedisPriorityQueue: a Redis sorted set, seen as an awaitable ``asyncio.PriorityQueue``.
+
+Items are pairs ``(value, priority)``; the lowest priority is taken first, and among equal ones the item that was put
+first. The score is the priority. Redis orders members of one score by their bytes, so the bytes begin with a number
+that grows with each put:
+
+    byte 0     1                  17                    36
+         "~" | 4024000000000000 | 0001763400000000000 | what the codec wrote
+               the priority, an   the number, decimal
+               IEEE double, hex
+
+- redis-purse 2.x wrote ``str(uuid4())`` in place of these 36 bytes and cuts them off unread, so that either
+  reads what the other wrote. At equal priority the items of 2.x come first, in no particular order: "~" sorts behind
+  every digit.
+- The number is given by the server in the same script that puts the item, because the clocks of clients differ: the
+  server's clock in microseconds or, if that is not beyond the last number that is there for this priority, one
+  more than it. So what is put later sorts behind everything of its priority that is there, however many clients
+  put at once, and also after the server's clock was set back or a replica with another one took over. No second key is
+  needed, and nothing is left behind in an empty queue.
+- The clock is what keeps the numbers growing while a queue is empty: an item that was taken for a caller who is gone
+  goes back under its old number, before all that were put meanwhile. (If the clock was set back in that very moment,
+  it may go behind some of them.)
+- The priority is in there because two items of one script may be given one number, and would be one member if their
+  values were equal, too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeAlias, cast, overload
+
+from typing_extensions import TypeVar
+
+from purse._engine.replies import Reply, as_array, as_bytes
+from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.unit import Argument, Command, Unit
+from purse.codecs import bind_codec, shown
+from purse.collections._base import PAGE, Call, paged, total
+from purse.collections._queueing import BaseQueue
+from purse.errors import DecodeError, EncodeError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from purse._engine.clients import RedisClient
+    from purse.codecs import Codec, CodecFactory
+    from purse.ttl import TTL
+
+__all__ = ["RedisPriorityQueue"]
+
+V = TypeVar("V")
+
+Member: TypeAlias = tuple[bytes, float]
+
+_PREFIX = 36  # bytes before what the codec wrote
+_WORDS = 3  # of the script, for each item
+
+
+class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
+    """A Redis sorted set as an awaitable queue of pairs ``(V, priority)``: lowest first, then first in, first out.
+
+    A priority is any int or float but nan, which a float holds exactly; it comes back as a float that is equal to it.
+    (redis-purse 2.x returned an int, and cut off what was behind the point.)
+
+    Args:
+        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        rkey: the Redis key, used as it is.
+        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else as JSON.
+        codec: stores the values in another way.
+        ttl: a policy that every write carries.
+        maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items; 0 is
+            without limit.
+
+    Raises:
+        DeclarationError: a type that cannot be stored, a ``maxsize`` below 0, or a TTL per item.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+
+    Construction does no I/O.
+    """
+
+    __slots__ = ("_codec",)
+
+    _redis_type = "sorted set"
+    _pop = "ZPOPMIN"
+    _size = "ZCARD"
+    _next = ("ZRANGE", 0, 0, "WITHSCORES")
+
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: type[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        maxsize: int = 0,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        maxsize: int = 0,
+    ) -> None: ...
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+        maxsize: int = 0,
+    ) -> None:
+        super().__init__(redis, rkey, ttl=ttl, maxsize=maxsize)
+        self._codec = bind_codec(value_type, codec)
+
+    def _encoded(self, items: Sequence[tuple[V, float]]) -> Sequence[Argument]:
+        for item in items:
+            if not isinstance(cast("object", item), tuple) or len(item) != 2:
+                raise EncodeError(
+                    f"{self.rkey}: an item is a tuple (value, priority), not {type(item).__name__}. Nothing was sent.",
+                    key=self.rkey,
+                )
+        priorities = [self._priority(priority) for _, priority in items]
+        names: Iterable[object] = itertools.count() if len(items) > 1 else [None]
+        raws = self._encode_all(self._codec, [value for value, _ in items], names)
+        return [
+            word
+            for priority, raw in zip(priorities, raws, strict=True)
+            for word in (repr(priority), struct.pack(">d", priority).hex(), raw)
+        ]
+
+    def _put_one(self, encoded: Sequence[Argument]) -> Call:
+        return self._send(self._script(encoded))
+
+    def _putting(self, encoded: Sequence[Argument]) -> Unit[int]:
+        return Unit([self._script(page) for page in paged(encoded, _WORDS * PAGE)], total, self)
+
+    def _script(self, encoded: Sequence[Argument]) -> ScriptCall:
+        return load_script("priority_queue_put")((self.rkey,), self._maxsize, self._policy(), *encoded)
+
+    def _elements(self, reply: Reply) -> list[Member]:
+        # Flat pairs, or with RESP3 nested ones where there may be several; scores are strings, or with RESP3 doubles.
+        parts = as_array(reply)
+        if parts and isinstance(parts[0], list):
+            parts = [part for pair in parts for part in as_array(pair)]
+        return [(as_bytes(member), _score(score)) for member, score in zip(parts[::2], parts[1::2], strict=True)]
+
+    def _put_back(self, elements: list[Member]) -> Unit[object]:
+        adds: list[Command] = [
+            ("ZADD", self.rkey, *(word for member, score in page for word in (repr(score), member)))
+            for page in paged(elements)
+        ]
+        return self._writing(adds, lambda replies: None)
+
+    def _item(self, element: Member, *, taken: bool) -> tuple[V, float]:
+        member, priority = element
+        if len(member) < _PREFIX:
+            fate = "It was removed from Redis, and is in this error's raw" if taken else "It was left alone"
+            raise DecodeError(
+                f"{self.rkey} holds a member without the {_PREFIX} bytes that a queue puts in front: {shown(member)}. "
+                f"{fate}.",
+                key=self.rkey,
+                raw=member,
+            )
+        return (self._decode_taken if taken else self._decode)(self._codec, member[_PREFIX:]), priority
+
+    def _priority(self, priority: float) -> float:
+        """A priority as Redis can order it.
+
+        Raises:
+            EncodeError: it is no number, or would not come back equal.
+        """
+        given = cast("object", priority)
+        if isinstance(given, (int, float)):
+            try:
+                exact = float(given)
+            except OverflowError:
+                exact = math.nan
+            if exact == given:
+                return exact + 0.0  # -0.0 is 0.0
+        raise EncodeError(
+            f"{self.rkey}: a priority is a number that a float holds exactly, and not nan; got {given!r:.100}. "
+            "Nothing was sent.",
+            key=self.rkey,
+        )
+
+
+def _score(reply: Reply) -> float:
+    return reply if isinstance(reply, float) else float(as_bytes(reply))

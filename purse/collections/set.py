@@ -1,0 +1,358 @@
+"""RedisSet: one Redis set, seen as an awaitable ``set``.
+
+A member is the bytes that the codec wrote, and nothing else. ``{garden}:beds`` with two members is
+
+    members
+    {"row":1,"place":4}
+    {"row":2,"place":1}
+
+The server compares these bytes, so they are in a canonical form: equal values are one member. Results of
+several members are lists, each member once and in no order, because a model need not be hashable; where it
+is, ``set(await beds.members())`` is one.
+
+Every method is one command, one MULTI or one script, and therefore atomic, also where it concerns several
+sets. Iteration alone pages through SSCAN and is no snapshot: a member that is there all the time is seen, one
+that comes or goes meanwhile may be, and one may be seen twice when the set is resized meanwhile.
+``members()`` is a snapshot, in one SMEMBERS.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import TYPE_CHECKING, overload
+
+from typing_extensions import TypeVar
+
+from purse._engine.hooks import refuse_in_atomic
+from purse._engine.replies import as_array, as_flag, as_int, as_optional_bytes
+from purse._engine.unit import Command, Unit
+from purse.codecs import bind_codec
+from purse.collections._base import paged, total
+from purse.collections._paging import OnError
+from purse.collections._set_algebra import SetAlgebra, as_members
+from purse.errors import DecodeError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from purse._engine.clients import RedisClient
+    from purse.codecs import Codec, CodecFactory
+    from purse.ttl import TTL
+
+__all__ = ["RedisSet"]
+
+V = TypeVar("V")
+
+_MOST = 2**53  # beyond any set
+
+
+class RedisSet(SetAlgebra[V]):
+    """A Redis set as an awaitable set of ``V``.
+
+    Args:
+        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        rkey: the Redis key, used as it is.
+        value_type: any type whose values have a canonical form; ``str`` and ``bytes`` are stored raw, everything
+            else as JSON. Values need not be hashable. (A plain ``dict``, which 2.x took, is written as canonically as
+            what is in it allows: 1 and 1.0 are two members.)
+        codec: stores the members in another way; it must write equal values as equal bytes.
+        ttl: a policy that every write carries.
+
+    Raises:
+        DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+
+    Construction does no I/O.
+    """
+
+    __slots__ = ("_codec", "_form")
+
+    _redis_type = "set"
+
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: type[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None:
+        super().__init__(redis, rkey, ttl=ttl)
+        declared: object = value_type
+        taken_by_2x = declared is dict and codec is None
+        self._codec = bind_codec(value_type, codec, canonical=True, best_effort=taken_by_2x)
+        # Two sets of one form store a value as the same bytes. The class is part of it: a list's form is none.
+        self._form = (RedisSet, value_type, codec)
+
+    # --- members --------------------------------------------------------------------------------
+
+    async def add(self, member: V) -> int:
+        """Add ``member``.
+
+        Returns:
+            1 if it is new, 0 if it was there.
+
+        Raises:
+            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: SADD; with a TTL policy inside EVALSHA with_ttl.
+        """
+        return as_int(await self._write(("SADD", self.rkey, self._encode(self._codec, member))))
+
+    async def update(self, *members: V) -> int:
+        """Add all ``members``: all or nothing, seen by others all at once.
+
+        Everything is encoded before anything is sent. ``update()`` sends nothing. To add the members of another
+        set, see ``union_update``.
+
+        Returns:
+            How many of them are new.
+
+        Raises:
+            EncodeError: a member does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: SADD, in MULTI with 500 members each if there are more; with a TTL policy
+        inside EVALSHA with_ttl.
+        """
+        if not members:
+            return 0
+        raws = self._encode_all(self._codec, members, itertools.count())
+        return await self._executor.execute(self._writing(self._pages("SADD", raws), total))
+
+    async def remove(self, *members: V) -> int:
+        """Remove ``members``, all at one moment.
+
+        Members that redis-purse 2.x wrote are found too, although it wrote some values differently.
+
+        Returns:
+            How many were there; 0, not an error, if none was. ``remove()`` sends nothing.
+
+        Raises:
+            EncodeError: a member does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: SREM, in MULTI with 500 members each if there are more; with a TTL policy
+        inside EVALSHA with_ttl.
+        """
+        if not members:
+            return 0
+        raws = [form for nth, member in enumerate(members) for form in self._forms(self._codec, member, nth)]
+        return await self._executor.execute(self._writing(self._pages("SREM", raws), total))
+
+    async def discard(self, member: V) -> bool:
+        """Remove ``member``, in whatever form it is stored.
+
+        Returns:
+            True if it was there.
+
+        Raises:
+            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: SREM; with a TTL policy inside EVALSHA with_ttl.
+        """
+        return as_flag(await self._write(("SREM", self.rkey, *self._forms(self._codec, member))))
+
+    async def contains(self, member: V) -> bool:
+        """Whether ``member`` is in the set, in whatever form. Never restarts a TTL.
+
+        Raises:
+            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: SISMEMBER (SMISMEMBER if 2.x may have written another form).
+        """
+        forms = self._forms(self._codec, member)
+        if len(forms) == 1:
+            return as_flag(await self._look(("SISMEMBER", self.rkey, forms[0])))
+        return any(map(as_flag, as_array(await self._look(("SMISMEMBER", self.rkey, *forms)))))
+
+    async def contains_many(self, members: Iterable[V]) -> list[bool]:
+        """Whether each of ``members`` is in the set, all looked for at one moment. Never restarts a TTL.
+
+        Returns:
+            A bool for each of them, in their order. ``contains_many([])`` sends nothing.
+
+        Raises:
+            EncodeError: a member does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: SMISMEMBER, in MULTI with 500 members each if there are more.
+        """
+        forms = [self._forms(self._codec, member, nth) for nth, member in enumerate(members)]
+        if not forms:
+            return []
+        looks = self._pages("SMISMEMBER", [form for of_one in forms for form in of_one])
+        pages = await self._executor.execute(Unit(looks, list, self, read_only=True))
+        there = (as_flag(reply) for page in pages for reply in as_array(page))
+        return [any([*itertools.islice(there, len(of_one))]) for of_one in forms]
+
+    @overload
+    async def pop(self) -> V: ...
+    @overload
+    async def pop(self, count: int) -> list[V]: ...
+    async def pop(self, count: int | None = None) -> V | list[V]:
+        """Remove a random member and return it; with ``count`` so many, or all if there are fewer.
+
+        Each member goes to at most one caller. If the reply is lost on the way, what was removed is gone: at
+        most once.
+
+        Args:
+            count: how many to remove at one moment; ``pop(0)`` sends nothing. Such a call cannot be part of
+                ``atomic``, because of what it does about bytes that are no member.
+
+        Returns:
+            The member; with ``count`` a list, empty if the set is.
+
+        Raises:
+            KeyError: the set is empty, and there is no ``count``.
+            ValueError: ``count`` is negative.
+            DecodeError: removed bytes are not a valid member; the error's ``raw`` carries them. The others of a
+                ``count`` have been put back, in a second round trip.
+
+        One round trip, O(1), with ``count`` O(count). Sends: SPOP; with a TTL policy inside EVALSHA with_ttl.
+        """
+        if count is None:
+            raw = as_optional_bytes(await self._write(("SPOP", self.rkey)))
+            if raw is None:
+                raise self._empty("pop from an empty set")
+            return self._decode_taken(self._codec, raw)
+        refuse_in_atomic("RedisSet.pop", "with a count may have to put members back")
+        wanted = _checked(count)
+        if not wanted:
+            return []
+        raws = as_members(await self._write(("SPOP", self.rkey, wanted)))
+        try:
+            return self._decode_all(self._codec, raws, itertools.repeat(None))
+        except DecodeError:
+            return await self._putting_back(raws)
+
+    @overload
+    async def random(self) -> V: ...
+    @overload
+    async def random(self, count: int) -> list[V]: ...
+    async def random(self, count: int | None = None) -> V | list[V]:
+        """A random member, which stays; with ``count`` so many different ones, or all if there are fewer.
+
+        Args:
+            count: not negative, so no member is returned twice; ``random(0)`` sends nothing.
+
+        Returns:
+            The member; with ``count`` a list, empty if the set is.
+
+        Raises:
+            KeyError: the set is empty, and there is no ``count``.
+            ValueError: ``count`` is negative.
+            DecodeError: the bytes found are not a valid member; they are left alone.
+
+        One round trip, O(1), with ``count`` O(count). Sends: SRANDMEMBER; with ``TTL(renew="read")`` inside
+        EVALSHA with_ttl.
+        """
+        if count is None:
+            raw = as_optional_bytes(await self._read(("SRANDMEMBER", self.rkey)))
+            if raw is None:
+                raise self._empty("no random member of an empty set")
+            return self._decode(self._codec, raw)
+        wanted = _checked(count)
+        return self._decode_members(await self._read(("SRANDMEMBER", self.rkey, wanted))) if wanted else []
+
+    # --- the whole set --------------------------------------------------------------------------
+
+    async def len(self) -> int:
+        """The number of members.
+
+        One round trip, O(1). Sends: SCARD.
+        """
+        return as_int(await self._look(("SCARD", self.rkey)))
+
+    async def members(self) -> list[V]:
+        """All members as they are at one moment, each once, in no order.
+
+        For a big set iterate instead: this one command holds the server and the connection while it is executed
+        and read.
+
+        Raises:
+            DecodeError: the bytes of a member are not valid; they are left alone.
+
+        One round trip, O(n). Sends: SMEMBERS; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        """
+        return self._decode_members(await self._read(("SMEMBERS", self.rkey)))
+
+    def values(
+        self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
+    ) -> AsyncIterator[V]:
+        """Iterate over the members, page by page, in no particular order; no snapshot (see the module).
+
+        Args:
+            match: a glob pattern for the stored form of the members, ``*`` ``?`` ``[a-z]``, ``\\`` before a literal
+                one of these.
+            batch_hint: about how many members a page should have; 500 if not given.
+            on_error: ``"skip"`` passes over members whose bytes are not valid instead of raising ``DecodeError``.
+
+        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each page.
+        Sends: SSCAN.
+        """
+        return self._scan(
+            "SSCAN",
+            match,
+            batch_hint,
+            as_members,
+            self._codec.decode_all,
+            lambda raw: self._decode(self._codec, raw),
+            on_error,
+        )
+
+    def __aiter__(self) -> AsyncIterator[V]:
+        """Iterate over the members, as ``values()`` does."""
+        return self.values()
+
+    # --- private --------------------------------------------------------------------------------
+
+    def _pages(self, command: str, raws: Sequence[bytes]) -> list[Command]:
+        return [(command, self.rkey, *page) for page in paged(raws)]
+
+    async def _putting_back(self, raws: list[bytes]) -> list[V]:
+        """Decode removed members, and raise for the first bad one when the others are in the set again."""
+        members: list[V] = []
+        for nth, raw in enumerate(raws):
+            try:
+                members.append(self._decode_taken(self._codec, raw))
+            except DecodeError as error:
+                others = raws[:nth] + raws[nth + 1 :]
+                if others:
+                    await self._executor.execute(self._writing(self._pages("SADD", others), total))
+                error.add_note(f"purse: it was popped with {len(others)} others, which were put back")
+                raise
+        return members
+
+    def _empty(self, what: str) -> KeyError:
+        return KeyError(f"{self.rkey}: {what}")
+
+
+def _checked(count: int) -> int:
+    """A count that Redis takes.
+
+    Raises:
+        ValueError: it is negative, which would mean something else.
+    """
+    if count < 0:
+        raise ValueError(f"count= must not be negative, not {count}")
+    return min(count, _MOST)

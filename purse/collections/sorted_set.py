@@ -1,0 +1,565 @@
+"""RedisSortedSet: one Redis sorted set, members of type ``V`` in the order of their scores.
+
+    rank   reversed   score   member
+    0      2          8.0     avocado
+    1      1          9.8     kale
+    2      0          9.8     spinach     equal scores: in the order of the members' bytes
+
+A member is there once; adding it again moves it to its new score. Scores are doubles, infinite ones included.
+Every method is one command, one MULTI or one script, and therefore atomic. Iteration alone pages through ZSCAN, and
+is neither in order nor a snapshot: a member that is there all the time is seen, one that comes or goes meanwhile may
+be, and one may be seen twice. ``slice_by_rank`` and ``slice_by_score`` are snapshots, and page by ``offset`` and
+``count``.
+
+A member is found, and written, in O(log N).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, overload
+
+from typing_extensions import TypeVar
+
+from purse._engine.replies import Reply, as_all_bytes, as_array, as_int
+from purse._engine.scripts import load_script
+from purse._engine.unit import Argument, Command, Unit
+from purse._typenames import type_name, unwrapped
+from purse._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, ValueCodec
+from purse.codecs import bind_codec, codec_for
+from purse.collections._base import PAGE, clamped, paged, total
+from purse.collections._paging import OnError
+from purse.collections._ranges import (
+    Above,
+    Below,
+    as_optional_score,
+    as_score,
+    as_scored,
+    gt,
+    lex_range,
+    limits,
+    lt,
+    score_range,
+    score_word,
+)
+from purse.collections._sorted_ends import Scored, SortedSetEnds
+from purse.errors import EncodeError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from purse._engine.clients import RedisClient
+    from purse.codecs import Codec, CodecFactory
+    from purse.ttl import TTL
+
+__all__ = ["Above", "Below", "RedisSortedSet", "gt", "lt"]
+
+V = TypeVar("V")
+T = TypeVar("T")
+
+Keep: TypeAlias = Literal["highest", "lowest"]
+Given: TypeAlias = tuple[float, str]  # a score, and how it is written
+
+_KEEPING: dict[Keep | None, tuple[tuple[str, ...], Callable[[Given, Given], Given]]] = {
+    None: ((), lambda earlier, later: later),
+    "highest": (("GT",), max),
+    "lowest": (("LT",), min),
+}
+
+
+class RedisSortedSet(SortedSetEnds[V]):
+    """A Redis sorted set of ``V``; its items are ``(member, score)``.
+
+    Args:
+        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        rkey: the Redis key, used as it is.
+        value_type: the type of the members: any that pydantic validates and that has a canonical form, because
+            equal members must have equal bytes; ``str`` and ``bytes`` are stored raw, everything else as JSON. (A
+            plain ``dict``, which 2.x took, is written as canonically as what is in it allows: 1 and 1.0 are two.)
+        codec: stores the members in another way; it must write equal values as equal bytes.
+        ttl: a policy that every write carries.
+
+    Raises:
+        DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+
+    A score is a float or an int. What a double cannot hold is refused with an ``EncodeError`` before anything is
+    sent: nan, and an int beyond 2**53 that would lose digits. Construction does no I/O.
+    """
+
+    __slots__ = ("_codec", "_value_type")
+
+    _redis_type = "sorted set"
+
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: type[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        value_type: TypeForm[V],
+        *,
+        codec: Codec[V] | CodecFactory | None = None,
+        ttl: TTL | None = None,
+    ) -> None:
+        super().__init__(redis, rkey, ttl=ttl)
+        self._value_type: object = value_type
+        taken_by_2x = self._value_type is dict and codec is None
+        self._codec = bind_codec(value_type, codec, canonical=True, best_effort=taken_by_2x)
+
+    # --- adding and removing --------------------------------------------------------------------
+
+    # The booleans are positional because redis-purse 2.x had them so.
+    async def add(
+        self, member: tuple[V, float], nx: bool = False, xx: bool = False, ch: bool = False, *, keep: Keep | None = None
+    ) -> int:
+        """Add a member with its score, or give it this score if it is there.
+
+        Args:
+            member: ``(member, score)``.
+            nx: only add; leave a member that is there alone.
+            xx: only change; add nothing.
+            ch: return how many were added or changed, instead of added.
+            keep: if the member is there, keep the ``"highest"`` or the ``"lowest"`` of its score and this one.
+
+        Returns:
+            1 if the member was added (or, with ``ch``, changed), else 0.
+
+        Raises:
+            ValueError: ``nx`` with ``xx`` or ``keep``; nothing was sent.
+            EncodeError: the member does not fit the declared type, or the score is none; nothing was sent.
+
+        One round trip, O(log N). Sends: ZADD (EVALSHA sorted_set_store if 2.x may have written another form); with
+        a TTL policy inside EVALSHA with_ttl.
+        """
+        options = _options(nx, xx, ch, keep)
+        value, score = member
+        word, forms = self._score_word(score), self._forms(self._codec, value)
+        if len(forms) > 1:
+            return await self._executor.execute(self._storing(options, [(word, forms)], _sum_of_all))
+        return as_int(await self._write(("ZADD", self.rkey, *options, word, *forms)))
+
+    async def add_multi(
+        self,
+        members: Iterable[tuple[V, float]],
+        nx: bool = False,
+        xx: bool = False,
+        ch: bool = False,
+        *,
+        keep: Keep | None = None,
+    ) -> int:
+        """Add all ``members``, or give them these scores: all or nothing, seen by others all at once.
+
+        Everything is encoded before anything is sent. ``add_multi([])`` sends nothing. Of a member that is named
+        several times the last score counts; with ``keep`` the highest or the lowest.
+
+        Args:
+            members: pairs ``(member, score)``.
+            nx: only add; leave members that are there alone.
+            xx: only change; add nothing.
+            ch: return how many were added or changed, instead of added.
+            keep: of those that are there, keep the ``"highest"`` or the ``"lowest"`` of their score and this one.
+
+        Returns:
+            How many were added (or, with ``ch``, also those that changed).
+
+        Raises:
+            ValueError: ``nx`` with ``xx`` or ``keep``; nothing was sent.
+            EncodeError: a member does not fit the declared type, or a score is none; nothing was sent.
+
+        One round trip, O(n log N). Sends: ZADD, in MULTI with 500 members each if there are more (EVALSHA
+        sorted_set_store if 2.x may have written another form); with a TTL policy inside EVALSHA with_ttl.
+        """
+        options = _options(nx, xx, ch, keep)
+        _, best = _KEEPING[keep]
+        pairs = [*members]
+        given = [(score, self._score_word(score, nth)) for nth, (_, score) in enumerate(pairs)]
+        stored: dict[bytes, tuple[Given, list[bytes]]] = {}
+        for new, forms in zip(given, self._all_forms([value for value, _ in pairs]), strict=True):
+            earlier = stored.get(forms[0])
+            stored[forms[0]] = (new if earlier is None else best(earlier[0], new)), forms
+        if not stored:
+            return 0
+        if any(len(forms) > 1 for _, forms in stored.values()):
+            changes = [(word, forms) for (_, word), forms in stored.values()]
+            return await self._executor.execute(self._storing(options, changes, _sum_of_all))
+        flat: list[Argument] = [part for raw, ((_, word), _) in stored.items() for part in (word, raw)]
+        adds: list[Command] = [("ZADD", self.rkey, *options, *page) for page in paged(flat, 2 * PAGE)]
+        return await self._executor.execute(self._writing(adds, total))
+
+    async def increment(self, member: tuple[V, float]) -> tuple[V, float]:
+        """Add to the score of a member on the server; one that is not there counts as 0 and is added.
+
+        Args:
+            member: ``(member, by)``.
+
+        Returns:
+            The member and its new score.
+
+        Raises:
+            EncodeError: the member does not fit the declared type, or ``by`` is no score; nothing was sent.
+            redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
+
+        One round trip, O(log N). Sends: ZINCRBY (EVALSHA sorted_set_store if 2.x may have written another form);
+        with a TTL policy inside EVALSHA with_ttl.
+        """
+        value, by = member
+        word, forms = self._score_word(by), self._forms(self._codec, value)
+        if len(forms) > 1:
+            [score] = await self._executor.execute(self._storing(("INCR",), [(word, forms)], _scores_of_all))
+            return value, score
+        return value, as_score(await self._write(("ZINCRBY", self.rkey, word, *forms)))
+
+    async def increment_multi(self, members: Iterable[tuple[V, float]]) -> list[tuple[V, float]]:
+        """Add to the scores of all ``members``, one after the other: all or nothing, seen by others all at once.
+
+        A member that is named several times is incremented several times. ``increment_multi([])`` sends nothing.
+
+        Args:
+            members: pairs ``(member, by)``.
+
+        Returns:
+            The members in their order, each with the score that it had after its increment.
+
+        Raises:
+            EncodeError: a member does not fit the declared type, or one ``by`` is no score; nothing was sent.
+            redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
+
+        One round trip, O(n log N). Sends: ZINCRBY, in MULTI if there are several (EVALSHA sorted_set_store if one
+        of them is infinite, or if 2.x may have written another form); with a TTL policy inside EVALSHA with_ttl.
+        """
+        given = [*members]
+        values = [value for value, _ in given]
+        words = [self._score_word(by, nth) for nth, (_, by) in enumerate(given)]
+        forms = self._all_forms(values)
+        if not given:
+            return []
+        # Inside MULTI an increment that comes to nan would not undo those before it: the script looks first.
+        if any(map(math.isinf, (by for _, by in given))) or any(len(known) > 1 for known in forms):
+            unit = self._storing(("INCR",), zip(words, forms, strict=True), _scores_of_all)
+        else:
+            steps = [("ZINCRBY", self.rkey, word, known[0]) for word, known in zip(words, forms, strict=True)]
+            unit = self._writing(steps, lambda replies: [as_score(reply) for reply in replies])
+        return [*zip(values, await self._executor.execute(unit), strict=True)]
+
+    async def remove(self, *members: V) -> int:
+        """Remove ``members``, all at one moment. ``remove()`` sends nothing.
+
+        Returns:
+            How many of them were there.
+
+        Raises:
+            EncodeError: a member does not fit the declared type; nothing was sent.
+
+        One round trip, O(n log N). Sends: ZREM, in MULTI with 500 members each if there are more; with a TTL policy
+        inside EVALSHA with_ttl.
+        """
+        raws = [form for forms in self._all_forms(members) for form in forms]
+        if not raws:
+            return 0
+        removals: list[Command] = [("ZREM", self.rkey, *page) for page in paged(raws)]
+        return await self._executor.execute(self._writing(removals, total))
+
+    async def remove_by_rank(self, min_rank: int, max_rank: int) -> int:
+        """Remove the members with these ranks, ``max_rank`` included; negative ones count from the highest score.
+
+        ``remove_by_rank(0, -101)`` leaves the hundred highest.
+
+        Returns:
+            How many were removed.
+
+        One round trip, O(log N + n). Sends: ZREMRANGEBYRANK; with a TTL policy inside EVALSHA with_ttl.
+        """
+        bounds = (clamped(min_rank), clamped(max_rank))
+        return as_int(await self._write(("ZREMRANGEBYRANK", self.rkey, *bounds)))
+
+    async def remove_by_score(self, min_score: float | Above[float], max_score: float | Below[float]) -> int:
+        """Remove the members with these scores; both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            EncodeError: a bound is no score; nothing was sent.
+
+        One round trip, O(log N + n). Sends: ZREMRANGEBYSCORE; with a TTL policy inside EVALSHA with_ttl.
+        """
+        bounds = self._score_range(min_score, max_score)
+        return as_int(await self._write(("ZREMRANGEBYSCORE", self.rkey, *bounds)))
+
+    # --- one member -----------------------------------------------------------------------------
+
+    async def score(self, member: V) -> float | None:
+        """The score of ``member``, or None if it is not there.
+
+        Members that redis-purse 2.x wrote are found too, although it wrote some values differently.
+
+        Raises:
+            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(1). Sends: ZSCORE (ZMSCORE if 2.x may have written another form); with
+        ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        """
+        forms = self._forms(self._codec, member)
+        if len(forms) == 1:
+            return as_optional_score(await self._read(("ZSCORE", self.rkey, *forms)))
+        return _first_found(as_array(await self._read(("ZMSCORE", self.rkey, *forms))))
+
+    async def score_multi(self, members: Iterable[V]) -> list[tuple[V, float | None]]:
+        """The scores of ``members``, read at one moment, None for those that are not there.
+
+        Returns:
+            The members in their order, each with its score.
+
+        Raises:
+            EncodeError: a member does not fit the declared type; nothing was sent.
+
+        One round trip, O(n). Sends: ZMSCORE, in MULTI with 500 members each if there are more; with
+        ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        """
+        values = [*members]
+        forms = self._all_forms(values)
+        if not values:
+            return []
+        raws = [form for known in forms for form in known]
+        reads: list[Command] = [("ZMSCORE", self.rkey, *page) for page in paged(raws)]
+        replies = await self._executor.execute(self._reading(reads, list))
+        found = (score for page in replies for score in as_array(page))
+        scores = [_first_found([*itertools.islice(found, len(known))]) for known in forms]
+        return [*zip(values, scores, strict=True)]
+
+    async def rank(self, member: V, descending: bool = False) -> int | None:
+        """How many members come before ``member``, or None if it is not there.
+
+        Args:
+            descending: counted from the highest score instead of the lowest.
+
+        Raises:
+            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+
+        One round trip, O(log N). Sends: ZRANK or ZREVRANK (in MULTI with one for each form that 2.x may have
+        written).
+        """
+        name = "ZREVRANK" if descending else "ZRANK"
+        commands = [(name, self.rkey, form) for form in self._forms(self._codec, member)]
+        if len(commands) == 1:
+            replies = [await self._look(commands[0])]
+        else:
+            replies = await self._executor.execute(Unit(commands, list, self, read_only=True))
+        return next((as_int(reply) for reply in replies if reply is not None), None)
+
+    # --- ranges ---------------------------------------------------------------------------------
+
+    async def slice_by_rank(self, min_rank: int, max_rank: int, descending: bool = False) -> list[tuple[V, float]]:
+        """The items with these ranks as they are at one moment, ``max_rank`` included.
+
+        Args:
+            min_rank, max_rank: 0 is the first; negative ones count from the last, so that 0, -1 is everything.
+            descending: rank 0 is the highest score instead of the lowest, and the items come in that order.
+
+        Raises:
+            DecodeError: a member in it is not valid; nothing is changed.
+
+        One round trip, O(log N + n). Sends: ZRANGE; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        """
+        order = ("REV",) if descending else ()
+        return await self._slice((clamped(min_rank), clamped(max_rank), *order))
+
+    async def slice_by_score(
+        self,
+        min_score: float | Above[float] = -math.inf,
+        max_score: float | Below[float] = math.inf,
+        offset: int | None = None,
+        count: int | None = None,
+        descending: bool = False,
+    ) -> list[tuple[V, float]]:
+        """The items with these scores as they are at one moment.
+
+        Args:
+            min_score, max_score: both included; ``gt(x)`` and ``lt(x)`` leave ``x`` itself out.
+            offset: how many items to pass over.
+            count: how many to return at most; None or negative for all.
+            descending: from ``max_score`` down to ``min_score``.
+
+        Raises:
+            ValueError: ``offset`` is negative.
+            EncodeError: a bound is no score; nothing was sent.
+            DecodeError: a member in it is not valid; nothing is changed.
+
+        One round trip, O(log N + n + offset). Sends: ZRANGE BYSCORE; with ``TTL(renew="read")`` inside EVALSHA
+        with_ttl.
+        """
+        low, high = self._score_range(min_score, max_score)
+        bounds = (high, low, "BYSCORE", "REV") if descending else (low, high, "BYSCORE")
+        return await self._slice((*bounds, *limits(offset, count)))
+
+    async def slice_by_lex(
+        self,
+        min_member: V | Above[V] | None = None,
+        max_member: V | Below[V] | None = None,
+        offset: int | None = None,
+        count: int | None = None,
+        descending: bool = False,
+    ) -> list[V]:
+        """The members between two others, in the order of their bytes, as they are at one moment.
+
+        Only where all members have the same score: that is then their order, an index of words. With different
+        scores the result is unspecified. Bounds need not be members, nor fit the constraints of the declared type.
+
+        Args:
+            min_member, max_member: both included; ``gt(x)`` and ``lt(x)`` leave ``x`` itself out, None is no bound.
+            offset: how many members to pass over.
+            count: how many to return at most; None or negative for all.
+            descending: from ``max_member`` down to ``min_member``.
+
+        Raises:
+            TypeError: the members are not stored raw, as ``str`` and ``bytes`` are: their bytes are in no order
+                that means anything. Nothing was sent.
+            ValueError: ``offset`` is negative.
+            EncodeError: a bound is no ``str`` or ``bytes`` like the members; nothing was sent.
+            DecodeError: a member in it is not valid; nothing is changed.
+
+        One round trip, O(log N + n + offset). Sends: ZRANGE BYLEX; with ``TTL(renew="read")`` inside EVALSHA
+        with_ttl.
+        """
+        codec = self._raw_codec()
+        low, high = lex_range(lambda bound: self._encode(codec, bound), min_member, max_member)
+        bounds = (high, low, "BYLEX", "REV") if descending else (low, high, "BYLEX")
+        raws = as_all_bytes(await self._read(("ZRANGE", self.rkey, *bounds, *limits(offset, count))))
+        return self._decode_all(self._codec, raws, raws)
+
+    async def count(
+        self, min_score: float | Above[float] = -math.inf, max_score: float | Below[float] = math.inf
+    ) -> int:
+        """How many members have these scores; both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
+
+        Raises:
+            EncodeError: a bound is no score; nothing was sent.
+
+        One round trip, O(log N). Sends: ZCOUNT.
+        """
+        return as_int(await self._look(("ZCOUNT", self.rkey, *self._score_range(min_score, max_score))))
+
+    # --- the whole sorted set -------------------------------------------------------------------
+
+    async def len(self) -> int:
+        """The number of members.
+
+        One round trip, O(1). Sends: ZCARD.
+        """
+        return as_int(await self._look(("ZCARD", self.rkey)))
+
+    def values(
+        self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
+    ) -> AsyncIterator[tuple[V, float]]:
+        """Iterate over the items, page by page, in no particular order; no snapshot (see the module).
+
+        Args:
+            match: a glob pattern for the stored form of the members, ``*`` ``?`` ``[a-z]``, ``\\`` before a
+                literal one of these.
+            batch_hint: about how many items a page should have; 500 if not given.
+            on_error: ``"skip"`` passes over members whose bytes are not valid instead of raising
+                ``DecodeError``.
+
+        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
+        page. Sends: ZSCAN.
+        """
+
+        def decode_page(page: Sequence[Scored]) -> list[tuple[V, float]]:
+            members = self._codec.decode_all([raw for raw, _ in page])
+            return [*zip(members, (score for _, score in page), strict=True)]
+
+        def decode(item: Scored) -> tuple[V, float]:
+            return self._decode(self._codec, item[0], item[0]), item[1]
+
+        return self._scan("ZSCAN", match, batch_hint, as_scored, decode_page, decode, on_error)
+
+    def __aiter__(self) -> AsyncIterator[tuple[V, float]]:
+        """Iterate over the items, as ``values()`` does."""
+        return self.values()
+
+    # --- private --------------------------------------------------------------------------------
+
+    def _storing(
+        self,
+        options: tuple[str, ...],
+        members: Iterable[tuple[str, list[bytes]]],
+        decode: Callable[[list[Reply]], T],
+    ) -> Unit[T]:
+        """The unit that stores each of ``members``, a score and the member's forms, under the form that is there."""
+        words: list[Argument] = []
+        for score, forms in members:
+            words += (score, len(forms), *forms)
+        call = load_script("sorted_set_store")((self.rkey,), self._policy(), " ".join(options), *words)
+        return Unit((call,), decode, self)
+
+    def _all_forms(self, members: Sequence[V]) -> list[list[bytes]]:
+        """``_forms`` of each, sooner; an error names the position."""
+        raws = self._encode_all(self._codec, members, itertools.count())
+        return [[raw, *self._codec.also_stored_as(member)] for raw, member in zip(raws, members, strict=True)]
+
+    def _score_word(self, score: float, nth: int | None = None) -> str:
+        try:
+            return score_word(score)
+        except EncodeError as error:
+            raise self._no_score(error, nth) from None
+
+    def _score_range(self, low: float | Above[float], high: float | Below[float]) -> tuple[str, str]:
+        try:
+            return score_range(low, high)
+        except EncodeError as error:
+            raise self._no_score(error) from None
+
+    def _no_score(self, error: EncodeError, field: object = None) -> EncodeError:
+        return EncodeError(f"{self._where(field)}: {error} Nothing was sent.", key=self.rkey, field=field)
+
+    def _raw_codec(self) -> ValueCodec[object]:
+        """The codec of bounds between members that are stored raw."""
+        if not isinstance(self._codec, (TextCodec, BytesCodec, ConstrainedCodec)):
+            raise TypeError(
+                f"{self.rkey}: slice_by_lex() needs members that are stored raw, str or bytes; the bytes that store a "
+                f"{type_name(self._value_type)} are in no order that means anything. Use slice_by_score()."
+            )
+        return codec_for(cast("TypeForm[object]", unwrapped(self._value_type)))
+
+
+def _options(nx: bool, xx: bool, ch: bool, keep: Keep | None) -> tuple[str, ...]:
+    """The options of ZADD."""
+    if keep not in _KEEPING:
+        raise ValueError(f'keep= must be "highest" or "lowest", not {keep!r}')
+    if nx and (xx or keep):
+        raise ValueError("nx= only adds, so it excludes xx= and keep=, which concern members that are there")
+    words, _ = _KEEPING[keep]
+    return (*(("NX",) if nx else ()), *(("XX",) if xx else ()), *words, *(("CH",) if ch else ()))
+
+
+def _first_found(replies: Iterable[Reply]) -> float | None:
+    return next((as_score(reply) for reply in replies if reply is not None), None)
+
+
+def _sum_of_all(replies: list[Reply]) -> int:
+    return total(as_array(replies[0]))
+
+
+def _scores_of_all(replies: list[Reply]) -> list[float]:
+    return [as_score(reply) for reply in as_array(replies[0])]

@@ -1,0 +1,197 @@
+"""Key layouts: what shares a hash tag, what a key space may not cover, and what is refused over several slots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from purse import (
+    DeclarationError,
+    RedisHash,
+    RedisKeySpace,
+    RedisList,
+    RedisPriorityQueue,
+    RedisQueue,
+    RedisSet,
+    RedisSortedSet,
+    Store,
+    field,
+)
+from purse.inspect import fields
+from tests.support.clients import all_keys
+
+
+class Garden(Store, namespace="slots"):
+    plants: RedisHash[int]
+    sessions: RedisKeySpace[int]
+    spread: RedisKeySpace[int, int] = field(slots="key")
+
+
+class Wide(Store, namespace="slots-wide", slots="field"):
+    log: RedisList[str]
+    old: RedisList[str]
+    beds: RedisSet[str]
+    rows: RedisSet[str]
+    sessions: RedisKeySpace[int]
+    legacy: RedisHash[int] = field(rkey="legacy")
+
+
+class Wider(Wide, namespace="slots-wider"):
+    more: RedisList[str]
+
+
+class Everything(Store, namespace="slots-all"):
+    hash: RedisHash[int, int]
+    list: RedisList[int] = field(maxlen=2)
+    set: RedisSet[int]
+    ranking: RedisSortedSet[str]
+    space: RedisKeySpace[int]
+    queue: RedisQueue[int] = field(maxsize=2)
+    urgent: RedisPriorityQueue[int]
+
+
+def test_what_is_in_the_braces() -> None:
+    """The namespace, with ``slots="field"`` the field as well, with ``slots="key"`` the key of an entry alone."""
+    assert Garden.plants.key == "{slots}:plants"
+    assert Garden.sessions.key == "{slots}:sessions:"
+    assert Garden.spread.key == "slots:spread:{"
+    assert Wide.log.key == "{slots-wide:log}"
+    assert Wide.sessions.key == "{slots-wide:sessions}:"
+    assert Wide.legacy.key == "legacy"
+    assert Wider.log.key == "{slots-wider:log}"
+    assert [spec.slots for spec in fields(Garden).values()] == ["store", "store", "key"]
+
+
+async def test_entries_live_where_the_declaration_says(redis: Redis) -> None:
+    """The keys of entries are the prefix, the key, and the closing brace where there is one."""
+    garden, wide = Garden(redis), Wide(redis)
+    await garden.sessions.set("a", 1)
+    await garden.spread.set(7, 2)
+    await wide.sessions.set("a", 3)
+
+    assert await all_keys(redis) == [
+        b"slots:spread:{7}",
+        b"{slots-wide:sessions}:a",
+        b"{slots}:sessions:a",
+    ]
+    assert [pair async for pair in garden.spread] == [(7, 2)]
+    assert await garden.spread.get(7) == 2
+
+
+async def test_clear_empties_key_spaces_too(redis: Redis) -> None:
+    """Everything that is declared goes, entries and fields of every layout, and neighbours stay."""
+    garden, wide = Garden(redis), Wide(redis)
+    await redis.set("slots:spread:7", "stays")
+    await redis.set("{slots}:session", "stays")
+    await garden.plants.set("a", 1)
+    await asyncio.gather(*(garden.sessions.set(str(i), i) for i in range(3)))
+    await asyncio.gather(*(garden.spread.set(i, i) for i in range(3)))
+    await asyncio.gather(wide.log.append("x"), wide.beds.add("x"), wide.sessions.set("a", 1), wide.legacy.set("a", 1))
+
+    assert await garden.clear() == 7
+    assert await wide.clear() == 4
+    assert await all_keys(redis) == [b"slots:spread:7", b"{slots}:session"]
+
+
+REFUSED: dict[str, Callable[[Garden, Wide], object]] = {
+    "atomic over fields": lambda g, w: w.atomic(w.log.append("x"), w.beds.add("x")),
+    "atomic over entries": lambda g, w: g.atomic(g.spread.set(1, 1), g.spread.set(2, 2)),
+    "atomic with an entry": lambda g, w: g.atomic(g.plants.set("a", 1), g.spread.set(2, 2)),
+    "list.move": lambda g, w: w.log.move(w.old),
+    "set.move": lambda g, w: w.beds.move(w.rows, "x"),
+    "set.union": lambda g, w: w.beds.union(w.rows),
+    "update": lambda g, w: g.spread.update({1: 1, 2: 2}),
+    "clear in atomic": lambda g, w: w.atomic(w.clear()),
+}
+
+
+@pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED.keys())
+async def test_one_step_over_several_slots_is_refused(redis: Redis, call: Callable[[Garden, Wide], object]) -> None:
+    """On one server as on a cluster, before anything is sent."""
+    garden, wide = Garden(redis), Wide(redis)
+
+    with pytest.raises(TypeError, match=r"slot|several|searches"):
+        await call(garden, wide)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+
+    assert await all_keys(redis) == []
+
+
+async def test_one_step_in_one_slot_is_not(redis: Redis) -> None:
+    """Calls on one field, or one entry, are a transaction as anywhere."""
+    garden, wide = Garden(redis), Wide(redis)
+
+    assert await wide.atomic(wide.log.append("x"), wide.log.append("y")) == (1, 2)
+    assert await garden.atomic(garden.spread.set(1, 5), garden.spread.increment(1)) == (True, 6)
+
+
+async def test_every_structure_is_a_field(redis: Redis) -> None:
+    """Each is built with its types and options, and all of them can be in one transaction."""
+    every = Everything(redis)
+
+    done = await every.atomic(
+        every.hash.set(1, 1),
+        every.list.append(1),
+        every.set.add(1),
+        every.ranking.add(("a", 1.0)),
+        every.space.set("a", 1),
+        every.queue.put_nowait(1),
+        every.urgent.put((1, 0)),
+    )
+
+    assert done == (1, 1, 1, 1, True, 1, 1)
+    assert every.queue.maxsize == 2
+    assert await every.clear() == 7
+
+
+def test_a_key_space_covers_no_other_field() -> None:
+    """A field whose key would be one of the entries is refused, and so is a key space inside another."""
+    with pytest.raises(
+        DeclarationError, match=r"Bad.one has the Redis key '\{slots-bad\}:sessions:1'.*one of the entr"
+    ):
+
+        class Bad(Store, namespace="slots-bad"):  # pyright: ignore[reportUnusedClass]
+            sessions: RedisKeySpace[int]
+            one: RedisHash[int] = field(key="sessions:1")
+
+    with pytest.raises(DeclarationError, match="one of the entries of the key space"):
+
+        class Worse(Store, namespace="slots-worse"):  # pyright: ignore[reportUnusedClass]
+            sessions: RedisKeySpace[int]
+            inner: RedisKeySpace[int] = field(key="sessions:inner")
+
+
+WRONG = {
+    "slots of a hash": ("h: RedisHash[int] = field(slots='key')", 'slots="key" is for a RedisKeySpace'),
+    "slots unknown": ("s: RedisKeySpace[int] = field(slots='field')", 'slots= of a field is "key"'),
+    "slots and rkey": ("s: RedisKeySpace[int] = field(slots='key', rkey='x:')", "write one of them"),
+    "maxsize of a list": ("xs: RedisList[int] = field(maxsize=3)", "has no maxsize=; drop it, or declare a RedisQueue"),
+    "maxsize zero": ("q: RedisQueue[int] = field(maxsize=0)", "maxsize= is an int of at least 1"),
+    "set": ("xs: set[int]", "declare RedisSet[int]"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_layout_is_refused_at_definition(body: str, message: str) -> None:
+    """What, where and the fix."""
+    names: dict[str, object] = {
+        "Store": Store,
+        "field": field,
+        "RedisHash": RedisHash,
+        "RedisList": RedisList,
+        "RedisQueue": RedisQueue,
+    }
+    names |= {"RedisKeySpace": RedisKeySpace, "__name__": __name__}
+
+    with pytest.raises(DeclarationError) as caught:
+        exec(f"class Bad(Store, namespace='slots-wrong'):\n    {body}", names)
+
+    assert message in str(caught.value)
+
+
+def test_a_wrong_layout_of_a_store_is_refused() -> None:
+    """A store takes ``"store"`` and ``"field"``."""
+    with pytest.raises(DeclarationError, match='slots= is "store"'):
+        exec("class Bad(Store, namespace='slots-wrong', slots='key'): pass", {"Store": Store})
