@@ -22,6 +22,7 @@ from benchmarks.calls import call_rows
 from benchmarks.data import Arena, open_arena
 from benchmarks.footprint import footprint_rows
 from benchmarks.layer import layer_rows
+from benchmarks.locks import lock_rows
 from benchmarks.measure import Raw, Row
 from benchmarks.profiling import profile_calls
 from benchmarks.structures import structure_rows
@@ -80,6 +81,7 @@ def rows(arena: Arena, options: Options) -> list[Row]:
         *call_rows(arena, options.calls),
         *bulk_rows(arena, options.items),
         *structure_rows(arena, options.calls, options.items),
+        *lock_rows(arena, options.calls),
         *layer_rows(arena, options.calls),
         *footprint_rows(arena, options.items),
     )

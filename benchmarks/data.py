@@ -42,12 +42,13 @@ class Arena:
 
     The side of purse has a client as a user would make it; the hand-written side has a pool with a
     connection for each of 1000 tasks, because redis-py's default pool raises at the 101st. ``scratch`` is a
-    directory that is removed at the end.
+    directory that is removed at the end; what is pushed to ``closing`` is closed then.
     """
 
     purse: Redis
     hand: Redis
     scratch: Path
+    closing: contextlib.AsyncExitStack
     prefix: str = field(default_factory=lambda: f"purse-benchmark-{secrets.token_hex(4)}")
     used: set[str] = field(default_factory=set[str])
     prefixes: set[str] = field(default_factory=set[str])
@@ -73,8 +74,9 @@ async def open_arena(url: str) -> AsyncGenerator[Arena, None]:
         async with (
             Redis.from_url(url) as purse,  # pyright: ignore[reportUnknownMemberType]
             Redis.from_url(url, max_connections=2000) as hand,  # pyright: ignore[reportUnknownMemberType]
+            contextlib.AsyncExitStack() as closing,
         ):
-            arena = Arena(purse, hand, Path(scratch))
+            arena = Arena(purse, hand, Path(scratch), closing)
             try:
                 yield arena
             finally:

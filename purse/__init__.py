@@ -37,6 +37,9 @@ if TYPE_CHECKING:
         DecodeError,
         EditConflict,
         EncodeError,
+        LockError,
+        LockLost,
+        LockNotAcquired,
         PurseError,
         ServerFailed,
         ServerNotFound,
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
         UnsupportedServer,
         WrongKind,
     )
+    from purse.limits import RedisRateLimiter, RedisSemaphore
+    from purse.locks import RedisLock
+    from purse.redlock import Redlock
     from purse.store import Store
     from purse.ttl import TTL
 
@@ -60,16 +66,23 @@ __all__ = [
     "EditConflict",
     "EncodeError",
     "Engine",
+    "LockError",
+    "LockLost",
+    "LockNotAcquired",
     "PurseError",
     "RedisClient",
     "RedisHash",
     "RedisKeySpace",
     "RedisLifoQueue",
     "RedisList",
+    "RedisLock",
     "RedisPriorityQueue",
     "RedisQueue",
+    "RedisRateLimiter",
+    "RedisSemaphore",
     "RedisSet",
     "RedisSortedSet",
+    "Redlock",
     "ServerFailed",
     "ServerNotFound",
     "Statistics",
@@ -101,6 +114,10 @@ if not TYPE_CHECKING:
         "RedisQueue": "purse.collections",
         "RedisSet": "purse.collections",
         "RedisSortedSet": "purse.collections",
+        "RedisLock": "purse.locks",
+        "RedisRateLimiter": "purse.limits",
+        "RedisSemaphore": "purse.limits",
+        "Redlock": "purse.redlock",
         "Codec": "purse.codecs",
         "CodecFactory": "purse.codecs",
         "codec_for": "purse.codecs",

@@ -197,6 +197,8 @@ class Annotation:
         if not isinstance(origin, type) or not issubclass(origin, RedisCollection):
             raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection; {_fix_for(value)}")
         types = _type_arguments(origin, get_args(value))
+        if not types and not origin._holds_values:  # pyright: ignore[reportPrivateUsage] - of those who declare
+            return Declared(origin, None, None, ttl)
         if not types:
             name = origin.__name__
             raise DeclarationError(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -29,6 +30,7 @@ from typing import (
 )
 
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from redis.asyncio import Redis
 from typing_extensions import TypeVar
 
 from purse._annotations import Annotation, Declared, Unresolved, shown_type
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
+    from purse._coordination.rates import Rate
     from purse._engine.clients import RedisClient
     from purse._engine.modes import Engine
     from purse.codecs import Codec, CodecFactory
@@ -79,6 +82,7 @@ class FieldOptions:
     maxlen: int | None = None
     maxsize: int | None = None
     slots: Literal["key"] | None = None
+    more: tuple[tuple[str, object], ...] = ()  # what only locks, limiters and semaphores take
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,13 @@ def field(
     maxlen: int | None = None,
     maxsize: int | None = None,
     slots: Literal["key"] | None = None,
+    lease: float | timedelta | None = None,
+    watchdog: bool | None = None,
+    replicas: int | None = None,
+    rate: str | Rate | None = None,
+    burst: int | None = None,
+    algorithm: Literal["gcra", "sliding_window"] | None = None,
+    limit: int | None = None,
 ) -> F:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeVarUse]
     """Give a field of a ``Store`` options: ``visits: RedisHash[int] = field(ttl=TTL(hours=1))``.
 
@@ -115,10 +126,24 @@ def field(
         maxsize: for queues: ``put`` waits while there are as many items as this.
         slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden:sessions:{<key>}``,
             at the price of what concerns several entries at one moment.
+        lease: for locks and semaphores: seconds, or a ``timedelta``, after which what is held is free again.
+        watchdog, replicas: for locks, see ``RedisLock``.
+        rate, burst, algorithm: for rate limiters, see ``RedisRateLimiter``: ``field(rate="10/second")``.
+        limit: for semaphores: how many permits there are.
 
     What is wrong is a ``DeclarationError`` when the class is defined.
     """
-    return cast("F", FieldOptions(ttl, codec, key, rkey, maxlen, maxsize, slots))
+    given: dict[str, object] = {
+        "lease": lease,
+        "watchdog": watchdog,
+        "replicas": replicas,
+        "rate": rate,
+        "burst": burst,
+        "algorithm": algorithm,
+        "limit": limit,
+    }
+    more = tuple((name, value) for name, value in given.items() if value is not None)
+    return cast("F", FieldOptions(ttl, codec, key, rkey, maxlen, maxsize, slots, more))
 
 
 class FieldSpec(Generic[C]):
@@ -154,6 +179,17 @@ class FieldSpec(Generic[C]):
         return self._affixes()[0]
 
     @property
+    def holds_values(self) -> bool:
+        """Whether it is a collection, and not a lock, a limiter or a semaphore, which have no values to be cleared.
+
+        Raises:
+            DeclarationError: the annotation declares no field.
+        """
+        sketch = self._annotation.sketch()
+        # The flag belongs to the collections and to what declares them; users have no business with it.
+        return sketch is None or sketch.collection._holds_values  # pyright: ignore[reportPrivateUsage]
+
+    @property
     def is_key_space(self) -> bool:
         """Whether the field lives in all keys that begin with ``key``, and not in one key.
 
@@ -161,7 +197,7 @@ class FieldSpec(Generic[C]):
             DeclarationError: the annotation declares no field.
         """
         sketch = self._annotation.sketch()
-        return sketch is not None and not issubclass(sketch.collection, RedisKey)
+        return sketch is not None and self.holds_values and not issubclass(sketch.collection, RedisKey)
 
     @property
     def tail(self) -> str:
@@ -251,6 +287,10 @@ class FieldSpec(Generic[C]):
         """
         if self._checked:
             return
+        if not self.holds_values:
+            self._check_coordination()
+            self._checked = True
+            return
         try:
             declared = self._annotation.resolve()
         except Unresolved:
@@ -275,9 +315,28 @@ class FieldSpec(Generic[C]):
     def _ttl(self, declared: Declared) -> TTL | None:
         return self._options.ttl or declared.ttl or self._defaults.ttl
 
+    def _check_coordination(self) -> None:
+        """Refuse options that this lock, limiter or semaphore does not take."""
+        declared = self._annotation.resolve()
+        name = declared.collection.__name__
+        if self._options.ttl or declared.ttl or self._options.codec or self._options.slots:
+            raise DeclarationError(
+                f"{self}: a {name} has no values, so ttl=, codec= and slots= mean nothing; drop them"
+            )
+        self._check_options(declared)
+        if self._defaults.namespace is None and self._options.rkey is None:
+            return  # of a mixin: its subclasses check it
+        try:
+            self._build(_nowhere())
+        except TypeError as error:  # a DeclarationError, or an argument that is missing
+            raise DeclarationError(f"{self}: {error}") from error
+
     def _build(self, client: RedisClient) -> C:
         declared = self._annotation.resolve()
         key, suffix = self._affixes()
+        if not self.holds_values:
+            coordinate = cast("Callable[..., C]", declared.collection)
+            return coordinate(client, key, **dict(self._options.more))
         given = {
             "key_type": declared.key_type,
             "codec": self.codec,
@@ -304,6 +363,9 @@ class FieldSpec(Generic[C]):
                 raise DeclarationError(f"{self}: a {name} has no {option}=; drop it, or declare a {other}")
             if type(limit) is not int or limit < 1:
                 raise DeclarationError(f"{self}: {option}= is an int of at least 1, not {limit!r}")
+        for option, value in options.more:
+            if option not in _keywords_of(declared.collection):
+                raise DeclarationError(f"{self}: a {name} has no {option}=; drop {option}={value!r}")
         if options.slots is not None and issubclass(declared.collection, RedisKey):
             raise DeclarationError(
                 f'{self}: slots="key" is for a RedisKeySpace, whose entries are keys; a {name} is one key. '
@@ -391,6 +453,12 @@ def check_store_codec(codec: object, where: str) -> None:
         f"{where}: codec={codec!r} of a class is a function from a value type to its codec, because fields differ; "
         "give one codec to one field with field(codec=...)"
     )
+
+
+@cache
+def _nowhere() -> RedisClient:
+    """A client that is never used: constructors look at it, and say what is wrong with the rest."""
+    return Redis()
 
 
 def _is_codec(codec: object) -> bool:

@@ -261,12 +261,13 @@ def _check_keys(cls: type[StoreBase]) -> None:
     if cls.__purse__.defaults.namespace is None:
         return
     for prefix, space in holders.items():
-        if space.is_key_space:
+        if space.is_key_space or not space.holds_values:
+            prefix = prefix if space.is_key_space else f"{prefix}:"
             for key, spec in holders.items():
                 if spec is not space and key.startswith(prefix):
                     raise DeclarationError(
-                        f"{spec} has the Redis key {key!r}, which is one of the entries of the key space {space}, "
-                        f"{prefix}<key>; give one of them another key= or rkey="
+                        f"{spec} has the Redis key {key!r}, and all that begin with {prefix!r} belong to {space}; give "
+                        "one of them another key= or rkey="
                     )
 
 

@@ -11,7 +11,10 @@
     ├── ServerNotFound(RuntimeError)     no redis-server or valkey-server to run embedded
     ├── ServerFailed(RuntimeError)       an embedded server did not start, or died
     ├── WrongKind(ResponseError)         the key holds another Redis type
-    └── UnsupportedServer(ResponseError) the command needs a newer server
+    ├── UnsupportedServer(ResponseError) the command needs a newer server
+    └── LockError(RuntimeError)          a lock, or a permit
+        ├── LockNotAcquired                no quorum, or no lock, before the deadline
+        └── LockLost                       validity ran out while the lock was held
 
 ``ResponseError`` is redis-py's, so handlers written for redis-py still match. Connection errors of
 redis-py pass through unchanged: the network is not ours to rename.
@@ -30,6 +33,9 @@ __all__ = [
     "DecodeError",
     "EditConflict",
     "EncodeError",
+    "LockError",
+    "LockLost",
+    "LockNotAcquired",
     "PurseError",
     "ServerFailed",
     "ServerNotFound",
@@ -139,3 +145,23 @@ class UnsupportedServer(PurseError, ResponseError):
     def __init__(self, message: str, *, key: str | None = None) -> None:
         super().__init__(message)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it untyped
         self.key = key
+
+
+class LockError(PurseError, RuntimeError):
+    """A lock or a permit cannot do what it was asked for; the message says what to do.
+
+    Attributes:
+        key: the lock's key.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class LockNotAcquired(LockError):
+    """The lock was not to be had before the deadline: others hold it, or there is no quorum."""
+
+
+class LockLost(LockError):
+    """The lock is not held any more: its validity ran out, or somebody else has taken it."""

@@ -236,7 +236,8 @@ class Store(StoreBase):
         """Delete what is in the fields, and nothing else.
 
         The keys of all fields go at one moment, and are never searched for: only the declared ones are named, those of
-        ``field(rkey=...)`` included. The entries of key spaces have to be found, and go page by page after that.
+        ``field(rkey=...)`` included. The entries of key spaces have to be found, and go page by page after that. Locks,
+        limiters and semaphores are left alone.
 
         Returns:
             How many keys existed. 0 for a store without fields, which sends nothing.
@@ -244,7 +245,7 @@ class Store(StoreBase):
         One round trip, O(number of fields), and what ``RedisKeySpace.clear`` needs for each key space; memory is freed
         in the background. Sends: UNLINK (with ``slots="field"`` one for each field).
         """
-        specs = declaration_of(type(self)).fields.values()
+        specs = [spec for spec in declaration_of(type(self)).fields.values() if spec.holds_values]
         keys = [spec.key for spec in specs if not spec.is_key_space]
         spaces = [spec.__get__(self, type(self)) for spec in specs if spec.is_key_space]
         if spaces:

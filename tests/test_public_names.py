@@ -46,6 +46,7 @@ def test_nothing_public_is_missing() -> None:
     """The package offers its stores, collections, errors and what is needed to declare them."""
     expected = {*purse.errors.__all__, "Codec", "CodecFactory", "RedisClient", "Store", "TTL"}
     expected |= {"RedisHash", "RedisList", "RedisSet", "RedisSortedSet", "RedisKeySpace"}
+    expected |= {"Redlock", "RedisLock", "RedisRateLimiter", "RedisSemaphore"}
     expected |= {"RedisQueue", "RedisLifoQueue", "RedisPriorityQueue"}
     expected |= {"Engine", "Statistics", "codec_for", "configure", "field", "instrument", "statistics", "uninstrument"}
 

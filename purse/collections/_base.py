@@ -80,6 +80,7 @@ class RedisCollection(ABC):
 
     _redis_type: ClassVar[str] = ""
     _items_can_expire: ClassVar[bool] = False
+    _holds_values: ClassVar[bool] = True  # False: a lock, a limiter; no value type, codec or TTL, and never cleared
 
     redis: RedisClient
     declared_as: tuple[str, str] | None

@@ -1,0 +1,175 @@
+"""An attempt to take a lock on a majority of masters, under a name of its own, and all that it may leave there."""
+
+from __future__ import annotations
+
+import math
+from asyncio import get_running_loop
+from collections.abc import Callable, Sequence
+from functools import partial
+from secrets import token_hex
+
+from purse._coordination.fencing import Plan, Reading, beside, judge, reading_of, repairs
+from purse._coordination.quorum import (
+    PATIENCE,
+    Answer,
+    Ask,
+    Round,
+    ask_all,
+    is_positive,
+    majority_of,
+    master_of,
+    took,
+    took_nothing,
+)
+from purse._engine.clients import RedisClient
+from purse._engine.replies import Reply
+from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.unit import Command, Origin
+
+__all__ = ["Attempt", "drift_of"]
+
+_TAKE, _RELEASE = load_script("redlock_take"), load_script("redlock_release")
+
+_REPAIR = 0.1  # seconds for which an attempt waits for masters to be given a fence
+
+
+def drift_of(lease_time: float) -> float:
+    """Seconds by which a lease is taken to be shorter, for clocks that do not run at the same rate."""
+    return lease_time / 100 + 0.002
+
+
+class Attempt:
+    """One attempt, and what became of it. It is begun by ``take``, and undone by it unless the lock was acquired.
+
+    Args:
+        key: the lock's key.
+        masters: all of them.
+        lease_time: in seconds.
+        origin: explains errors.
+        line: the name of the line of tasks that it is made for.
+        token: the token to propose; None: there are none.
+        min_uptime: seconds for which a master's server must have been up; None: any.
+
+    Attributes:
+        owner: its name.
+        round: what the masters answered.
+    """
+
+    round: Round
+
+    def __init__(
+        self,
+        key: str,
+        masters: Sequence[RedisClient],
+        lease_time: float,
+        origin: Origin,
+        line: str,
+        token: int | None,
+        min_uptime: float | None,
+    ) -> None:
+        self.key = key
+        self.owner = token_hex(16)
+        self.token = token
+        self._masters = [master_of(master) for master in masters]
+        self._lease_time = lease_time
+        self._origin = origin
+        self._line = line
+        # Servers count whole seconds, and round: 7 may be 6 and a bit.
+        self._uptime = 0 if min_uptime is None else math.ceil(min_uptime) + 1
+        self._until = 0.0
+
+    async def take(self, *, note: bool, within: float) -> float | None:
+        """Ask all masters for the lock.
+
+        Args:
+            note: whether to let whoever holds it know that others wait.
+            within: seconds for which to wait for them; never longer than the lease.
+
+        Returns:
+            The loop's time until which it is certainly held; None if it is not: what was taken is being released.
+        """
+        self.round = ask_all(self._masters, self._call(note=note), self._origin, took, self._lease_time)
+        self._until = self.round.started + self._lease_time
+        until: float | None = None
+        try:
+            if await self.round.won(min(self._lease_time, within)):
+                until = self._until - drift_of(self._lease_time)
+                if until <= get_running_loop().time():
+                    until = None
+        finally:
+            if until is None:
+                self._release()
+        return until
+
+    def _call(self, *, note: bool) -> Command | ScriptCall:
+        lease_ms = round(self._lease_time * 1000)
+        if self.token is None and not self._uptime and not note:
+            return "SET", self.key, self.owner, "NX", "PX", lease_ms
+        keys = self.key, beside(self.key, "waiting"), beside(self.key, "fence")
+        token = "" if self.token is None else self.token
+        return _TAKE(keys, self.owner, lease_ms, self._uptime, self._line if note else "", token)
+
+    def prolong(self, until: float) -> None:
+        """Its keys have been extended, and are gone anyway at ``until``."""
+        self._until = max(self._until, until)
+
+    def release(self) -> Round:
+        """Give back what it acquired."""
+        if self.token is not None:
+            self._send_repairs(self._plan())
+        return self._release()
+
+    def _release(self) -> Round:
+        """Release on every master that said yes, or may do so yet; the others count as having refused."""
+        call = _RELEASE((self.key, beside(self.key, "waiting")), self.owner, self._line)
+        until = self._until
+        asks: list[Ask | Reply] = [
+            0
+            if took_nothing(answer)
+            else partial(master.release, call, self.owner, self._origin, until, self._answer(place))
+            for place, (master, answer) in enumerate(zip(self._masters, self.round.answers, strict=True))
+        ]
+        return Round(asks, is_positive, max(0.0, until - get_running_loop().time()))
+
+    def _answer(self, place: int) -> Callable[[], Answer]:
+        answers = self.round.answers
+        return lambda: answers[place]
+
+    # --- tokens ---------------------------------------------------------------------------------------
+
+    @property
+    def greatest_token(self) -> int:
+        """The greatest token that was seen so far."""
+        return self._plan().token - 1
+
+    def _readings(self) -> list[Reading | None]:
+        """What the masters answered in time: a round is short, or what it read is not of one moment."""
+        end = self.round.started + PATIENCE
+        answers = zip(self.round.answers, self.round.times, strict=True)
+        return [reading_of(answer) if time <= end else None for answer, time in answers]
+
+    def _plan(self) -> Plan:
+        return judge(self._readings(), self.token or 0)
+
+    async def repair(self) -> bool:
+        """After an attempt in vain: give fences to masters that have none; whether it is worth to try again at once."""
+        if self.token is None:
+            return False
+        if self._plan().repair is None:  # perhaps all of them have none, which has to be known of all
+            await self.round.answered(_REPAIR)
+        plan, readings = self._plan(), self._readings()
+        willing = sum(reading is not None and reading.vote in ("took", "low") for reading in readings)
+        repaired = self._send_repairs(plan)
+        if repaired is not None:
+            await repaired.won(_REPAIR)
+            willing += sum(isinstance(answer, int) for answer in repaired.answers)
+        return willing >= majority_of(len(readings)) and (repaired is not None or plan.token > (self.token or 0))
+
+    def _send_repairs(self, plan: Plan) -> Round | None:
+        if plan.repair is None:
+            return None
+        calls = zip(self._masters, repairs(self._readings(), beside(self.key, "fence"), plan.repair), strict=True)
+        asks: list[Ask | Reply] = [
+            partial(master.ask, call, self._origin) for master, call in calls if call is not None
+        ]
+        return Round(asks, is_positive, self._lease_time, needed=len(asks)) if asks else None

@@ -1,0 +1,335 @@
+"""Leases: what it means to hold a lock for a while, for every lock there is.
+
+    acquire          a third        two thirds                          the end of the validity
+      |-----------------|---------------|-----------------------------------|
+      body runs         watchdog extends, and the clock starts again        LockLost
+
+A lock is never more than a lease: the server forgets it when its time is up, whatever its holder does. So everything
+here asks the monotonic clock how long the lease is good for, and says so when it is not any more:
+
+- ``async with lock as lease`` reports with ``LockLost`` at the end of the block that the lease had run out or was
+  taken, unless the body raised something itself, which is never masked;
+- a watchdog (opt-in) extends the lease at a third of its time, and cancels the body with ``LockLost`` when it is lost;
+- releasing is done by a task of its own, so a caller that is cancelled meanwhile still releases.
+
+How a lock is taken, extended and given back is for subclasses: on one server or on a majority of several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Coroutine
+from types import TracebackType
+from typing import TypeVar
+
+from purse.errors import LockError, LockLost, LockNotAcquired
+
+# pyright: reportPrivateUsage=false
+# A lease, its lock and its watchdog are one thing; what they tell each other is nobody else's business.
+
+__all__ = ["Lease", "LeasedLock", "detached"]
+
+T = TypeVar("T")
+
+
+def detached(work: Coroutine[object, None, T], name: str) -> asyncio.Task[T]:
+    """Run ``work`` in a task that nobody has to wait for; its exception, if nobody takes it, is dropped.
+
+    If it has not ended when the event loop does, it is cancelled then.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work, name=f"purse: {name}")
+    detachment = _detachments.get(loop)
+    if detachment is None:
+        for ended in [other for other in _detachments if other.is_closed()]:
+            _detachments.pop(ended, None)
+        detachment = _detachments[loop] = _Detachment()
+    detachment.tasks.add(task)  # the loop itself refers to its tasks weakly
+    task.add_done_callback(detachment.forget)
+    return task
+
+
+class _Detachment:
+    """The detached tasks of one event loop.
+
+    What cleans up may be started by a task that is cancelled because its loop ends, too late to be cancelled with the
+    others. So an asynchronous generator is parked in the loop, which closes it last of all.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[object]] = set()
+        self._parked = self._park()
+        with contextlib.suppress(StopIteration):  # which means: it yielded
+            self._parked.__anext__().send(None)
+
+    def forget(self, task: asyncio.Task[object]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _park(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            while self.tasks:
+                for task in self.tasks:
+                    task.cancel()
+                await asyncio.wait(self.tasks)
+
+
+_detachments: dict[asyncio.AbstractEventLoop, _Detachment] = {}
+_locks: weakref.WeakSet[LeasedLock] = weakref.WeakSet()
+_inherited: list[object] = []
+
+
+def _after_fork() -> None:
+    """Hold nothing: the leases are the parent's. So are the tasks, kept because to drop one would wake its loop."""
+    _inherited.append(dict(_detachments))
+    _detachments.clear()
+    for lock in list(_locks):
+        lock._disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Lease:
+    """One holding of a lock, from its acquisition to its release: what ``async with lock as lease`` gives.
+
+    Attributes:
+        key: the lock's key.
+        owner: what is stored under it while this lease holds it; unique.
+    """
+
+    __slots__ = ("__weakref__", "_body", "_fence", "_lock", "_lost", "_until", "extensions", "key", "owner")
+
+    def __init__(self, lock: LeasedLock, key: str, owner: str, until: float, fence: int | None) -> None:
+        self.key = key
+        self.owner = owner
+        self.extensions = 0
+        self._lock = lock
+        self._until = until
+        self._fence = fence
+        self._lost = False
+        task = asyncio.current_task()
+        self._body = None if task is None else weakref.ref(task)
+
+    @property
+    def token(self) -> int:
+        """The fencing token: greater than that of every earlier holder, for whatever must not be changed by a late one.
+
+        Raises:
+            LockError: the lock was made without ``fencing=True``.
+        """
+        if self._fence is None:
+            raise LockError(
+                f"{self.key}: there are no tokens without fencing=True where the lock is made", key=self.key
+            )
+        return self._fence
+
+    @property
+    def until(self) -> float:
+        """The loop's time to which it is good, unless it is lost or released before."""
+        return self._until
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which the lock is certainly held by this lease alone; 0.0 when it is lost or released."""
+        if self._lost:
+            return 0.0
+        return max(0.0, self._until - asyncio.get_running_loop().time())
+
+    async def extend(self) -> None:
+        """Start the lease's time again; see the lock's ``extend``."""
+        await self._lock._extend_lease(self)
+
+    async def release(self) -> None:
+        """Give the lock back; see the lock's ``release``."""
+        await self._lock._release_lease(self)
+
+    def is_of(self, task: asyncio.Task[object] | None) -> bool:
+        """Whether ``task`` acquired it."""
+        return task is not None and self._body is not None and self._body() is task
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether the task that acquired it has ended."""
+        task = None if self._body is None else self._body()
+        return task is None or task.done()
+
+
+class LeasedLock(ABC):
+    """What locks have in common: who holds what, the block, the watchdog.
+
+    Args:
+        watchdog: whether ``async with`` extends by itself, and cancels its body when the lock is lost.
+    """
+
+    def __init__(self, key: str, lease_time: float, *, watchdog: bool) -> None:
+        self._key = key
+        self._lease_time = lease_time
+        self._watchdog = watchdog
+        self._held: list[Lease] = []
+        self._blocks: dict[Lease, _Watchdog | None] = {}  # those of ``async with``, in their order
+        _locks.add(self)
+
+    def _disown(self) -> None:
+        """Forget every lease: this process is a fork, they are its parent's."""
+        _inherited.append((self._held, self._blocks))
+        self._held, self._blocks = [], {}
+
+    # --- what subclasses know how to do -----------------------------------------------------------
+
+    @abstractmethod
+    async def _take_for_block(self) -> Lease | None:
+        """Acquire, as ``async with`` is to do it; None if it could not be had. Not yet in ``_held``."""
+
+    @abstractmethod
+    async def _renew(self, lease: Lease) -> float | None:
+        """Start the time of ``lease`` again where it still holds; the loop's time until which it is good, or None."""
+
+    @abstractmethod
+    async def _give_back(self, lease: Lease) -> bool:
+        """Release; whether it was still held. Bounded in time, and left behind nothing when cancelled."""
+
+    # --- who holds what ---------------------------------------------------------------------------
+
+    def _hold(self, lease: Lease) -> None:
+        """Count ``lease`` among those that are held, and no longer those that ran out without being released."""
+        self._held = [one for one in self._held if one.remaining > 0 or one in self._blocks]
+        self._held.append(lease)
+
+    def _mine(self) -> Lease | None:
+        """The lease of the running task, or else the latest that no block will release."""
+        task = asyncio.current_task()
+        for lease in reversed(self._held):
+            if lease.is_of(task):
+                return lease
+        return next((lease for lease in reversed(self._held) if lease not in self._blocks), None)
+
+    async def _extend_lease(self, lease: Lease) -> None:
+        until = await self._renew(lease) if lease in self._held else None
+        if until is None:
+            lease._lost = True
+            raise LockLost(f"{self._key}: the lock is not held any more, so it was not extended", key=self._key)
+        lease._until = until
+        lease.extensions += 1
+
+    async def _release_lease(self, lease: Lease) -> None:
+        if not await self._released(lease):
+            raise LockLost(
+                f"{self._key}: the lock was not held any more when it was released; somebody else may have had it "
+                "meanwhile",
+                key=self._key,
+            )
+
+    async def _released(self, lease: Lease) -> bool:
+        """Release ``lease``, also if this task is cancelled meanwhile; whether it had been held all the time."""
+        if lease not in self._held:
+            return False
+        self._held.remove(lease)
+        watchdog = self._blocks.get(lease)
+        if watchdog is not None:  # released in the block: there is nothing to watch any more
+            watchdog.stop()
+        held = lease.remaining > 0
+        lease._lost = True
+        # A task of its own: under a scope of anyio, whoever is cancelled is cancelled again at each await.
+        giving = detached(self._give_back(lease), "release")
+        await asyncio.wait((giving,))
+        return giving.result() and held
+
+    # --- the block --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Lease:
+        return self._enter(await self._take_for_block())
+
+    def _enter(self, lease: Lease | None) -> Lease:
+        """Begin the block that holds ``lease``; there is no await between its acquisition and this."""
+        if lease is None:
+            raise LockNotAcquired(f"{self._key}: the lock is held by others, or there is no quorum", key=self._key)
+        self._hold(lease)
+        self._blocks[lease] = _Watchdog(self, lease) if self._watchdog else None
+        return lease
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        lease = self._ending()
+        if lease is None:
+            return
+        watchdog = self._blocks.pop(lease)
+        lost = watchdog is not None and watchdog.stop() and watchdog.take_back()
+        try:
+            held = lease not in self._held or await self._released(lease)  # it may have been released in the block
+        except Exception as failure:
+            if error is not None:
+                error.add_note(f"purse: the lock {self._key} was not released, and ends with its lease: {failure!r}")
+            elif not lost:
+                raise
+            held = True
+        if lost and (error is None or isinstance(error, asyncio.CancelledError)):
+            raise LockLost(f"{self._key}: the lock was lost, and the block was cancelled", key=self._key) from error
+        if held and not lost:
+            return
+        if error is not None:
+            error.add_note(f"purse: the lock {self._key} was not held any more at the end of the block")
+            return
+        raise LockLost(
+            f"{self._key}: the lock was not held to the end of the block; somebody else may have had it meanwhile",
+            key=self._key,
+        )
+
+    def _ending(self) -> Lease | None:
+        """The lease of the block that ends: the running task's latest."""
+        task = asyncio.current_task()
+        latest = [*reversed(self._blocks)]
+        mine = [lease for lease in latest if lease.is_of(task)]
+        # A block may be entered by one task and left by another, as those of fixtures and exit stacks are.
+        return next(iter(mine or [lease for lease in latest if lease.is_orphan] or latest), None)
+
+
+class _Watchdog:
+    """Keeps a lease alive while the body of a block runs; tells the body when it cannot."""
+
+    def __init__(self, lock: LeasedLock, lease: Lease) -> None:
+        self._lock = lock
+        self._lease = lease
+        self._body = asyncio.current_task()
+        self._before = self._body.cancelling() if self._body is not None else 0
+        self._cancelled = False
+        self._task = detached(self._watch(), "watchdog")
+
+    async def _watch(self) -> None:
+        lease = self._lease
+        third = self._lock._lease_time / 3
+        pause = third
+        while lease.remaining > 0:
+            await asyncio.sleep(min(pause, lease.remaining))
+            try:
+                async with asyncio.timeout(lease.remaining):
+                    until = await self._lock._renew(lease)
+            except Exception:
+                pause = third / 4  # the lease still holds: whoever cannot be reached now may be back in time
+                continue
+            if until is None:
+                break
+            lease._until = until
+            pause = third
+        lease._lost = True
+        self._cancelled = True
+        if self._body is not None:
+            self._body.cancel()
+
+    def stop(self) -> bool:
+        """End it; whether it has cancelled the body."""
+        self._task.cancel()
+        return self._cancelled
+
+    def take_back(self) -> bool:
+        """Take its own cancellation of the body back, which has reached it; False if somebody else has cancelled it."""
+        return self._body is not None and self._body.uncancel() <= self._before

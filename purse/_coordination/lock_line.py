@@ -1,0 +1,250 @@
+"""LockLine: the tasks of one event loop that wait for one lock, and their places in the queue that Redis keeps.
+
+    event loop A                            Redis                                   event loop B
+      task 1 --asks--> [1 first]            {lock}:queue     A/1  B/1  A/2  A/3       [1 first] <--asks-- task 1
+      task 2           [2, 3 wait here]     {lock}:sessions  A until 12:00:06
+      task 3                                                 B until 12:00:05
+                                            lock             "C/7", for 8.3 s more
+                                            {lock}:fence     41
+
+Everybody takes a place in the queue when they come, in one round trip, so the order is that of all processes. From then
+on only the first of each loop asks: when it hears that the lock's key has changed (wakeups), when the lease that it
+was told of has run out, and every ``RENEW`` seconds, which keeps the places of all its loop. A loop that has not asked
+for ``PLACE`` seconds, because its process is dead or hangs, has lost its places when they are reached: who is alive is
+served. The clock for that is the server's.
+
+An owner is ``session/number``, the session random, the number counted: unique for each acquisition. A script that is
+asked again for an owner who has the lock says so again, so a question whose reply was lost can be repeated.
+
+Whoever gives up waiting, for whatever reason, takes back what it has asked for in a task of its own: under a scope of
+anyio, whoever is cancelled is cancelled again at each await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import OrderedDict
+from contextlib import suppress
+from itertools import count
+from typing import NamedTuple
+from uuid import uuid4
+from weakref import WeakSet, WeakValueDictionary
+
+from redis.exceptions import RedisError
+
+from purse._coordination.attempts import drift_of
+from purse._coordination.fencing import beside
+from purse._coordination.leases import Lease, detached
+from purse._engine.replies import Reply, as_array, as_int
+from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.unit import Executor, Origin
+from purse._engine.wakeups import Look
+from purse.errors import StoreClosed
+
+__all__ = ["Grant", "LockLine", "lock_line", "validity"]
+
+PLACE = 6.0
+"""Seconds for which a loop that does not ask keeps the places of its tasks."""
+
+RENEW = 2.0
+"""Seconds between two questions of a loop, if nothing else makes it ask."""
+
+PATIENCE = 0.25
+"""Seconds to wait for each of the two replies that taking back needs; what was sent is executed without that, too."""
+
+
+Loop = asyncio.AbstractEventLoop
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.005, 0.25  # seconds between two questions while the lock is free, and another's turn
+
+
+class Grant(NamedTuple):
+    """The lock, for a while.
+
+    Attributes:
+        owner: what its key holds.
+        token: the fencing token.
+        until: the loop's time until which it is certainly held.
+    """
+
+    owner: str
+    token: int
+    until: float
+
+
+class _Refusal(NamedTuple):
+    again_ms: int  # after which it may be free although nothing was heard; -1: never
+    held: bool  # or else it is somebody else's turn
+
+
+def _free(found: int) -> bool:
+    return not found
+
+
+def _taken(found: int) -> bool:
+    return bool(found)
+
+
+def validity(started: float, lease: float) -> float:
+    """The loop's time until which a lease of so many seconds is good that was asked for at ``started``."""
+    return started + lease - drift_of(lease)
+
+
+class LockLine:
+    """The tasks of the running loop that wait for one lock, or hold it.
+
+    Args:
+        executor: the client's executor.
+        key: the lock's key.
+    """
+
+    def __init__(self, executor: Executor, key: str) -> None:
+        self._executor = executor
+        self._keys = (key, *(beside(key, name) for name in ("fence", "queue", "sessions")))
+        self._session = uuid4().hex
+        self._numbers = count(1)
+        self._waiting: OrderedDict[str, asyncio.Future[None]] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[Reply]] = {}
+        self.loop = asyncio.get_running_loop()
+        self.leases: WeakSet[Lease] = WeakSet()
+
+    def __len__(self) -> int:
+        """How many tasks wait."""
+        return len(self._waiting)
+
+    def is_held_by(self, task: asyncio.Task[object] | None) -> bool:
+        """Whether ``task`` holds the lock, through whichever object."""
+        return any(lease.is_of(task) and lease.remaining > 0 for lease in self.leases)
+
+    async def take(self, lease: float, origin: Origin, *, wait: bool) -> Grant | None:
+        """Take the lock for ``lease`` seconds, after everybody who came before.
+
+        Whoever is cancelled here leaves neither the lock nor a place in the queue.
+
+        Args:
+            origin: explains errors.
+            wait: for as long as it takes; or else only if it is free and nobody waits, None if not.
+
+        Raises:
+            redis.exceptions.RedisError: the server refused, or cannot be reached.
+        """
+        owner = f"{self._session}/{next(self._numbers)}"
+        try:
+            if wait:
+                return await self._wait(owner, lease, origin)
+            answer = await self._ask(owner, lease, origin, place=0)
+            if isinstance(answer, Grant) and answer.until <= self.loop.time():
+                await self.take_back(owner, origin)
+                return None
+        except BaseException:
+            await self.take_back(owner, origin)
+            raise
+        return answer if isinstance(answer, Grant) else None
+
+    async def take_back(self, owner: str, origin: Origin) -> None:
+        """Undo what ``owner`` has asked for, also if this task is cancelled meanwhile; bounded in time."""
+        await asyncio.wait((detached(self._leave(owner, origin), "lock"),))
+
+    async def release(self, owner: str, origin: Origin) -> Reply:
+        """Give the lock up, or the place in the queue; 1 if it was the lock."""
+        return await self._executor.ask(self._releasing(owner), origin)
+
+    def _releasing(self, owner: str) -> ScriptCall:
+        lock, _, queue, sessions = self._keys
+        return load_script("lock_release")((lock, queue, sessions), owner)
+
+    async def _leave(self, owner: str, origin: Origin) -> None:
+        asking = self._asking.pop(owner, None)
+        if asking is not None:
+            # What was asked for last may take another way, and be executed after what takes it back.
+            await asyncio.wait((asking,), timeout=PATIENCE)
+            asking.cancel()
+        with suppress(RedisError, StoreClosed, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                # EVAL, not EVALSHA: nobody may be there any more to send it again after a NOSCRIPT.
+                await self._executor.ask(self._releasing(owner).by_body(), origin)
+
+    # --- waiting ----------------------------------------------------------------------------------
+
+    async def _wait(self, owner: str, lease: float, origin: Origin) -> Grant:
+        turn: asyncio.Future[None] = self.loop.create_future()
+        self._waiting[owner] = turn
+        vain = 0
+        try:
+            while True:
+                answer = await self._ask(owner, lease, origin, place=PLACE)
+                if isinstance(answer, Grant):
+                    if answer.until > self.loop.time():
+                        return answer
+                    await self.release(owner, origin)  # spent before it was here
+                elif self._first() == owner:
+                    await self._change(answer, vain, origin)
+                    vain = 0 if answer.held else vain + 1
+                else:
+                    await turn
+        except (RedisError, StoreClosed) as error:
+            if self._first() == owner:
+                self._fail_others(error)
+            raise
+        finally:
+            del self._waiting[owner]
+            if (first := self._first()) is not None and not self._waiting[first].done():
+                self._waiting[first].set_result(None)
+
+    def _first(self) -> str | None:
+        return next(iter(self._waiting), None)
+
+    async def _ask(self, owner: str, lease: float, origin: Origin, *, place: float) -> Grant | _Refusal:
+        ahead = self._first() or owner
+        call = load_script("lock_acquire")(self._keys, owner, round(lease * 1000), ahead, round(place * 1000))
+        started = self.loop.time()
+        # Sent again if the reply is lost. In a task of its own, because who takes it back has to wait for its end.
+        asking = self._asking[owner] = detached(self._executor.ask(call, origin, None, True), "lock")
+        await asyncio.wait((asking,))
+        self._asking.pop(owner, None)
+        granted, number, *held = map(as_int, as_array(asking.result()))
+        if granted:
+            return Grant(owner, number, validity(started, lease))
+        return _Refusal(number, held == [1])
+
+    async def _change(self, refusal: _Refusal, vain: int, origin: Origin) -> None:
+        """Wait until it is worth to ask again.
+
+        Args:
+            vain: how often in a row the lock was free, and the turn of somebody else.
+        """
+
+        async def exists() -> int:
+            return as_int(await self._executor.ask(("EXISTS", self._keys[0]), origin, None, True))
+
+        patience = RENEW if refusal.again_ms < 0 else min(RENEW, (refusal.again_ms + 1) / 1000)
+        if refusal.held:
+            look = Look("EXISTS", _free, exists)
+        else:
+            # Soon it is taken, which is a change. But it may have been taken and released before we look, and who has
+            # the turn may give it up, and then nothing changes: so it is not waited for very long.
+            look = Look("EXISTS", _taken, exists)
+            patience = min(patience, _FIRST_PAUSE * 2 ** min(vain, 10), _LAST_PAUSE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._executor.wakeups().wait(self._keys[0], 0, look)
+
+    def _fail_others(self, error: Exception) -> None:
+        """Tell those behind at once: each of them would find out for itself, after a second's patience each."""
+        for turn in self._waiting.values():
+            if not turn.done():
+                turn.set_exception(copy.copy(error))
+                turn.exception()  # retrieved, even by those who are cancelled now
+
+
+_lines: WeakValueDictionary[tuple[Executor, Loop, str], LockLine] = WeakValueDictionary()
+
+
+def lock_line(executor: Executor, key: str) -> LockLine:
+    """The line for the lock ``key`` in the running loop; there is one as long as anybody needs it."""
+    which = (executor, asyncio.get_running_loop(), key)
+    line = _lines.get(which)
+    if line is None:
+        line = _lines[which] = LockLine(executor, key)
+    return line

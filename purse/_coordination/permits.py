@@ -1,0 +1,320 @@
+"""Permits: one holding of a semaphore each, and the line of those who wait for some.
+
+    acquire() --\\                                   wait for a change of the key, or for the next expiry
+    acquire() ---+--> waiters ==> [one task] <====>
+    acquire() --/                                   take as many permits as there are waiters, in one script
+
+There is one line for each semaphore and event loop, and one task in it while somebody waits. The task takes permits,
+none of the callers does: whoever is cancelled while a permit is on its way leaves it to the next, and if there is no
+next it is given back. So nobody's cancellation is ever in the way of a request that was sent.
+
+A permit whose reply was lost belongs to nobody. It is given back as well if the server can be reached, and expires
+otherwise, as do those of processes that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import copy
+import math
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from redis.exceptions import ConnectionError, TimeoutError
+
+from purse._coordination.leases import detached
+from purse._engine.hooks import refuse_in_atomic
+from purse._engine.replies import as_array, as_flag, as_int
+from purse._engine.scripts import load_script
+from purse._engine.wakeups import Look
+from purse.errors import LockError, LockLost
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from purse._engine.unit import Executor, Origin
+
+__all__ = ["Permit", "PermitLine", "line_of"]
+
+_PATIENCE = 5.0  # seconds without a try; only a server whose clock was set forward has permits earlier than it said
+
+
+class Permit:
+    """One permit of a ``RedisSemaphore``, from when it was acquired until it is released, or expires.
+
+    ``async with permit`` releases it at the end of the block, and reports with ``LockLost`` if it had expired by then.
+
+    Attributes:
+        key: the semaphore's key.
+        id: its name in there; unique.
+    """
+
+    __slots__ = ("_line", "_released", "_until", "id", "key")
+
+    def __init__(self, line: PermitLine, key: str, name: str, until: float) -> None:
+        self.key = key
+        self.id = name
+        self._line = line
+        self._until = until
+        self._released = False
+
+    def __repr__(self) -> str:
+        return f"<Permit of {self.key!r}{', released' if self._released else ''}>"
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which it is certainly held; 0.0 when it has expired or was released.
+
+        Counted by the clock of this process, which no change of the time of day disturbs, from before the request was
+        sent. So the server counts a little longer.
+        """
+        if self._released:
+            return 0.0
+        return max(0.0, self._until - asyncio.get_running_loop().time())
+
+    async def extend(self) -> None:
+        """Start its lease again, from now on; as often as you like.
+
+        Raises:
+            LockLost: it had expired, and stays so: somebody else may have had its place.
+            LockError: it was released.
+
+        One round trip, O(log(permits)). Sends: EVALSHA semaphore_extend.
+        """
+        refuse_in_atomic("extend", "is about time that passes")
+        self._check()
+        started = asyncio.get_running_loop().time()
+        extended = await self._line.extend(self.id)
+        if not extended:
+            self._until = -math.inf
+            raise LockLost(f"{self.key}: the permit had expired, so it was not extended", key=self.key)
+        self._until = started + self._line.lease
+
+    async def release(self) -> None:
+        """Give it back. If the caller is cancelled meanwhile, it is given back nevertheless.
+
+        Raises:
+            LockLost: it had expired, and somebody else may have had its place meanwhile.
+            LockError: it was released before.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server cannot be reached, or its reply
+                was lost; the permit is given up, and expires by itself if it was not released.
+
+        One round trip, O(log(permits)). Sends: EVALSHA semaphore_release.
+        """
+        refuse_in_atomic("release", "is sent also by those who are cancelled")
+        self._check()
+        if not await self._give_back():
+            raise self._lost()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._released:  # in the block, which was told
+            return
+        try:
+            good = await self._give_back()
+        except Exception as failure:
+            if error is None:
+                raise
+            error.add_note(f"purse: the permit of {self.key} could not be given back, and expires: {failure!r}")
+            return
+        if not good and error is None:
+            raise self._lost()
+        if not good and error is not None:
+            error.add_note(f"purse: the permit of {self.key} had expired before the end of the block")
+
+    def _check(self) -> None:
+        if self._released:
+            raise LockError(f"{self.key}: this permit was released already; acquire another", key=self.key)
+
+    async def _give_back(self) -> bool:
+        self._released = True
+        # In a task of its own: under a scope of anyio, whoever is cancelled is cancelled again at each await.
+        return await asyncio.shield(detached(self._line.give_back([self.id]), "giving a permit back")) == 1
+
+    def _lost(self) -> LockLost:
+        return LockLost(
+            f"{self.key}: the permit expired before it was released; somebody else may have had its place. "
+            "Give the semaphore a longer lease=, or extend() the permit in time",
+            key=self.key,
+        )
+
+
+class PermitLine:
+    """The callers of one event loop that wait for permits of one semaphore, and what is sent for them.
+
+    Args:
+        executor: sends it.
+        origin: explains errors.
+        key: the semaphore's key.
+        limit: how many permits there may be at a time.
+        lease_us: how long one is good for, in microseconds.
+    """
+
+    def __init__(self, executor: Executor, origin: Origin, key: str, limit: int, lease_us: int) -> None:
+        self._executor = executor
+        self._origin = origin
+        self._key = key
+        self._limit = limit
+        self._lease_us = lease_us
+        self._room = Look("ZCARD", self._has_room, self._count)
+        self._waiters: deque[asyncio.Future[Permit]] = deque()
+        self._live = 0  # waiters that are neither served nor gone
+        self._task: asyncio.Task[None] | None = None
+        self._idle = False  # nothing is under way: the task waits for a permit to become free
+
+    @property
+    def lease(self) -> float:
+        """How long a permit is good for, in seconds."""
+        return self._lease_us / 1e6
+
+    def __len__(self) -> int:
+        """How many callers wait."""
+        return self._live
+
+    async def get(self) -> Permit:
+        """Wait for a permit, without limit, behind all who came before.
+
+        Raises:
+            redis.exceptions.RedisError: the server refused, or cannot be reached.
+            StoreClosed: the client was closed.
+        """
+        waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._live += 1
+        self._serve()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self._live -= 1
+                if not self._live and self._idle and self._task is not None:
+                    self._task.cancel()
+            elif waiter.exception() is None:  # served in the moment of the cancellation
+                self._hand(waiter.result())
+            raise
+
+    async def get_nowait(self) -> Permit | None:
+        """A permit if one is free and nobody waits for it.
+
+        Raises:
+            redis.exceptions.RedisError: the server refused, or cannot be reached.
+        """
+        if self._live:
+            return None
+        taking = detached(self._take(1), "taking a permit")
+        try:
+            permits, _ = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._hand_all)
+            raise
+        return permits[0] if permits and permits[0].remaining > 0 else None
+
+    async def extend(self, name: str) -> bool:
+        """Start the time of a permit again; whether it was still good."""
+        call = load_script("semaphore_extend")((self._key,), name, self._lease_us)
+        return as_flag(await self._executor.ask(call, self._origin))
+
+    async def give_back(self, names: Sequence[str]) -> int:
+        """Release permits; how many of them were still good."""
+        return as_int(await self._executor.ask(load_script("semaphore_release")((self._key,), *names), self._origin))
+
+    # --- serving ----------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        if self._task is None:
+            self._task = detached(self._run(), "waiting for permits")
+
+    async def _run(self) -> None:
+        vain = 0
+        try:
+            while self._live:
+                permits, free_us = await self._take(min(self._live, self._limit))
+                good = [permit for permit in permits if permit.remaining > 0]
+                for permit in permits:
+                    self._hand(permit)
+                if good:
+                    vain = 0
+                if self._live:
+                    await self._changed(free_us, vain)
+                    vain += 1
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._task = None
+            if self._live:
+                self._serve()  # somebody came while this task was told to stop
+
+    async def _take(self, wanted: int) -> tuple[list[Permit], int]:
+        """Take as many permits as are free, and in how many microseconds the next one expires."""
+        name = secrets.token_hex(12)
+        started = asyncio.get_running_loop().time()  # before it is sent: the server starts counting later
+        call = load_script("semaphore_acquire")((self._key,), self._limit, self._lease_us, name, wanted)
+        names = [f"{name}-{nth}" for nth in range(1, wanted + 1)]
+        try:
+            taken, free_us = map(as_int, as_array(await self._executor.ask(call, self._origin)))
+        except (ConnectionError, TimeoutError):
+            detached(self.give_back(names), "giving back what may have been taken")
+            raise
+        return [Permit(self, self._key, name, started + self.lease) for name in names[:taken]], free_us
+
+    async def _changed(self, free_us: int, vain: int) -> None:
+        """Wait until a permit may be free: one was given back, or one has expired."""
+        expiry = asyncio.timeout(min(free_us / 1e6 + 0.001, _PATIENCE))
+        self._idle = True
+        try:
+            async with expiry:
+                await self._executor.wakeups().wait(self._key, min(vain, 10), self._room)
+        except builtins.TimeoutError:
+            if not expiry.expired():
+                raise
+        finally:
+            self._idle = False
+
+    def _has_room(self, size: int) -> bool:
+        return size < self._limit
+
+    async def _count(self) -> int:
+        """How many permits there are, with those that have expired and were not yet removed."""
+        return as_int(await self._executor.ask(("ZCARD", self._key), self._origin, None, True))
+
+    def _hand(self, permit: Permit) -> None:
+        """Give a permit to the first who waits, or back; back, too, if its time is already over."""
+        while self._waiters and permit.remaining > 0:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._live -= 1
+                waiter.set_result(permit)
+                return
+        detached(self.give_back([permit.id]), "giving a permit back")
+
+    def _hand_all(self, taking: asyncio.Task[tuple[list[Permit], int]]) -> None:
+        if not taking.cancelled() and taking.exception() is None:
+            for permit in taking.result()[0]:
+                self._hand(permit)
+
+    def _fail(self, error: Exception) -> None:
+        waiters, self._waiters, self._live = self._waiters, deque(), 0
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(copy.copy(error))
+
+
+_lines: WeakValueDictionary[tuple[object, ...], PermitLine] = WeakValueDictionary()
+
+
+def line_of(executor: Executor, origin: Origin, key: str, limit: int, lease_us: int) -> PermitLine:
+    """The line of a semaphore in the running loop, whichever object it is asked through; kept while it is in use."""
+    place = (asyncio.get_running_loop(), executor, key, limit, lease_us)
+    line = _lines.get(place)
+    if line is None:
+        line = _lines[place] = PermitLine(executor, origin, key, limit, lease_us)
+    return line

@@ -1,0 +1,330 @@
+"""Several masters asked at once, as one.
+
+    master 1  --take-->  yes   \
+    master 2  --take-->  yes    >  a majority: decided, nobody waits for the others
+    master 3  --take-->  yes   /
+    master 4  --take-->  ...       its answer may still come; whoever asked then knows it, or cleans up behind it
+    master 5  (silent)             it owes an answer for longer than ``PATIENCE``: it is not asked until it has given it
+
+A ``Round`` is one question to all of them. It is decided as soon as a majority has said yes, or cannot say yes any
+more, or its time is up: the client's own timeouts play no part. What a master is asked goes over one connection in the
+order in which it is asked, so a release that is sent behind a take whose answer has not come yet is executed behind it.
+Where that is not certain (the connection was lost, or each call has one of its own) the master keeps the release as a
+debt and sends it again, until it is certain or the lease has ended anyway.
+
+A silent master would else be sent a take and a release by every acquisition, all of which it would execute when it
+wakes up, and each of which would be a task that waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from asyncio import get_running_loop
+from collections.abc import Callable, Coroutine, Sequence
+from enum import Enum
+from functools import partial
+from typing import Final, TypeAlias
+from weakref import WeakKeyDictionary
+
+from redis.exceptions import RedisError, ResponseError, TimeoutError
+
+from purse._coordination.leases import detached
+from purse._engine.clients import RedisClient
+from purse._engine.executor import ClientExecutor, executor_for
+from purse._engine.replies import Reply, as_int
+from purse._engine.scripts import ScriptCall
+from purse._engine.unit import Command, Origin
+
+__all__ = [
+    "PATIENCE",
+    "PENDING",
+    "Answer",
+    "Ask",
+    "Master",
+    "NotAsked",
+    "Round",
+    "ask_all",
+    "is_positive",
+    "majority_of",
+    "master_of",
+    "took",
+    "took_nothing",
+]
+
+PATIENCE = 0.8
+"""Seconds for which an attempt waits for its masters at most."""
+
+_RETRY_FIRST, _RETRY_LAST = 0.03, 1.0  # seconds between two attempts to pay debts
+
+
+class _Pending(Enum):
+    PENDING = "no answer yet"
+
+
+PENDING: Final = _Pending.PENDING
+Answer: TypeAlias = "Reply | _Pending"
+Ask: TypeAlias = "partial[Coroutine[object, None, Reply]]"
+"""A question that is to be asked. No coroutine: one whose task is cancelled before it began would be warned of."""
+
+
+class NotAsked(TimeoutError):
+    """A master was not asked."""
+
+
+def majority_of(count: int) -> int:
+    """How many of ``count`` masters are a majority: any two majorities have a master in common."""
+    return count // 2 + 1
+
+
+class Master:
+    """One master, as the tasks of one event loop see it: what it owes them, and what they owe it."""
+
+    def __init__(self, executor: ClientExecutor) -> None:
+        self._executor = executor
+        self._unanswered: dict[object, float] = {}  # since when, in the order of the questions
+        self._debts: dict[str, tuple[ScriptCall, Origin, float]] = {}  # owner -> its release, until the lease ends
+        self._paying = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a question waits for its answer for longer than ``PATIENCE``."""
+        oldest = next(iter(self._unanswered.values()), None)
+        return oldest is not None and get_running_loop().time() - oldest > PATIENCE
+
+    async def ask(self, call: Command | ScriptCall, origin: Origin) -> Reply:
+        """One round trip.
+
+        Raises:
+            redis.exceptions.RedisError: as ``Executor.ask``.
+        """
+        question = object()
+        self._unanswered[question] = get_running_loop().time()
+        try:
+            return await self._executor.ask(call, origin)
+        finally:
+            del self._unanswered[question]
+
+    async def release(
+        self, call: ScriptCall, owner: str, origin: Origin, until: float, taken: Callable[[], Answer]
+    ) -> Reply:
+        """Send the release ``call`` behind a take, and again later if it is not certain that it came behind it.
+
+        Args:
+            owner: who took, or tried to.
+            until: the loop's time at which the lease ends, and with it everything that has to be done.
+            taken: the answer to the take: what is known when it is asked.
+
+        Raises:
+            redis.exceptions.RedisError: the server refused, or cannot be reached; it will be tried again.
+        """
+        certain = _is_answer(taken())
+        try:
+            async with asyncio.timeout_at(until):
+                released = as_int(await self.ask(call, origin))
+        except ResponseError:  # so it would the next time
+            raise
+        except (RedisError, OSError):
+            self._owe(owner, call, origin, until)
+            raise
+        if not released and not certain and not took_nothing(taken()):
+            self._owe(owner, call, origin, until)
+        return released
+
+    def _owe(self, owner: str, call: ScriptCall, origin: Origin, until: float) -> None:
+        self._debts[owner] = (call, origin, until)
+        if not self._paying:
+            self._paying = True
+            detached(self._pay(), "clean-up")
+
+    async def _pay(self) -> None:
+        """Send what is owed, again and again, until each release has found the key, or has twice found none."""
+        pause = _RETRY_FIRST
+        absent: set[str] = set()
+        try:
+            while self._debts:
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(2 * pause, _RETRY_LAST)
+                owners = list(self._debts)
+                for owner, released in zip(owners, await asyncio.gather(*map(self._pay_one, owners)), strict=True):
+                    if released or (released is not None and owner in absent):
+                        self._debts.pop(owner, None)
+                        absent.discard(owner)
+                    elif released is not None:
+                        absent.add(owner)
+        finally:
+            self._paying = False
+
+    async def _pay_one(self, owner: str) -> int | None:
+        """Whether there was something to release; None if that is not known."""
+        call, origin, until = self._debts[owner]
+        try:
+            async with asyncio.timeout_at(min(until, get_running_loop().time() + _RETRY_LAST)):
+                return as_int(await self.ask(call, origin))
+        except (RedisError, OSError, RuntimeError):  # the last: its store was closed
+            return 1 if get_running_loop().time() >= until else None
+
+
+class Round:
+    """One question to every master, each asked by a task of its own.
+
+    Args:
+        asks: what each is asked; or the answer of one that need not be asked, or cannot.
+        is_yes: which answers are a yes.
+        lasts: seconds after which nobody wants to know late answers any more.
+        needed: how many have to say yes; None: a majority.
+        ask_in_vain: ask even when it is clear before that not so many can say yes.
+
+    Attributes:
+        started: the loop's time when it began; nothing had been sent.
+        answers: of each master in its order; an exception where it could not answer.
+        times: the loop's time when each answer came.
+    """
+
+    def __init__(
+        self,
+        asks: Sequence[Ask | Reply],
+        is_yes: Callable[[Reply], bool],
+        lasts: float,
+        *,
+        needed: int | None = None,
+        ask_in_vain: bool = True,
+    ) -> None:
+        loop = self._loop = get_running_loop()
+        self.started = loop.time()
+        self.answers: list[Answer] = [PENDING] * len(asks)
+        self.times = [0.0] * len(asks)
+        self._is_yes = is_yes
+        self._needed = majority_of(len(asks)) if needed is None else needed
+        self._yes = self._no = self._answered = 0
+        self._decision: asyncio.Future[bool] = loop.create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._end = loop.call_at(self.started + lasts, self._stop)
+        asking: list[tuple[int, Ask]] = []
+        for place, ask in enumerate(asks):
+            if isinstance(ask, partial):
+                asking.append((place, ask))
+            else:
+                self._count(place, ask)
+        for place, ask in asking:
+            if self._decision.done() and not ask_in_vain:
+                self._count(place, NotAsked("too many of the others do not answer"))
+            else:
+                self._tasks.append(detached(self._put(place, ask), "asking"))
+
+    async def _put(self, place: int, ask: Ask) -> None:
+        try:
+            answer = await ask()
+        except (RedisError, OSError, RuntimeError) as error:  # the last: its store was closed
+            answer = error
+        self._count(place, answer)
+
+    def _count(self, place: int, answer: Reply) -> None:
+        self.answers[place] = answer
+        self.times[place] = self._loop.time()
+        self._answered += 1
+        if self._answered == len(self.answers):
+            self._end.cancel()
+        if not isinstance(answer, Exception) and self._is_yes(answer):
+            self._yes += 1
+            if self._yes == self._needed:
+                self._decide(decision=True)
+        else:
+            self._no += 1
+            if self._no == len(self.answers) - self._needed + 1:
+                self._decide(decision=False)
+
+    def _decide(self, *, decision: bool) -> None:
+        if not self._decision.done():
+            self._decision.set_result(decision)
+
+    def _stop(self) -> None:
+        self._decide(decision=False)
+        for task in self._tasks:
+            task.cancel()
+
+    async def won(self, within: float) -> bool:
+        """Whether a majority said yes, and did so in the first ``within`` seconds of the round."""
+        timer = self._loop.call_at(self.started + within, lambda: self._decide(decision=False))
+        try:
+            # This process may have been stopped meanwhile, and read old answers before it looks at its timers.
+            return await self._decision and self._loop.time() <= self.started + within
+        finally:
+            timer.cancel()
+
+    async def answered(self, within: float) -> None:
+        """Wait for all answers, those that no decision needs as well, for so many seconds from now at most."""
+        if self._answered < len(self.answers) and self._tasks:
+            await asyncio.wait(self._tasks, timeout=within)
+
+    def says_no(self, place: int) -> bool:
+        """Whether that master has answered, and not with yes."""
+        answer = self.answers[place]
+        return answer is not PENDING and not isinstance(answer, Exception) and not self._is_yes(answer)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether those that answered with no suffice to keep the others from being a majority."""
+        return sum(map(self.says_no, range(len(self.answers)))) > len(self.answers) - self._needed
+
+    @property
+    def faults(self) -> ExceptionGroup[Exception] | None:
+        """What kept masters from answering, if without them no majority was possible."""
+        faults = [TimeoutError("no answer in time") if answer is PENDING else answer for answer in self.answers]
+        errors = [fault for fault in faults if isinstance(fault, Exception)]
+        if len(errors) <= len(self.answers) - self._needed:
+            return None
+        return ExceptionGroup("most of the masters did not answer", errors)
+
+
+def _is_answer(answer: Answer) -> bool:
+    return answer is not PENDING and not isinstance(answer, Exception)
+
+
+def took(answer: Answer) -> bool:
+    """Whether a take, SET or redlock_take.lua, has taken the lock."""
+    return answer == b"OK" or (isinstance(answer, list) and answer[0] == b"took")
+
+
+def took_nothing(answer: Answer) -> bool:
+    """Whether a take has certainly taken nothing: it was refused, or never sent."""
+    return isinstance(answer, ResponseError | NotAsked) or (_is_answer(answer) and not took(answer))
+
+
+def is_positive(answer: Answer) -> bool:
+    """Whether it is a number above 0."""
+    return isinstance(answer, int) and answer > 0
+
+
+def ask_all(
+    masters: Sequence[Master],
+    call: Command | ScriptCall,
+    origin: Origin,
+    is_yes: Callable[[Reply], bool],
+    lasts: float,
+) -> Round:
+    """Ask every master the same, except those that are silent."""
+    silent = NotAsked("it owes an answer for too long to be asked again before it has given it")
+    asks: list[Ask | Reply] = [silent if master.is_silent else partial(master.ask, call, origin) for master in masters]
+    return Round(asks, is_yes, lasts, ask_in_vain=False)
+
+
+_here: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[RedisClient, Master]] = WeakKeyDictionary()
+
+
+def master_of(client: RedisClient) -> Master:
+    """What the running loop knows of ``client``'s server; made when it is first asked for.
+
+    Raises:
+        TypeError: ``client`` is not a ``redis.asyncio.Redis``.
+    """
+    loop = get_running_loop()
+    masters = _here.get(loop)
+    if masters is None:
+        for ended in [other for other in list(_here) if other.is_closed()]:
+            _here.pop(ended, None)
+        masters = _here[loop] = WeakKeyDictionary()
+    master = masters.get(client)
+    if master is None:
+        master = masters[client] = Master(executor_for(client))
+    return master

@@ -1,0 +1,363 @@
+"""RedisLock: a lock on one Redis deployment, for the tasks of any number of processes.
+
+    {garden}:lock             "7c0f.../12"     who holds it; expires with the lease
+    {garden}:lock:fence       41               the latest fencing token; stays for ever
+    {garden}:lock:queue       sorted set       who waits, in the order in which they came; gone with the last of them
+    {garden}:lock:sessions    sorted set       which event loops those belong to, and until when they keep their places
+
+One script takes a free lock for whoever came first, or gives a place in the queue; see ``_coordination.lock_line``. A
+held lock costs those who wait one question every two seconds for each event loop, and one for each change of its key.
+
+It is a lease: the server forgets it when its time is up, whatever its holder does; see ``_coordination.leases`` and
+docs/locks.md. And it is kept by one server: if that is replaced by a replica that has not heard of the lock yet, two
+can hold it. ``replicas=`` makes that rarer, ``Redlock`` asks a majority of independent servers instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from redis.exceptions import ConnectionError
+from redis.exceptions import TimeoutError as ServerTimeout
+
+from purse._coordination.fencing import fenced_set
+from purse._coordination.leases import Lease, LeasedLock
+from purse._coordination.lock_line import Grant, LockLine, lock_line, validity
+from purse._coordination.replicas import write_and_wait
+from purse._engine.hooks import refuse_in_atomic
+from purse._engine.replies import as_flag
+from purse._engine.scripts import load_script
+from purse.collections._base import RedisCollection, milliseconds
+from purse.errors import DeclarationError, LockError, LockNotAcquired
+
+if TYPE_CHECKING:
+    from purse._engine.clients import RedisClient
+
+__all__ = ["Lease", "RedisLock", "fenced_set"]
+
+_AT_ONCE = 0.5  # seconds in which a server must answer somebody who does not want to wait
+_RELEASE = 1.0  # seconds in which a server must answer somebody who gives the lock back
+_SHORTEST_MS = 10
+
+
+class RedisLock(RedisCollection, LeasedLock):
+    """A lock that at most one task of all processes holds at a time, first come first served.
+
+        async with lock as lease:               # waits for ever
+            await write(..., lease.token)
+        async with lock.within(5) as lease:     # LockNotAcquired after 5 s
+
+    Args:
+        redis: the client; of one server, or of the primary that Sentinel names. Never closed by a lock.
+        rkey: the key, used as it is. Three more are kept beside it, in the same hash slot.
+        lease: seconds, or a ``timedelta``, after which the lock is free again unless it was extended.
+        watchdog: extend the lease in blocks at a third of its time, and cancel the body when it is lost.
+        replicas: how many replicas must have heard of the lock before it counts as acquired or extended.
+        replicas_timeout: seconds, or a ``timedelta``, in which they must have.
+        ttl: refused: the lease is a lock's time to live.
+        codec: refused: a lock has no values.
+
+    Raises:
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
+        DeclarationError: an option is not what it should be; a ``TypeError``, too.
+
+    Methods concern the lease of the task that calls them. One object may be shared by any number of tasks, and be used
+    from several event loops one after the other.
+    """
+
+    __slots__ = ("_lease_ms", "_line", "_replicas", "_replicas_ms", "rkey")
+
+    _redis_type = "string"
+    _holds_values = False
+
+    rkey: str
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        rkey: str,
+        *,
+        lease: float | timedelta = 10.0,
+        watchdog: bool = False,
+        replicas: int = 0,
+        replicas_timeout: float | timedelta = 1.0,
+        ttl: None = None,
+        codec: None = None,
+    ) -> None:
+        RedisCollection.__init__(self, redis, rkey)
+        given: tuple[object, object] = (ttl, codec)
+        if given != (None, None):
+            raise DeclarationError(
+                f"{rkey}: a RedisLock has no values and no TTL, so ttl= and codec= mean nothing; its time is lease="
+            )
+        if type(replicas) is not int or replicas < 0:
+            raise DeclarationError(f"{rkey}: replicas= is an int, 0 for none, not {replicas!r}")
+        self._lease_ms = _duration_ms(rkey, "lease", lease, _SHORTEST_MS)
+        self._replicas = replicas
+        self._replicas_ms = _duration_ms(rkey, "replicas_timeout", replicas_timeout, 1)
+        self._line: LockLine | None = None
+        self.rkey = rkey
+        LeasedLock.__init__(self, rkey, self._lease_ms / 1000, watchdog=watchdog)
+
+    @property
+    def _name(self) -> str:
+        return self.rkey
+
+    # --- acquire ------------------------------------------------------------------------------------
+
+    async def acquire(self, *, blocking: bool = True, timeout: float | timedelta | None = None) -> Lease | None:
+        """Take the lock, after everybody who came before; released with ``release``, or when its lease ends.
+
+        ``async with`` is the safer way: it releases, and tells of a lock that was lost. Cancelling this at any moment
+        leaves neither the lock nor a place in the queue.
+
+        Args:
+            blocking: whether to wait; or else it is taken only if it is free and nobody waits for it.
+            timeout: seconds, or a ``timedelta``, to wait at most; None waits for ever.
+
+        Returns:
+            The lease, or None if the lock was not to be had in time.
+
+        Raises:
+            ValueError: a ``timeout`` without ``blocking``, or a negative one.
+            LockError: this task holds the lock; it would wait for itself.
+            LockNotAcquired: fewer than ``replicas`` have heard of it in time; it was given back.
+            redis.exceptions.RedisError: the server refused, or could not be reached for about a second.
+
+        It returns within its ``timeout``, or at once, plus a second, also if the server hangs; without waiting, plus
+        ``replicas_timeout``.
+
+        One round trip if the lock is free, O(log n) for n places in the queue. Sends: EVALSHA lock_acquire; while it
+        waits EXISTS; with ``replicas`` EVAL lock_extend and WAIT on a connection of their own, opened for that.
+        """
+        if timeout is None:
+            seconds = None if blocking else 0.0
+        elif not blocking:
+            raise ValueError("acquire() either waits, or has blocking=False; a timeout= is for waiting")
+        else:
+            seconds = _seconds(timeout)
+        lease = await self._take(seconds)
+        if lease is not None:
+            self._hold(lease)
+        return lease
+
+    def within(self, timeout: float | timedelta) -> AbstractAsyncContextManager[Lease]:
+        """``async with lock.within(5) as lease``: the block of ``async with lock``, or ``LockNotAcquired`` after 5 s.
+
+        Args:
+            timeout: seconds, or a ``timedelta``, to wait at most; 0 takes the lock only if it is free and nobody waits.
+
+        Raises:
+            ValueError: a negative ``timeout``.
+
+        Entering raises, costs and sends what ``acquire`` does; leaving, what ``release`` does. The body's own exception
+        is never masked.
+        """
+        seconds = _seconds(timeout)
+        return _Within(lambda: self._enter_within(seconds), self.__aexit__)
+
+    # --- what the holder does ---------------------------------------------------------------------
+
+    async def release(self) -> None:
+        """Give back the lock that this task holds; whoever is next is told at once.
+
+        Somebody else's lock is never touched. If this is cancelled, the lock is released none the less.
+
+        Raises:
+            LockError: this object holds no lock.
+            LockLost: the lease had run out, or somebody has taken the lock away; another may have held it meanwhile.
+            redis.exceptions.RedisError: the server refused or cannot be reached; the lock ends with its lease.
+
+        One round trip, O(log n) for n places in the queue; at most a second. Sends: EVALSHA lock_release.
+        """
+        await self._release_lease(self._held_lease("release"))
+
+    async def extend(self) -> None:
+        """Start the time of the lease that this task holds again.
+
+        A lease that has run out is never revived, also if nobody else has the lock.
+
+        Raises:
+            LockError: this object holds no lock; or fewer than ``replicas`` have heard of the extension, and the
+                lease ends when it would have ended.
+            LockLost: it is not held any more.
+            redis.exceptions.RedisError: the server refused or cannot be reached; the lease goes on as it was.
+
+        One round trip, O(1). Sends: EVALSHA lock_extend; with ``replicas`` as ``acquire``.
+        """
+        await self._extend_lease(self._held_lease("extend"))
+
+    async def locked(self) -> bool:
+        """Whether anybody holds the lock.
+
+        One round trip, O(1). Sends: EXISTS.
+        """
+        return as_flag(await self._look(("EXISTS", self.rkey)))
+
+    # --- for leases ---------------------------------------------------------------------------------
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._line = None
+
+    def _held_lease(self, method: str) -> Lease:
+        lease = self._mine()
+        if lease is None:
+            raise LockError(f"{self.rkey}: {method}() of a lock that is not held; acquire() it first", key=self.rkey)
+        return lease
+
+    async def _take_for_block(self) -> Lease | None:
+        return await self._take(None)
+
+    async def _enter_within(self, seconds: float) -> Lease:
+        lease = await self._take(seconds)
+        if lease is None:
+            raise LockNotAcquired(f"{self.rkey}: the lock was not to be had within {seconds:g} s", key=self.rkey)
+        return self._enter(lease)
+
+    async def _take(self, seconds: float | None) -> Lease | None:
+        refuse_in_atomic("acquire", "may have to wait for the lock")
+        line = self._line_here()
+        if line.is_held_by(asyncio.current_task()):
+            raise LockError(
+                f"{self.rkey}: this task holds the lock already, and would wait for itself; a RedisLock is not "
+                "re-entrant. Acquire it once, around both",
+                key=self.rkey,
+            )
+        at_once = _AT_ONCE + (self._replicas_ms / 1000 if self._replicas else 0)
+        limit = asyncio.timeout(at_once if seconds == 0 else seconds)
+        try:
+            async with limit:
+                grant = await line.take(self._lease_time, self, wait=seconds is None or seconds > 0)
+                if grant is not None and self._replicas:
+                    grant = await self._replicated(line, grant)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return None
+        if grant is None:
+            return None
+        lease = Lease(self, self.rkey, grant.owner, grant.until, grant.token)
+        line.leases.add(lease)
+        return lease
+
+    async def _replicated(self, line: LockLine, grant: Grant) -> Grant:
+        """``grant`` when enough replicas have heard of it; or else it is given back."""
+        try:
+            try:
+                until = await self._extend_replicated(grant.owner, grant.until)
+            except _TooFew as error:
+                raise LockNotAcquired(f"{self.rkey}: {error}; the lock was given back", key=self.rkey) from None
+            if until is None:
+                raise LockNotAcquired(f"{self.rkey}: the lock was lost while it was replicated", key=self.rkey)
+        except BaseException:
+            await line.take_back(grant.owner, self)
+            raise
+        return grant._replace(until=until)
+
+    async def _renew(self, lease: Lease) -> float | None:
+        refuse_in_atomic("extend", "may have to wait for replicas")
+        if not lease.remaining:
+            return None
+        if self._replicas:
+            try:
+                return await self._extend_replicated(lease.owner, asyncio.get_running_loop().time() + lease.remaining)
+            except _TooFew as error:
+                raise LockError(
+                    f"{self.rkey}: {error}; the lease ends when it would have ended", key=self.rkey
+                ) from None
+        started = asyncio.get_running_loop().time()
+        call = load_script("lock_extend")((self.rkey,), lease.owner, self._lease_ms)
+        try:
+            async with asyncio.timeout(lease.remaining):
+                extended = as_flag(await self._executor.ask(call, self, None, True))  # twice is harmless
+        except TimeoutError:
+            return None
+        return validity(started, self._lease_time) if extended else None
+
+    async def _extend_replicated(self, owner: str, limit: float) -> float | None:
+        """Extend on a connection of its own, and wait there for replicas; None if ``owner`` has not got the lock."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        call = load_script("lock_extend")((self.rkey,), owner, self._lease_ms)
+        have = 0
+        try:
+            async with asyncio.timeout_at(limit):
+                extended, have = await write_and_wait(self.redis, call, self._replicas, self._replicas_ms)
+                if not as_flag(extended):
+                    return None
+        except TimeoutError:
+            pass
+        until = validity(started, self._lease_time)
+        if have < self._replicas or until <= loop.time():
+            raise _TooFew(f"{have} of {self._replicas} replicas have heard of it within {self._replicas_ms / 1000:g} s")
+        return until
+
+    async def _give_back(self, lease: Lease) -> bool:
+        line = self._line_here()
+        try:
+            async with asyncio.timeout(_RELEASE):
+                try:
+                    return as_flag(await line.release(lease.owner, self))
+                except (ConnectionError, ServerTimeout):
+                    # The reply was lost, so it may have been released; what a second answer says is no longer known.
+                    await line.release(lease.owner, self)
+                    return True
+        except TimeoutError:
+            await line.take_back(lease.owner, self)
+            raise ServerTimeout(
+                f"{self.rkey}: the server did not answer within {_RELEASE:g} s; the lock is released when it has the "
+                "request, or when its lease ends"
+            ) from None
+
+    def _line_here(self) -> LockLine:
+        line = self._line
+        if line is None or line.loop is not asyncio.get_running_loop():
+            # Kept, so that a task which holds the lock through one object is known to another.
+            line = self._line = lock_line(self._executor, self.rkey)
+        return line
+
+
+class _TooFew(Exception):
+    """Fewer replicas than asked for have heard of a write in time."""
+
+
+class _Within(AbstractAsyncContextManager[Lease]):
+    """The block of a lock that is entered in another way than by ``async with lock``."""
+
+    def __init__(
+        self,
+        enter: Callable[[], Awaitable[Lease]],
+        leave: Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], Awaitable[None]],
+    ) -> None:
+        self._enter = enter
+        self._leave = leave
+
+    async def __aenter__(self) -> Lease:
+        return await self._enter()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._leave(kind, error, traceback)
+
+
+def _duration_ms(rkey: str, option: str, given: object, least: int) -> int:
+    number = isinstance(given, (int, float)) and not isinstance(given, bool) and abs(given) < 1e12
+    if isinstance(given, timedelta) or (number and isinstance(given, (int, float))):
+        duration_ms = milliseconds(given, 1000)
+        if duration_ms >= least:
+            return duration_ms
+    raise DeclarationError(f"{rkey}: {option}= is seconds or a timedelta, at least {least} ms, not {given!r}")
+
+
+def _seconds(timeout: float | timedelta) -> float:
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if not seconds >= 0:
+        raise ValueError(f"timeout= is seconds, at least 0, not {timeout!r}; to wait for ever leave it out")
+    return seconds

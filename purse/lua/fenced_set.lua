@@ -1,0 +1,14 @@
+-- Set a string, unless a later holder of the lock has done so.
+--
+-- KEYS[1]  the string
+-- KEYS[2]  fence: a decimal integer, the token of the latest holder who wrote
+-- ARGV[1]  value
+-- ARGV[2]  token of the holder who writes
+--
+-- Returns 1, or 0 if the fence is above the token: then nothing is changed. O(1).
+if tonumber(redis.call('GET', KEYS[2]) or 0) > tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2])
+return 1

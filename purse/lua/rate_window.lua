@@ -1,0 +1,76 @@
+-- Let a hit of some cost pass, or not, if no more than a limit have passed in the time before it.
+--
+-- The key is a list of the times of the hits that passed, in microseconds of the server's clock, oldest first; a hit
+-- that costs 3 is there three times. What is older than the window is found by bisection and cut off at once.
+--
+-- KEYS[1]  list key of the identity
+-- ARGV[1]  the limit
+-- ARGV[2]  the length of the window in microseconds
+-- ARGV[3]  what the hit costs
+-- ARGV[4]  "hit" to note it, "peek" to look only
+--
+-- Returns {1 if the hit passes or else 0, how much of the limit is used afterwards, microseconds until nothing of it
+-- is, microseconds until the hit would pass}. O(cost + log(limit)), and what it costs to forget old hits.
+local key, limit, window, cost, hit = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == 'hit'
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local size = redis.call('LLEN', key)
+local function at(index)
+  return tonumber(redis.call('LINDEX', key, index))
+end
+-- The index of the first that is later than a time, and size if none is.
+local function later(than)
+  local low, high = 0, size
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if at(middle) > than then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return low
+end
+local function note(count)
+  local word, words = string.format('%.0f', now), {}
+  for i = 1, math.min(count, 1000) do
+    words[i] = word
+  end
+  for left = count, 1, -1000 do
+    redis.call('RPUSH', key, unpack(words, 1, math.min(left, 1000)))
+  end
+end
+if size > 0 and not (at(0) and at(-1)) then
+  return redis.error_reply('WRONGTYPE the list at this key is not the state of a rate limiter')
+end
+local ms = string.format('%.0f', math.ceil(window / 1000) + 1000)
+-- A clock that was set back left hits behind which are yet to come: they count as of now.
+if hit and size > 0 and at(-1) > now then
+  redis.call('PEXPIRE', key, ms)
+  local first = later(now)
+  redis.call('LTRIM', key, -size, first - size - 1)
+  note(size - first)
+  redis.call('PEXPIRE', key, ms)
+end
+local gone = later(now - window)
+local used = size - gone
+local passes = used + cost <= limit
+local reset, retry = 0, 0
+if used > 0 then
+  reset = math.min(at(-1), now) + window - now
+end
+if not passes then
+  retry = math.min(at(gone + used + cost - limit - 1), now) + window - now
+end
+if hit and gone > 0 then
+  redis.call('LTRIM', key, gone, -1)
+end
+if hit and passes then
+  local there = redis.call('PEXPIRE', key, ms) -- before the rest: if it is forbidden, nothing was written
+  note(cost)
+  if there == 0 then
+    redis.call('PEXPIRE', key, ms)
+  end
+  used, reset = used + cost, window
+end
+return {passes and 1 or 0, used, reset, retry}

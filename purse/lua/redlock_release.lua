@@ -1,0 +1,15 @@
+-- Give a lock back on one master, if it is the owner's there.
+--
+-- KEYS[1]  lock: a string, the owner's name
+-- KEYS[2]  waiting: a string, the name of an event loop that asked in vain a moment ago
+-- ARGV[1]  owner
+-- ARGV[2]  name of the owner's event loop
+--
+-- Returns 0 if it is not the owner's (somebody else's value, or another type, is left alone), 1 if it was, and 2 if it
+-- was and another event loop waits for it. O(1).
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('DEL', KEYS[1])
+local waiting = redis.call('GET', KEYS[2])
+return waiting and waiting ~= ARGV[2] and 2 or 1

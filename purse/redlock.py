@@ -1,0 +1,381 @@
+"""Redlock: one lock on several independent masters, held by whoever has a majority of them.
+
+    task                 master 1   master 2   master 3   master 4   master 5
+    acquire() -- take -->  yes        yes        (held)     yes        ...       3 of 5: granted
+
+                started                granted                                    the keys expire
+    lease          |----------------------|---------------------------------------------|
+    validity                              |-------------------------------------|
+                                                                    drift: 1 % and 2 ms
+
+What is stored on each master, for ``Redlock("gate", masters)``:
+
+    gate            string  the owner's name, 32 random hex digits; expires with the lease
+    {gate}:waiting  string  the event loop that asked in vain, for 300 ms at most; only if several want the lock
+    {gate}:fence    string  the greatest token accepted, for ever; only with ``fencing=True``, see ``.fencing``
+
+(A module with a dot in front is one of ``purse._coordination``.)
+
+**Algorithm.** Under a fresh name, SET NX PX on all masters at once. With a majority, and some validity left, the lock
+is held; otherwise the name is released again on every master that said yes or has not answered. Nobody waits for a
+minority: a round ends when it is decided, and after ``min(lease, PATIENCE)`` seconds in any case. Each retry has a new
+name, so that what comes late of an earlier one concerns nobody. Tasks of one event loop queue up (``.turns``);
+between processes whoever asks at the right moment wins: retries start at 5 to 10 ms and grow to 50 to 100 ms.
+
+**Arithmetic.** ``validity = lease - elapsed - lease / 100 - 2 ms``, elapsed from before the first SET was sent, on the
+monotonic clock. A key that was set after ``started`` lives at least until ``started + lease`` on its master's clock;
+the last two terms allow for that running up to 1 % faster than ours. Extending starts the same again from its own
+start, and counts only if a majority still had the owner's name, and the old validity had not ended meanwhile.
+
+**Assumptions.** (1) Masters are independent: neither replicas nor databases of each other. (2) Clocks run at about the
+same rate; what time they show does not matter. (3) A master does not forget a key before its time: its data survives
+a restart (appendonly, appendfsync always), or ``min_uptime`` keeps it from voting until what it may have forgotten has
+ended. (4) Keys are not evicted, deleted or flushed by others.
+
+**What breaks it.** Without (3): A holds masters 1, 2 and 3; master 3 restarts empty; B takes 3, 4 and 5. Two holders.
+Without (2), or with a holder that sleeps: A looks at ``remaining``, is stopped for a minute (a debugger, a laptop's
+lid, the garbage collector), and goes on, while B holds the lock. No lock with a lease can prevent that. If it must not
+happen that A then writes, A's writes have to carry its token: ``fencing=True`` and ``purse.locks.fenced_set``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from asyncio import get_running_loop
+from collections.abc import Sequence
+
+from purse._coordination.attempts import Attempt, drift_of
+from purse._coordination.leases import Lease, LeasedLock
+from purse._coordination.quorum import PATIENCE, Round, ask_all, is_positive, majority_of, master_of
+from purse._coordination.turns import ASK_FIRST, ASK_LAST, Line, line_of
+from purse._engine import hooks
+from purse._engine.clients import RedisClient, check_client
+from purse._engine.scripts import ScriptCall, load_script
+from purse.errors import LockError, LockLost, LockNotAcquired
+
+__all__ = ["Redlock"]
+
+_EXTEND, _LEFT = load_script("redlock_extend"), load_script("redlock_left")
+_NOBODY = "the lock is not held through this object"
+
+
+class Redlock(LeasedLock):
+    """A lock on several independent Redis masters: an advisory lease, held by at most one at a time.
+
+        lock = Redlock("gate", [Redis(host=h) for h in ("a", "b", "c")], auto_release_time=10_000)
+        async with lock as lease:
+            ...
+
+    It stays available, and excludes, while a minority of the masters is down, hung or cut off. Whoever holds it has it
+    for ``auto_release_time`` at most unless it is extended; leaving the block later than that raises ``LockLost``. One
+    object may be shared by tasks, which exclude each other, and be used again, also from another event loop.
+
+    Args:
+        key: the key on each master.
+        masters: clients of servers that know nothing of each other; 3 or 5 of them. Their timeouts do not matter.
+        raise_on_redis_errors: raise if so many masters fail that there can be no majority, instead of going on or
+            returning False; each method can be told otherwise.
+        auto_release_time: the lease in milliseconds.
+        num_extensions: how often one holding may be extended by ``extend``; -1 for no limit.
+        context_manager_blocking: whether ``async with`` waits for the lock.
+        context_manager_timeout: seconds for which it waits; -1 for ever.
+        watchdog: extend in ``async with`` at each third of the lease, however often, and cancel the body with
+            ``LockLost`` if the lock is lost.
+        fencing: give each holding a token, ``lease.token``, greater than that of every earlier one. The first time
+            ever, all masters have to be there, and up for three seconds.
+        min_uptime: seconds for which a master's server must have been up to have a vote; at least the lease, for
+            masters that may be restarted without their data. None: any.
+
+    Raises:
+        ValueError: there are no masters, or one twice; the lease is too short to be valid for any time; or there is a
+            timeout without waiting.
+        TypeError: a master is not a ``redis.asyncio.Redis``.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        masters: Sequence[RedisClient],
+        raise_on_redis_errors: bool = False,
+        auto_release_time: int = 10_000,
+        num_extensions: int = 3,
+        context_manager_blocking: bool = True,
+        context_manager_timeout: float = -1,
+        *,
+        watchdog: bool = False,
+        fencing: bool = False,
+        min_uptime: float | None = None,
+    ) -> None:
+        _check_timeout(context_manager_blocking, context_manager_timeout)
+        if not masters or len({*map(id, masters)}) < len(masters):
+            raise ValueError(f"{key}: masters= are one or more clients, each of another server; 3 or 5 is usual")
+        for master in masters:
+            check_client(master)
+        lease = auto_release_time / 1000
+        if lease - drift_of(lease) <= 0:
+            raise ValueError(f"{key}: auto_release_time={auto_release_time} is in milliseconds, and too short")
+        super().__init__(key, lease, watchdog=watchdog)
+        self.masters = masters
+        self.raise_on_redis_errors = raise_on_redis_errors
+        self.num_extensions = num_extensions
+        self.context_manager_blocking = context_manager_blocking
+        self.context_manager_timeout = context_manager_timeout
+        self.fencing = fencing
+        self.min_uptime = min_uptime
+        self._token = -1
+        self._line: Line | None = None  # kept, so that grants in a row are counted while nobody waits
+
+    @property
+    def key(self) -> str:
+        """The key on each master; a lease that is held keeps the one that it has."""
+        return self._key
+
+    @key.setter
+    def key(self, value: str) -> None:
+        self._key = value
+
+    @property
+    def auto_release_time(self) -> int:
+        """The lease in milliseconds, from the next ``acquire`` or ``extend`` on."""
+        return round(self._lease_time * 1000)
+
+    @auto_release_time.setter
+    def auto_release_time(self, value: int) -> None:
+        self._lease_time = value / 1000
+
+    # --- what users call --------------------------------------------------------------------------
+
+    async def acquire(
+        self, *, blocking: bool = True, timeout: float = -1, raise_on_redis_errors: bool | None = None
+    ) -> bool:
+        """Take the lock, or wait for it.
+
+        Tasks of one event loop are served in their order; other processes get their turn after a few of them. What was
+        cancelled or came too late holds nothing: it is cleaned up by a task of its own, within a second on masters
+        that answer.
+
+        Args:
+            blocking: False tries once, which takes less than a second whatever the masters do.
+            timeout: seconds to wait; -1 for ever. It returns within a second after that.
+            raise_on_redis_errors: see the class.
+
+        Returns:
+            Whether it is held now: False if it was not to be had in time, or there was no majority.
+
+        Raises:
+            LockNotAcquired: too many masters failed, if that is to be raised; the cause has their errors.
+            ValueError: a timeout without waiting.
+
+        One round trip to all masters at once, O(1), for each try. Sends: SET; EVALSHA redlock_take for retries, and
+        with ``fencing`` or ``min_uptime``.
+        """
+        lease = await self._acquire(blocking, timeout, raise_on_redis_errors)
+        if lease is not None:
+            self._hold(lease)
+        return lease is not None
+
+    async def locked(self, *, raise_on_redis_errors: bool | None = None) -> int:
+        """Ask the masters how long the lock is still good for.
+
+        Returns:
+            Milliseconds of validity left; 0 if it is not held through this object, or no majority says so within 0.8 s.
+
+        Raises:
+            LockError: too many masters failed, if that is to be raised; the cause has their errors.
+
+        One round trip to all masters at once, O(1). Sends: EVALSHA redlock_left; nothing if it is not held.
+        """
+        hooks.refuse_in_atomic("Redlock.locked")
+        lease = self._mine() or next(reversed(self._held), None)
+        if lease is None or not lease.remaining:
+            return 0
+        asked = self._ask(_LEFT((lease.key,), lease.owner))
+        if await asked.won(self._bound):
+            times = sorted(answer for answer in asked.answers if isinstance(answer, int))
+            left = times[-majority_of(len(asked.answers))]
+            elapsed = get_running_loop().time() - asked.started
+            return max(0, int(1000 * min(lease.remaining, left / 1000 - elapsed - drift_of(self._lease_time))))
+        self._report(asked, raise_on_redis_errors, LockError)
+        return 0
+
+    async def extend(self, *, raise_on_redis_errors: bool | None = None) -> None:
+        """Start the lease again, from now.
+
+        Only the holder's, while it is valid and a majority still has it: a key that is gone does not come back.
+
+        Args:
+            raise_on_redis_errors: as 2.x had it; whatever it is, an extension that fails is raised.
+
+        Raises:
+            LockError: there have been ``num_extensions`` already, or nothing is held through this object.
+            LockLost: the lease has run out, or no majority confirmed within 0.8 s; until then it is good for as long
+                as ``lease.remaining`` says.
+
+        One round trip to all masters at once, O(1). Sends: EVALSHA redlock_extend.
+        """
+        await self._extend_lease(self._mine_or_raise())
+
+    async def release(self, *, raise_on_redis_errors: bool | None = None) -> None:
+        """Give the lock back: the running task's, or else what no running block will release.
+
+        Only the owner's: what others have stored meanwhile is left alone. Whoever is cancelled in it still releases.
+        A master that does not answer now is told later, until the lease has ended.
+
+        Args:
+            raise_on_redis_errors: as 2.x had it; whatever it is, a release that fails is raised.
+
+        Raises:
+            LockLost: it was not held any more.
+            LockError: nothing is held through this object; or no majority confirmed within 0.8 s, then the lock is free
+                when the lease ends at the latest.
+
+        One round trip to all masters at once, O(1). Sends: EVALSHA redlock_release.
+        """
+        await self._release_lease(self._mine_or_raise())
+
+    def _mine_or_raise(self) -> Lease:
+        lease = self._mine()
+        if lease is None:
+            raise LockError(f"{self._key}: {_NOBODY}; acquire it first", key=self._key)
+        return lease
+
+    # --- acquiring ----------------------------------------------------------------------------------
+
+    async def _take_for_block(self) -> Lease | None:
+        return await self._acquire(self.context_manager_blocking, self.context_manager_timeout, None)
+
+    async def _acquire(self, blocking: bool, timeout: float, raise_errors: bool | None) -> Lease | None:
+        _check_timeout(blocking, timeout)
+        hooks.refuse_in_atomic("Redlock.acquire")
+        loop = get_running_loop()
+        line = self._line = line_of(self._key, self.masters)
+        if not blocking:
+            return None if line.is_held else (await self._try(line, raise_errors, waiting=False))
+        deadline = None if timeout < 0 else loop.time() + timeout
+        if not await line.enter(deadline):
+            return None
+        try:
+            pause, waiting = ASK_FIRST, False
+            while True:
+                lease = await self._try(line, raise_errors, waiting=waiting)
+                if lease is not None:
+                    return lease
+                now = loop.time()
+                if deadline is not None and now >= deadline:
+                    return None
+                line.yielded()
+                waiting = True
+                wait = pause * random.uniform(0.5, 1)
+                await asyncio.sleep(wait if deadline is None else min(wait, deadline - now))
+                if not await line.vacant(deadline):  # somebody of this loop got it without waiting
+                    return None
+                pause = min(1.6 * pause, ASK_LAST)
+        finally:
+            line.exit()
+
+    async def _try(self, line: Line, raise_errors: bool | None, *, waiting: bool) -> Lease | None:
+        """One attempt; with tokens again, while it was refused because of them and there is time."""
+        loop = get_running_loop()
+        end = loop.time() + PATIENCE
+        while True:
+            token = max(line.token, self._token) + 1 if self.fencing else None
+            attempt = Attempt(self._key, self.masters, self._lease_time, self, line.name, token, self.min_uptime)
+            until = await attempt.take(note=waiting, within=end - loop.time())
+            if token is not None:
+                self._token = line.token = max(self._token, attempt.greatest_token)
+            if until is not None:
+                lease = _Holding(self, attempt, line, until)
+                line.hold(lease)
+                return lease
+            if not await attempt.repair() or loop.time() >= end:
+                break
+        self._report(attempt.round, raise_errors, LockNotAcquired)
+        return None
+
+    def _report(self, asked: Round, raise_errors: bool | None, kind: type[LockError]) -> None:
+        """Raise, if that is wanted, that so many masters failed that there was no majority."""
+        if self.raise_on_redis_errors if raise_errors is None else raise_errors:
+            faults = asked.faults
+            if faults is not None:
+                raise kind(f"{self._key}: most of the masters did not answer, see the cause", key=self._key) from faults
+
+    # --- extending and releasing ----------------------------------------------------------------------
+
+    async def _extend_lease(self, lease: Lease) -> None:
+        hooks.refuse_in_atomic("Redlock.extend")
+        if 0 <= self.num_extensions <= lease.extensions:
+            raise LockError(
+                f"{self._key}: extended {lease.extensions} times already, which is num_extensions=; -1 is no limit",
+                key=self._key,
+            )
+        await super()._extend_lease(lease)
+
+    async def _renew(self, lease: Lease) -> float | None:
+        assert isinstance(lease, _Holding)
+        if not lease.remaining:
+            return None
+        asked = self._ask(_EXTEND((lease.key,), lease.owner, self.auto_release_time))
+        if await asked.won(self._bound):
+            until = asked.started + self._lease_time - drift_of(self._lease_time)
+            lease.attempt.prolong(asked.started + self._lease_time)
+            return until if lease.remaining and until > get_running_loop().time() else None
+        if asked.is_refused:
+            return None
+        raise LockLost(
+            f"{self._key}: the lock was not extended, because no majority answered; it is good for another "
+            f"{lease.remaining:.3f} s",
+            key=self._key,
+        ) from asked.faults
+
+    async def _release_lease(self, lease: Lease) -> None:
+        hooks.refuse_in_atomic("Redlock.release")
+        await super()._release_lease(lease)
+        if isinstance(lease, _Holding) and not lease.is_confirmed:
+            raise LockError(
+                f"{self._key}: released, but no majority of the masters has confirmed it; those that do not answer "
+                "forget the lock when the lease ends",
+                key=self._key,
+            )
+
+    async def _give_back(self, lease: Lease) -> bool:
+        assert isinstance(lease, _Holding)
+        others_wait = False
+        try:
+            given = lease.attempt.release()
+            lease.is_confirmed = await given.won(PATIENCE)
+            others_wait = 2 in given.answers
+            return lease.is_confirmed or not given.is_refused
+        finally:
+            lease.line.leave(lease, others_wait=others_wait)
+
+    # --- asking the masters ---------------------------------------------------------------------------
+
+    @property
+    def _bound(self) -> float:
+        return min(self._lease_time, PATIENCE)
+
+    def _ask(self, call: ScriptCall) -> Round:
+        return ask_all([master_of(master) for master in self.masters], call, self, is_positive, self._lease_time)
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """See ``Origin.explain``."""
+        error.add_note(f"purse: the lock {self._key}")
+        return error
+
+
+class _Holding(Lease):
+    """A lease, and how it was acquired."""
+
+    __slots__ = ("attempt", "is_confirmed", "line")
+
+    def __init__(self, lock: Redlock, attempt: Attempt, line: Line, until: float) -> None:
+        super().__init__(lock, attempt.key, attempt.owner, until, attempt.token)
+        self.attempt = attempt
+        self.line = line
+        self.is_confirmed = True
+
+
+def _check_timeout(blocking: bool, timeout: float) -> None:
+    if not blocking and timeout != -1:
+        raise ValueError("a timeout is for those who wait: leave it out, or leave blocking=True")
