@@ -110,6 +110,7 @@ def field(
     lease: float | timedelta | None = None,
     watchdog: bool | None = None,
     replicas: int | None = None,
+    replicas_timeout: float | timedelta | None = None,
     rate: str | Rate | None = None,
     burst: int | None = None,
     algorithm: Literal["gcra", "sliding_window"] | None = None,
@@ -127,7 +128,7 @@ def field(
         slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden:sessions:{<key>}``,
             at the price of what concerns several entries at one moment.
         lease: for locks and semaphores: seconds, or a ``timedelta``, after which what is held is free again.
-        watchdog, replicas: for locks, see ``RedisLock``.
+        watchdog, replicas, replicas_timeout: for locks, see ``RedisLock``.
         rate, burst, algorithm: for rate limiters, see ``RedisRateLimiter``: ``field(rate="10/second")``.
         limit: for semaphores: how many permits there are.
 
@@ -137,6 +138,7 @@ def field(
         "lease": lease,
         "watchdog": watchdog,
         "replicas": replicas,
+        "replicas_timeout": replicas_timeout,
         "rate": rate,
         "burst": burst,
         "algorithm": algorithm,
