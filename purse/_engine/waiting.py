@@ -23,6 +23,7 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -36,13 +37,25 @@ from purse.errors import StoreClosed
 if TYPE_CHECKING:
     from purse._engine.unit import Executor
 
-__all__ = ["Line", "Waits"]
+__all__ = ["Line", "NothingCame", "Waits"]
 
 E = TypeVar("E")
 
 _log = logging.getLogger("purse")
 MOST = 1000
 """Elements that are taken at a time."""
+
+
+class NothingCame(Exception):
+    """No element came in time.
+
+    Attributes:
+        seconds: how long was waited.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class _Waiter(Generic[E]):
@@ -124,6 +137,27 @@ class Line(Generic[E]):
             raise
         self._delivered.remove(mine)
         return mine.element
+
+    async def get_within(self, timeout: float | timedelta | None) -> E:
+        """``get``, for so many seconds or a ``timedelta`` at most; 0 and None are without limit.
+
+        Raises:
+            NothingCame: the time is over.
+            ValueError: ``timeout`` is negative.
+        """
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout or 0
+        if not seconds >= 0:  # also true for nan
+            raise ValueError(f"timeout= must be 0 (for ever) or positive, not {timeout!r}")
+        if not seconds:
+            return await self.get()
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await self.get()
+        except TimeoutError:
+            if not limit.expired():  # the operating system's, from a connection
+                raise
+            raise NothingCame(seconds) from None
 
     @property
     def bringing(self) -> int:

@@ -22,6 +22,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Argument, Unit
+from purse._engine.waiting import NothingCame
 from purse._engine.wakeups import Look
 from purse.collections._base import Call
 from purse.collections._key import RedisKey
@@ -171,19 +172,9 @@ class BaseQueue(RedisKey, Generic[I, E]):
         ``RedisPriorityQueue``: ZPOPMIN), with a TTL policy inside EVALSHA with_ttl; EXISTS while it waits.
         """
         refuse_in_atomic("get", "waits for an item")
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout or 0
-        if not seconds >= 0:
-            raise ValueError(f"timeout= must not be negative, not {timeout!r}; 0 waits for ever")
-        line = self._line()
-        if not seconds:
-            return self._item(await line.get(), taken=True)
-        waiting = asyncio.timeout(seconds)
         try:
-            async with waiting:
-                element = await line.get()
-        except TimeoutError:
-            if not waiting.expired():  # the operating system's, from a connection
-                raise
+            element = await self._line().get_within(timeout)
+        except NothingCame:
             raise self._empty() from None
         return self._item(element, taken=True)
 

@@ -6,7 +6,6 @@ Nothing blocks on the server. Callers that wait for the lowest item of a key, or
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Generic, Literal, TypeAlias
 
@@ -15,6 +14,7 @@ from typing_extensions import TypeVar
 
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.unit import Argument, Command, Unit
+from purse._engine.waiting import NothingCame
 from purse._value_codecs import ValueCodec
 from purse._wording import shown
 from purse.collections._base import PAGE, clamped, paged, total
@@ -174,25 +174,17 @@ class SortedSetEnds(RedisKey, Generic[V]):
             error.add_note(f"purse: these were removed, too, and could not be put back ({failure}): {lost}")
 
     async def _wait_and_pop(self, end: End, timeout: float | timedelta | None) -> tuple[V, float]:
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout or 0
-        if not seconds >= 0:  # also true for nan
-            raise ValueError(f"timeout= must be 0 (for ever) or positive, not {timeout!r}")
-
         def take(most: int) -> Unit[list[Scored]]:
             return self._writing(((_POPS[end], self.rkey, most),), lambda replies: as_scored(replies[0]))
 
         # What waits in one line is taken under one TTL policy.
         line = self._executor.line(self.rkey, f"{_POPS[end]} {self._ttl}", take, self._put_back)
-        limit = asyncio.timeout(seconds or None)
         try:
             # Not a plain ZPOPMIN before it: cancelled with its reply in flight, that would lose an item. Where there
             # is one, the line needs one round trip as well.
-            async with limit:
-                item = await line.get()
-        except TimeoutError:
-            if not limit.expired():  # the operating system's, from a connection
-                raise
-            raise TimeoutError(f"{self.rkey}: no item came within {seconds} seconds") from None
+            item = await line.get_within(timeout)
+        except NothingCame as vain:
+            raise TimeoutError(f"{self.rkey}: no item came within {vain.seconds} seconds") from None
         return self._taken(item)
 
     def _put_back(self, items: list[Scored]) -> Unit[object]:

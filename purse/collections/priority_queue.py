@@ -34,12 +34,13 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, cast, overload
 
 from typing_extensions import TypeVar
 
-from purse._engine.replies import Reply, as_array, as_bytes
+from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Argument, Command, Unit
 from purse.codecs import bind_codec, shown
 from purse.collections._base import PAGE, Call, paged, total
 from purse.collections._queueing import BaseQueue
+from purse.collections._ranges import as_scored
 from purse.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
@@ -149,11 +150,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         return load_script("priority_queue_put")((self.rkey,), self._maxsize, self._policy(), *encoded)
 
     def _elements(self, reply: Reply) -> list[Member]:
-        # Flat pairs, or with RESP3 nested ones where there may be several; scores are strings, or with RESP3 doubles.
-        parts = as_array(reply)
-        if parts and isinstance(parts[0], list):
-            parts = [part for pair in parts for part in as_array(pair)]
-        return [(as_bytes(member), _score(score)) for member, score in zip(parts[::2], parts[1::2], strict=True)]
+        return as_scored(reply)
 
     def _put_back(self, elements: list[Member]) -> Unit[object]:
         adds: list[Command] = [
@@ -193,7 +190,3 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
             "Nothing was sent.",
             key=self.rkey,
         )
-
-
-def _score(reply: Reply) -> float:
-    return reply if isinstance(reply, float) else float(as_bytes(reply))
