@@ -57,3 +57,18 @@ async def others(cluster: Masters, masters: list[Redis]) -> AsyncIterator[list[R
     yield clients
     cluster.heal()
     await asyncio.gather(*(client.aclose() for client in clients))
+
+
+@pytest.fixture
+async def clients(redis: Redis, server: Server) -> AsyncIterator[list[Redis]]:
+    """Four clients, each with a connection of its own."""
+    clients = [connect(server.url) for _ in range(4)]
+    yield clients
+    await asyncio.gather(*(client.aclose() for client in clients))
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server that a test may pause and kill, and that loses nothing."""
+    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+        yield server

@@ -1,51 +1,24 @@
-"""Redlock: one lock on five masters, some of which hang or are dead."""
+"""Redlock: one lock on five masters."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import statistics
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import cast
 
 import pytest
 from redis.asyncio import Redis
 
 from purse._coordination.leases import Lease
-from purse.embedded import Server
 from purse.errors import LockError, LockLost, LockNotAcquired
 from purse.redlock import Redlock
 from tests.support.clients import command, connect
-from tests.support.masters import Masters, calls_of, keys_on, no_keys_on
+from tests.support.locking import LEASE, delete_everywhere, in_block
+from tests.support.masters import Masters, keys_on, no_keys_on
 from tests.support.monitor import Monitor
 from tests.support.proxy import Proxy
-from tests.support.units import read
-
-LEASE = 500  # milliseconds, where a test waits for its end
-
-
-async def delete_everywhere(masters: list[Redis], key: str) -> None:
-    """Take the lock away from whoever holds it."""
-    await asyncio.gather(*(master.delete(key) for master in masters))
-
-
-async def in_block(lock: Redlock, body: Callable[[Lease], Awaitable[None]]) -> None:
-    """Run ``body`` while ``lock`` is held."""
-    async with lock as lease:
-        await body(lease)
-
-
-async def elapsed(call: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
-    started = time.monotonic()
-    result = call()
-    if inspect.isawaitable(result):
-        await result
-    return time.monotonic() - started
-
 
 # --- what 2.x had ---------------------------------------------------------------------------------
 
@@ -281,100 +254,6 @@ async def test_a_wall_clock_that_jumps_changes_nothing(
     await lock.release()
 
 
-# --- masters that hang or are dead ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fault", ["paused", "dead"])
-async def test_one_bad_master_costs_nothing(cluster: Masters, masters: list[Redis], fault: str) -> None:
-    """One of five hangs or is dead: the median of acquire and release stays far below half a second."""
-    lock = Redlock("gate", masters)
-    await lock.acquire()
-    await lock.release()
-    with getattr(cluster, fault)(1):
-        times = [await elapsed(lambda: one_cycle(lock)) for _ in range(50)]
-
-    assert statistics.median(times) < 0.1
-    assert sorted(times)[-5] < 0.5
-    await no_keys_on(masters, seconds=2)
-
-
-async def one_cycle(lock: Redlock) -> None:
-    """Acquire and release."""
-    assert await lock.acquire(timeout=5)
-    await lock.release()
-
-
-@pytest.mark.parametrize("fault", ["paused", "dead"])
-async def test_without_a_majority_every_call_ends_in_time(
-    cluster: Masters, masters: list[Redis], others: list[Redis], fault: str
-) -> None:
-    """Three of five are bad: no call takes a second more than its timeout, nothing is granted; then it works."""
-    holder, lock = Redlock("other", masters), Redlock("gate", masters)
-    assert await holder.acquire()
-    with getattr(cluster, fault)(0, 2, 4):
-        for timeout in (0, 0.5):
-            started = time.monotonic()
-            assert not await lock.acquire(timeout=timeout)
-            assert time.monotonic() - started < timeout + 1
-        started = time.monotonic()
-        assert not await Redlock("gate", others).acquire(blocking=False)
-        assert time.monotonic() - started < 1
-        assert await holder.locked() == 0
-        with pytest.raises(LockLost, match="no majority answered"):
-            await holder.extend()
-        started = time.monotonic()
-        with pytest.raises(LockError, match="released, but"):
-            await holder.release()
-        assert time.monotonic() - started < 1
-
-    assert await lock.acquire(timeout=5)
-    await lock.release()
-    await no_keys_on(masters, seconds=3)
-
-
-async def test_masters_that_hang_while_connecting(cluster: Masters, masters: list[Redis], others: list[Redis]) -> None:
-    """Clients that have never been connected, and three masters that accept and say nothing: bounded as well."""
-    with cluster.paused(0, 1, 2):
-        assert await elapsed(lambda: Redlock("gate", others).acquire(timeout=0.2)) < 1.2
-        assert await elapsed(lambda: Redlock("gate", others).acquire(blocking=False)) < 1
-
-    assert await Redlock("gate", others).acquire(timeout=5)
-
-
-async def test_the_redis_errors_are_shown_to_those_who_want_them(cluster: Masters, masters: list[Redis]) -> None:
-    """A majority is dead: False, or with ``raise_on_redis_errors`` a ``LockNotAcquired`` with every master's error."""
-    quiet, loud = Redlock("gate", masters), Redlock("gate", masters, True)
-    with cluster.dead(0, 1, 2):
-        assert not await quiet.acquire(blocking=False)
-        assert not await loud.acquire(blocking=False, raise_on_redis_errors=False)
-        with pytest.raises(LockNotAcquired) as raised:
-            await loud.acquire()
-        with pytest.raises(LockNotAcquired):
-            await quiet.acquire(raise_on_redis_errors=True)
-
-    cause = cast("ExceptionGroup[Exception]", raised.value.__cause__)
-    assert len(cause.exceptions) >= 3
-
-
-async def test_a_minority_that_fails_is_no_error(cluster: Masters, masters: list[Redis]) -> None:
-    """Two of five are dead: acquired, with ``raise_on_redis_errors`` too; and if it is held, False."""
-    lock = Redlock("gate", masters, True)
-    with cluster.dead(0, 1):
-        assert await lock.acquire()
-        assert not await Redlock("gate", masters, True).acquire(blocking=False)
-        await lock.release()
-
-
-async def test_a_master_that_was_killed_is_cleaned_up_when_it_is_back(cluster: Masters, masters: list[Redis]) -> None:
-    """It had taken the lock when it was killed: its key, which it kept, goes within a second or so."""
-    lock = Redlock("gate", masters, auto_release_time=60_000)
-    assert await lock.acquire()
-    with cluster.dead(3):
-        await lock.release()
-
-    await no_keys_on(masters, seconds=4)
-
-
 # --- extending --------------------------------------------------------------------------------------
 
 
@@ -476,198 +355,3 @@ async def test_leaving_a_block_while_masters_are_down(cluster: Masters, masters:
     cluster.resume()
 
     await no_keys_on(masters, seconds=2)
-
-
-# --- the watchdog -----------------------------------------------------------------------------------
-
-
-async def test_a_watchdog_keeps_the_lock(cluster: Masters, masters: list[Redis]) -> None:
-    """A body of three leases, a master hanging: still held, not counting as extensions; nothing is left running."""
-    async with Redlock("gate", masters, auto_release_time=LEASE, num_extensions=0, watchdog=True) as lease:
-        with cluster.paused(2):
-            await asyncio.sleep(3 * LEASE / 1000)
-        assert lease.remaining > 0
-
-    await no_keys_on(masters)
-
-
-async def test_a_watchdog_cancels_a_body_that_has_lost_the_lock(masters: list[Redis]) -> None:
-    """The key is taken away: the body is cancelled, the block raises ``LockLost``, and the task goes on uncancelled."""
-    task = asyncio.current_task()
-    assert task is not None
-
-    async def robbed(lease: Lease) -> None:
-        await delete_everywhere(masters, "gate")
-        await asyncio.sleep(10)
-        pytest.fail("it was to be cancelled")
-
-    with pytest.raises(LockLost):
-        await in_block(Redlock("gate", masters, auto_release_time=LEASE, watchdog=True), robbed)
-
-    assert task.cancelling() == 0
-    await asyncio.sleep(0)
-
-
-async def test_a_watchdog_gives_up_when_the_majority_stays_away(cluster: Masters, masters: list[Redis]) -> None:
-    """Hanging masters are asked until the lease ends, and the body is cancelled then."""
-
-    async def alone(lease: Lease) -> None:
-        cluster.pause(0, 1, 2)
-        await asyncio.sleep(10)
-
-    started = time.monotonic()
-    with pytest.raises(LockLost):
-        await in_block(Redlock("gate", masters, auto_release_time=1000, watchdog=True), alone)
-    cluster.resume()
-
-    assert time.monotonic() - started < 3
-
-
-# --- masters that forget ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def forgetful() -> AsyncIterator[tuple[Masters, list[Redis]]]:
-    """Three masters that lose everything when they are killed, and have been up for a while."""
-    servers = [Server(port=0) for _ in range(3)]
-    try:
-        for server in servers:
-            server.start()
-        clients = [connect(server.url, socket_timeout=None) for server in servers]
-        yield Masters(servers), clients
-        await asyncio.gather(*(client.aclose() for client in clients))
-    finally:
-        for server in servers:
-            server.close()
-
-
-async def held_by_two_of_three(cluster: Masters, clients: list[Redis]) -> Redlock:
-    """A lock that the first two masters have, the second of which forgets it."""
-    await clients[2].set("gate", "in the way")
-    holder = Redlock("gate", clients)
-    assert await holder.acquire()
-    await read(clients[2], "PING")  # behind the take, which nobody waits for
-    await clients[2].delete("gate")
-    with cluster.dead(1):
-        pass
-    return holder
-
-
-async def test_a_master_that_forgets_lets_a_second_holder_in(forgetful: tuple[Masters, list[Redis]]) -> None:
-    """The documented hole: a master restarts empty, and with it others have a majority."""
-    cluster, clients = forgetful
-    holder = await held_by_two_of_three(cluster, clients)
-
-    assert await Redlock("gate", clients[:0:-1] + clients[:1]).acquire(timeout=1) is False  # a task of this loop
-    second = [connect(server.url) for server in cluster.servers]
-
-    assert await Redlock("gate", second).acquire(timeout=1)
-    assert holder._held[0].remaining > 0  # pyright: ignore[reportPrivateUsage]
-    await asyncio.gather(*(client.aclose() for client in second))
-
-
-async def test_min_uptime_keeps_masters_out_that_may_have_forgotten(forgetful: tuple[Masters, list[Redis]]) -> None:
-    """A master that restarts empty has no vote until it has been up for that long; then it has one again."""
-    cluster, clients = forgetful
-    holder = await held_by_two_of_three(cluster, clients)
-    assert await holder.locked() == 0  # the majority is gone, but nobody else can have one either
-
-    second = [connect(server.url) for server in cluster.servers]
-    lock = Redlock("gate", second, min_uptime=2)
-    assert not await lock.acquire(timeout=0.5)
-    with pytest.raises(LockLost):
-        await holder.release()
-
-    assert await lock.acquire(timeout=6)
-    await lock.release()
-    await asyncio.gather(*(client.aclose() for client in second))
-
-
-# --- turns ----------------------------------------------------------------------------------------------
-
-
-async def test_tasks_hand_it_over_without_polling(masters: list[Redis]) -> None:
-    """Fifty tasks with a lock object each: served in their order, each asking each master once."""
-    await asyncio.gather(*(command(master, "CONFIG", "RESETSTAT") for master in masters))
-    order: list[int] = []
-
-    async def work(number: int) -> None:
-        async with Redlock("gate", masters):
-            order.append(number)
-            await asyncio.sleep(0.001)
-
-    await asyncio.gather(*map(work, range(50)))
-
-    assert order == [*range(50)]
-    assert [await calls_of(master, "set") for master in masters] == [50] * 5
-
-
-async def test_a_waiting_task_can_give_up_its_place(masters: list[Redis]) -> None:
-    """Timeouts hold in the line too, and those behind move up."""
-    lock = Redlock("gate", masters)
-    async with lock:
-        first = asyncio.create_task(lock.acquire(timeout=0.05))
-        second = asyncio.create_task(lock.acquire())
-        assert await first is False
-        assert not second.done()
-
-    assert await second is True
-    await lock.release()
-
-
-async def test_a_lock_that_runs_out_goes_to_the_next_in_line(masters: list[Redis]) -> None:
-    """The holder forgets to release: the next gets it when the lease has ended."""
-    assert await Redlock("gate", masters, auto_release_time=LEASE).acquire()
-
-    started = time.monotonic()
-    assert await Redlock("gate", masters).acquire(timeout=5)
-    assert 0.3 < time.monotonic() - started < 3
-
-
-async def test_a_busy_loop_lets_others_in(masters: list[Redis], others: list[Redis]) -> None:
-    """Ten tasks of one line hand the lock over without end: another line gets it all the same, several times."""
-    busy = True
-    handed_over = 0
-
-    async def work() -> None:
-        nonlocal handed_over
-        while busy:
-            async with Redlock("gate", masters):
-                handed_over += 1
-                await asyncio.sleep(0.001)
-
-    workers = [asyncio.create_task(work()) for _ in range(10)]
-    try:
-        for _ in range(5):
-            lock = Redlock("gate", others)
-            assert await lock.acquire(timeout=10)
-            await lock.release()
-    finally:
-        busy = False
-        await asyncio.gather(*workers)
-
-    assert handed_over > 5
-
-
-async def test_a_second_event_loop(cluster: Masters, masters: list[Redis]) -> None:
-    """One object, used in a loop that runs in another thread at the same time: it excludes, and nothing gets stuck."""
-    lock = Redlock("gate", masters)
-    entered = 0
-    inside = 0
-
-    async def work() -> None:
-        nonlocal entered, inside
-        for _ in range(10):
-            async with lock:
-                inside += 1
-                assert inside == 1
-                await asyncio.sleep(0.001)
-                inside -= 1
-                entered += 1
-
-    thread = threading.Thread(target=lambda: asyncio.run(work()))
-    thread.start()
-    await work()
-    await asyncio.to_thread(thread.join)
-
-    assert entered == 20
