@@ -422,7 +422,7 @@ async def test_a_reset_is_noticed(redis: Redis, monkeypatch: pytest.MonkeyPatch)
     assert (await asyncio.wait_for(waiting, 30)).allowed
 
 
-async def test_a_server_that_hangs_holds_nobody_up_for_longer(proxy: Proxy) -> None:
+async def test_a_server_that_hangs_holds_nobody_up_for_longer(redis: Redis, proxy: Proxy) -> None:
     """The timeout of ``wait`` holds although the client has none, and counts as the builtin TimeoutError."""
     client = connect(proxy.url)
     limiter = RedisRateLimiter(client, "api", rate="5/second")
