@@ -18,8 +18,6 @@ import pytest
 from purse.embedded import Server
 from tests.support.scripts import ROOT, run
 
-pytestmark = pytest.mark.xdist_group("port 6379")  # one worker, because there is one such port
-
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
