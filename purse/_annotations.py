@@ -140,6 +140,8 @@ class Annotation:
         Raises:
             DeclarationError: it declares no field, whatever the missing names will be.
         """
+        if self._declared is not None:
+            return self._declared
         value = self._evaluate(self._names.leniently())
         return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value)
 

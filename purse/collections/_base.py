@@ -4,6 +4,7 @@
     +-- RedisKey            lives in one Redis key          ``collections._key``
     |   +-- RedisHash, RedisList, RedisSet, RedisSortedSet, the queues
     +-- RedisKeySpace       lives in all keys with one prefix
+    +-- RedisLock, ...      holds no values: ``purse.locks``, ``purse.limits``
 
 A collection holds no data and no connection. Each method asks the client's executor for one command, or hands it
 one ``Unit`` of several.
