@@ -23,6 +23,7 @@ from purse.embedded import Server
 from purse.errors import StoreClosed
 from purse.locks import Lease, RedisLock
 from tests.support.clients import all_keys, command, connect
+from tests.support.masters import calls_of
 from tests.support.pages import documented_permissions
 from tests.support.polling import until
 from tests.support.scripts import ROOT
@@ -289,6 +290,25 @@ async def test_who_gives_up_is_forgotten(redis: Redis, clients: list[Redis]) -> 
     by_client = [[number for number in served if number % 3 == client] for client in range(3)]
     assert by_client == [[n for n in range(90) if n % 9 >= 6 and n % 3 == client] for client in range(3)]
     assert await all_keys(redis) == [FENCE]
+
+
+async def test_those_who_give_up_together_leave_together(redis: Redis, clients: list[Redis]) -> None:
+    """Of two hundred cancelled at once all are taken back by few scripts: each needs no connection of its own."""
+    lock = RedisLock(clients[0], KEY)
+
+    async def wait() -> None:
+        async with lock:
+            pass
+
+    async with RedisLock(redis, KEY):
+        waiting = [asyncio.create_task(wait()) for _ in range(200)]
+        await until(lambda: queued(redis), 200)
+        before = await calls_of(redis, "eval")
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert await queued(redis) == 0
+        assert await calls_of(redis, "eval") - before <= 4
 
 
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
