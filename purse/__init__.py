@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.modes import Engine
     from purse._engine.statistics import Statistics, configure, statistics
-    from purse._fields import field
+    from purse._options import field
     from purse._otel import instrument, uninstrument
     from purse.codecs import Codec, CodecFactory, codec_for
     from purse.collections import (
@@ -123,7 +123,7 @@ if not TYPE_CHECKING:
         "codec_for": "purse.codecs",
         "Store": "purse.store",
         "TTL": "purse.ttl",
-        "field": "purse._fields",
+        "field": "purse._options",
         "instrument": "purse._otel",
         "uninstrument": "purse._otel",
     }

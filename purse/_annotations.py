@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType, SimpleNamespace, UnionType
 from typing import Annotated, ClassVar, Final, ForwardRef, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
@@ -27,9 +28,19 @@ from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
 from purse.ttl import TTL
 
-__all__ = ["Annotation", "Declared", "Names", "Unresolved", "local_names", "shown_type"]
+__all__ = [
+    "Annotation",
+    "Declared",
+    "Names",
+    "TypeArguments",
+    "Unresolved",
+    "local_names",
+    "shown_type",
+    "type_arguments",
+]
 
 _Types: TypeAlias = tuple[object, ...]
+TypeArguments: TypeAlias = "Mapping[TypeVar, Annotation]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,11 @@ class Declared:
     value_type: object
     key_type: object | None
     ttl: TTL | None
+
+    @property
+    def variables(self) -> tuple[TypeVar, ...]:
+        """The type variables in the types."""
+        return tuple(variable for part in (self.value_type, self.key_type) for variable in _variables(part))
 
 
 _BASES = (RedisCollection, RedisKey)  # of all collections, and none themselves
@@ -115,14 +131,57 @@ class Annotation:
         names: what it is evaluated with.
     """
 
-    def __init__(self, where: str, raw: object, names: Names) -> None:
+    def __init__(self, where: str, raw: object, names: Names, types: tuple[TypeArguments, ...] = ()) -> None:
         self._where = where
         self._raw = raw
         self._names = names
+        self._types = types
         self._declared: Declared | None = None
 
     def __str__(self) -> str:
+        if self._types:
+            with suppress(DeclarationError):
+                return shown_type(self.value())
         return shown_type(self._raw)
+
+    def replacing(self, types: TypeArguments, where: str) -> Annotation:
+        """The same annotation, with types in place of type variables.
+
+        Args:
+            types: what they stand for; applied after those that were replaced before.
+            where: as in the constructor.
+        """
+        return Annotation(where, self._raw, self._names, (*self._types, types) if types else self._types)
+
+    def value(self) -> object:
+        """What the annotation is, whether it declares a field or not.
+
+        Raises:
+            Unresolved: a name does not exist.
+        """
+        return self._replaced(self._evaluate_nested(self._evaluate(self._names)))
+
+    def nested(self) -> type[object] | None:
+        """The store class that it names, with or without type arguments; None for all else."""
+        try:
+            value = self._evaluate(self._names.leniently())
+        except DeclarationError:
+            return None
+        while get_origin(value) is Annotated:
+            value = get_args(value)[0]
+        origin = get_origin(value) or value
+        return cast("type[object]", origin) if _is_store(origin) else None
+
+    def arguments(self, of: type[object]) -> TypeArguments:
+        """What the type variables of the generic class ``of`` stand for, if this is ``of[...]``.
+
+        Raises:
+            Unresolved: a name does not exist.
+        """
+        value = self._evaluate(self._names)
+        while get_origin(value) is Annotated:
+            value = get_args(value)[0]
+        return type_arguments(of, get_args(value), self._where, self._names, self._types)
 
     def is_constant(self) -> bool:
         """Whether this is ``ClassVar[...]`` or ``Final``: something that is not stored."""
@@ -143,7 +202,7 @@ class Annotation:
         if self._declared is not None:
             return self._declared
         value = self._evaluate(self._names.leniently())
-        return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value)
+        return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value, final=False)
 
     def resolve(self) -> Declared:
         """What the annotation declares.
@@ -154,8 +213,15 @@ class Annotation:
         """
         if self._declared is None:
             value = self._evaluate(self._names)
-            self._declared = self._read(self._evaluate_nested(value))
+            self._declared = self._read(self._evaluate_nested(value), final=True)
         return self._declared
+
+    def _replaced(self, part: object) -> object:
+        """``part`` with what its type variables stand for."""
+        for types in self._types:
+            given = {variable: types[variable].value() for variable in _variables(part) if variable in types}
+            part = _substituted(part, given)
+        return part
 
     def _evaluate(self, names: Names) -> object:
         """The annotation as an object; forward references inside of it stay what they are."""
@@ -188,7 +254,8 @@ class Annotation:
             "Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."
         )
 
-    def _read(self, value: object) -> Declared:
+    def _read(self, value: object, *, final: bool) -> Declared:
+        """What ``value`` declares; if it is not final, names may be missing in it, and type variables stay."""
         ttl: TTL | None = None
         if get_origin(value) is Annotated:
             value, *extras = get_args(value)
@@ -196,6 +263,10 @@ class Annotation:
                 raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
             ttl = next((extra for extra in reversed(extras) if isinstance(extra, TTL)), None)
         origin = get_origin(value) or value
+        if _is_store(origin):
+            raise DeclarationError(
+                f"{self._where}: the store {shown_type(value)} is nested here and defined later; define it before"
+            )
         if not isinstance(origin, type) or not issubclass(origin, RedisCollection):
             raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection; {_fix_for(value)}")
         types = _type_arguments(origin, get_args(value))
@@ -207,11 +278,26 @@ class Annotation:
                 f"{self._where}: {name} does not say what it holds; "
                 + ("declare RedisHash[...], RedisList[...], ..." if origin in _BASES else f"write e.g. {name}[str]")
             )
-        if any(isinstance(part, TypeVar) or getattr(part, "__parameters__", ()) for part in types):
-            raise DeclarationError(
-                f"{self._where}: {shown_type(value)} has a type variable in it; a field holds one concrete type"
-            )
+        if final:
+            types = tuple(map(self._replaced, types))
         return Declared(origin, types[0], types[1] if len(types) > 1 else None, ttl)
+
+
+def type_arguments(
+    cls: type[object], given: _Types, where: str, names: Names, types: tuple[TypeArguments, ...] = ()
+) -> TypeArguments:
+    """What the type variables of a generic class stand for in ``cls[given]``; of those left out their defaults.
+
+    Args:
+        where, names, types: for the arguments, as ``Annotation`` takes them.
+    """
+    arguments: dict[TypeVar, Annotation] = {}
+    for index, parameter in enumerate(_parameters(cls)):
+        if index < len(given):
+            arguments[parameter] = Annotation(where, given[index], names, types)
+        elif getattr(parameter, "__default__", NoDefault) is not NoDefault:
+            arguments[parameter] = Annotation(where, cast("object", parameter.__default__), names, types)
+    return arguments
 
 
 def local_names(frame: FrameType | None, raw: Mapping[str, object]) -> dict[str, object]:
@@ -237,6 +323,8 @@ def shown_type(annotation: object) -> str:
         return annotation
     if isinstance(annotation, ForwardRef):
         return annotation.__forward_arg__
+    if isinstance(annotation, TypeVar):
+        return annotation.__name__
     origin = get_origin(annotation)
     if annotation is None or annotation is type(None):
         return "None"
@@ -310,6 +398,14 @@ def _type_arguments(cls: type[RedisCollection], arguments: _Types) -> _Types:
         if isinstance(origin, type) and issubclass(origin, RedisCollection):
             return _type_arguments(origin, tuple(_substituted(part, given) for part in get_args(base)))
     return ()
+
+
+def _is_store(value: object) -> bool:
+    return isinstance(value, type) and hasattr(value, "__purse__")
+
+
+def _variables(part: object) -> tuple[TypeVar, ...]:
+    return (part,) if isinstance(part, TypeVar) else _parameters(part)
 
 
 def _parameters(annotation: object) -> tuple[TypeVar, ...]:

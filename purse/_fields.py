@@ -6,23 +6,20 @@
     Garden.plants     the FieldSpec itself
     garden.plants     RedisHash(client, "{garden}:plants", Plant, ttl=...), made at first use and then kept
 
-A subclass has FieldSpecs of its own for what it inherits: its namespace, TTL and codec may differ.
+A subclass has FieldSpecs of its own for what it inherits: its namespace, TTL and codec may differ, and so does what
+the type variables of a generic store stand for. So has a store that is nested in another (``_nested``).
 """
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from functools import cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Generic,
-    Literal,
-    Never,
     Protocol,
-    TypeAlias,
     cast,
     get_args,
     get_origin,
@@ -33,119 +30,62 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from redis.asyncio import Redis
 from typing_extensions import TypeVar
 
-from purse._annotations import Annotation, Declared, Unresolved, shown_type
-from purse._keys import Slots, check_name, check_rkey, entries_of, key_of
+from purse._annotations import Annotation, Declared, TypeArguments, Unresolved, shown_type
+from purse._keys import Slots, entries_of, key_of
+from purse._options import AnyCodec, FieldOptions, StoreDefaults
 from purse.codecs import bind_codec, canonical_codec_for
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
-from purse.ttl import TTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from purse._coordination.rates import Rate
     from purse._engine.clients import RedisClient
-    from purse._engine.modes import Engine
-    from purse.codecs import Codec, CodecFactory
+    from purse._nested import NestedSpec
+    from purse.codecs import Codec
+    from purse.ttl import TTL
 
-__all__ = ["Bound", "FieldCodec", "FieldOptions", "FieldSpec", "StoreDefaults", "check_ttl", "field"]
+__all__ = ["Binding", "Bound", "FieldSpec", "binding_of"]
 
 C = TypeVar("C", bound=RedisCollection, covariant=True, default=RedisCollection)
-F = TypeVar("F")
 
 
-class FieldCodec(Protocol):
-    """A ``Codec`` of any value type: at the call of ``field()`` the annotation's type is not known."""
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a store instance is bound to.
 
-    def encode(self, value: Never, /) -> bytes: ...
-    def decode(self, raw: bytes, /) -> object: ...
+    Attributes:
+        client: the client of all its collections.
+        namespace: that of all its keys, with the values of its parameters.
+        members: what its attributes are, by name: those of its class, or of the place where it is nested.
+        nested: it is part of another store.
+    """
 
-
-AnyCodec: TypeAlias = "FieldCodec | CodecFactory"
+    client: RedisClient
+    namespace: str
+    members: Mapping[str, FieldSpec | NestedSpec]
+    nested: bool = False
 
 
 class Bound(Protocol):
     """What a field needs of the store instance it is read from."""
 
-    __purse_client__: RedisClient
+    __purse_binding__: Binding
 
 
-@dataclass(frozen=True, slots=True)
-class FieldOptions:
-    """What ``field(...)`` was called with, not yet checked."""
+def binding_of(instance: Bound) -> Binding:
+    """What ``instance`` is bound to.
 
-    ttl: TTL | None = None
-    codec: AnyCodec | None = None
-    key: str | None = None
-    rkey: str | None = None
-    maxlen: int | None = None
-    maxsize: int | None = None
-    slots: Literal["key"] | None = None
-    more: tuple[tuple[str, object], ...] = ()  # what only locks, limiters and semaphores take
-
-
-@dataclass(frozen=True, slots=True)
-class StoreDefaults:
-    """What a store class gives to fields that do not say it themselves."""
-
-    namespace: str | None = None
-    ttl: TTL | None = None
-    codec: CodecFactory | None = None
-    engine: Engine | None = None
-    slots: Literal["store", "field"] = "store"
-
-
-# The type variable stands once and on purpose: the annotation in front of `= field()` gives the type, as
-# with dataclasses.field, and nothing becomes Any.
-def field(
-    *,
-    ttl: TTL | None = None,
-    codec: AnyCodec | None = None,
-    key: str | None = None,
-    rkey: str | None = None,
-    maxlen: int | None = None,
-    maxsize: int | None = None,
-    slots: Literal["key"] | None = None,
-    lease: float | timedelta | None = None,
-    watchdog: bool | None = None,
-    replicas: int | None = None,
-    replicas_timeout: float | timedelta | None = None,
-    rate: str | Rate | None = None,
-    burst: int | None = None,
-    algorithm: Literal["gcra", "sliding_window"] | None = None,
-    limit: int | None = None,
-) -> F:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeVarUse]
-    """Give a field of a ``Store`` options: ``visits: RedisHash[int] = field(ttl=TTL(hours=1))``.
-
-    Args:
-        ttl: a policy that every write carries; wins over ``Annotated[..., TTL(...)]`` and the store's.
-        codec: a ``Codec`` or ``CodecFactory`` for the values; wins over the store's.
-        key: the last part of the Redis key instead of the field's name: ``{garden}:<key>``.
-        rkey: the whole Redis key, used as it is, outside of the store's hash tag.
-        maxlen: for lists: never more elements than this.
-        maxsize: for queues: ``put`` waits while there are as many items as this.
-        slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden:sessions:{<key>}``,
-            at the price of what concerns several entries at one moment.
-        lease: for locks and semaphores: seconds, or a ``timedelta``, after which what is held is free again.
-        watchdog, replicas, replicas_timeout: for locks, see ``RedisLock``.
-        rate, burst, algorithm: for rate limiters, see ``RedisRateLimiter``: ``field(rate="10/second")``.
-        limit: for semaphores: how many permits there are.
-
-    What is wrong is a ``DeclarationError`` when the class is defined.
+    Raises:
+        DeclarationError: nothing; its ``__init__`` has not called that of ``Store`` (yet).
     """
-    given: dict[str, object] = {
-        "lease": lease,
-        "watchdog": watchdog,
-        "replicas": replicas,
-        "replicas_timeout": replicas_timeout,
-        "rate": rate,
-        "burst": burst,
-        "algorithm": algorithm,
-        "limit": limit,
-    }
-    more = tuple((name, value) for name, value in given.items() if value is not None)
-    return cast("F", FieldOptions(ttl, codec, key, rkey, maxlen, maxsize, slots, more))
+    binding: Binding | None = getattr(instance, "__purse_binding__", None)
+    if binding is None:
+        raise DeclarationError(
+            f"{type(instance).__name__}.__init__ did not bind the store; call super().__init__(redis) in it first"
+        )
+    return binding
 
 
 class FieldSpec(Generic[C]):
@@ -153,7 +93,8 @@ class FieldSpec(Generic[C]):
 
     Attributes:
         name: the attribute's name.
-        owner: the store class.
+        owner: the store class; for a field of a nested store the outermost one.
+        origin: the class in whose body it is declared.
     """
 
     def __init__(
@@ -163,8 +104,10 @@ class FieldSpec(Generic[C]):
         annotation: Annotation,
         options: FieldOptions,
         defaults: StoreDefaults,
+        origin: type[object] | None = None,
     ) -> None:
         self.owner = owner
+        self.origin = owner if origin is None else origin
         self.name = name
         self._annotation = annotation
         self._options = options
@@ -175,10 +118,16 @@ class FieldSpec(Generic[C]):
     def key(self) -> str:
         """The Redis key; of a key space, what each of its keys begins with.
 
+        Of a store with parameters it has their placeholders, ``{user:{user_id}}:prefs``; ``key_in`` has their values.
+
         Raises:
             DeclarationError: ``owner`` has no namespace, so its fields have no keys.
         """
-        return self._affixes()[0]
+        return self.key_in(self._defaults.namespace)
+
+    def key_in(self, namespace: str | None) -> str:
+        """``key`` for an instance with this namespace."""
+        return self._affixes(namespace)[0]
 
     @property
     def holds_values(self) -> bool:
@@ -204,7 +153,7 @@ class FieldSpec(Generic[C]):
     @property
     def tail(self) -> str:
         """The part of the key after the namespace."""
-        return self.name if self._options.key is None else self._options.key
+        return self._defaults.prefix + (self.name if self._options.key is None else self._options.key)
 
     @property
     def rkey(self) -> str | None:
@@ -251,8 +200,13 @@ class FieldSpec(Generic[C]):
         """What shares a hash tag with an entry of the field: the store, the field, or nothing."""
         return self._options.slots or self._defaults.slots
 
+    @property
+    def path(self) -> str:
+        """The name, for a field of a nested store with those of the fields it is in: ``home.lines``."""
+        return self._defaults.path + self.name
+
     def __str__(self) -> str:
-        return f"{self.owner.__name__}.{self.name}"
+        return f"{self.owner.__name__}.{self.path}"
 
     def __repr__(self) -> str:
         where = "" if self.rkey is None and self._defaults.namespace is None else f" at {self.key!r}"
@@ -265,20 +219,26 @@ class FieldSpec(Generic[C]):
     def __get__(self, instance: Bound | None, owner: type[object]) -> Self | C:
         if instance is None:
             return self
-        client: RedisClient | None = getattr(instance, "__purse_client__", None)
-        if client is None:
-            raise DeclarationError(
-                f"{type(instance).__name__}.__init__ did not bind the store; call super().__init__(redis) in it first"
-            )
         # This descriptor has no __set__, so from now on Python finds the collection without it.
-        built = vars(instance)[self.name] = self._build(client)
-        built.declared_as = (self.owner.__name__, self.name)
-        built.slot = None if self.slots == "store" or self.rkey is not None else self.key
+        built = vars(instance)[self.name] = self.bound_to(binding_of(instance))
         return built
 
-    def inherited_by(self, owner: type[object], defaults: StoreDefaults) -> FieldSpec[C]:
-        """The same field of a subclass."""
-        return FieldSpec(owner, self.name, self._annotation, self._options, defaults)
+    def bound_to(self, binding: Binding) -> C:
+        """The collection that an instance has for this field."""
+        spec = cast("Self", binding.members.get(self.name, self))
+        built = spec._build(binding.client, binding.namespace)
+        built.declared_as = (spec.owner.__name__, spec.path)
+        built.slot = None if spec.slots == "store" or spec.rkey is not None else spec.key_in(binding.namespace)
+        return built
+
+    def inherited_by(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> FieldSpec[C]:
+        """The same field of a subclass, or of the store that its store is nested in.
+
+        Args:
+            types: what the type variables of the class it is inherited from stand for.
+        """
+        annotation = self._annotation.replacing(types, f"{owner.__name__}.{defaults.path}{self.name}")
+        return FieldSpec(owner, self.name, annotation, self._options, defaults, self.origin)
 
     def check(self) -> None:
         """Refuse what can be known to be wrong.
@@ -301,18 +261,45 @@ class FieldSpec(Generic[C]):
                 self._check_options(sketch)
             raise
         self._check_options(declared)
+        if declared.variables:
+            raise Unresolved(self._open(declared))
         self._check_types(declared)
+        if any(option in ("default", "default_factory") for option, _ in self._options.more):
+            self._build(_nowhere(), self._defaults.namespace or "any")  # the constructor says what is wrong with it
         self._checked = True
 
-    def _affixes(self) -> tuple[str, str]:
+    def check_closed(self) -> None:
+        """Refuse a type variable that no subclass can give a type, because its class is not generic in it.
+
+        Raises:
+            DeclarationError: with what to write.
+        """
+        try:
+            declared = self._annotation.resolve()
+        except Unresolved:
+            return
+        open_in = cast("tuple[object, ...]", getattr(self.owner, "__parameters__", ()))
+        if any(variable not in open_in for variable in declared.variables):
+            raise DeclarationError(self._open(declared))
+
+    def _open(self, declared: Declared) -> str:
+        variables = ", ".join(variable.__name__ for variable in declared.variables)
+        origin = self.origin.__name__
+        if self.origin is self.owner and not getattr(self.owner, "__parameters__", ()):
+            fix = f"write a type, or make the store generic: class {origin}(Store, Generic[{variables}])"
+        else:
+            fix = f'give it one in a subclass: class Plants({origin}[Plant], namespace="plants")'
+        return f"{self}: {self._annotation} has a type variable in it, and a field holds one concrete type; {fix}"
+
+    def _affixes(self, namespace: str | None) -> tuple[str, str]:
         """The Redis key and nothing; of a key space, what stands before and behind each key."""
         if self._options.rkey is not None:
             return self._options.rkey, ""
-        if self._defaults.namespace is None:
+        if namespace is None:
             raise DeclarationError(f"{self}: {self.owner.__name__} has no namespace, so its fields have no keys yet")
         if self.is_key_space:
-            return entries_of(self._defaults.namespace, self.tail, self.slots)
-        return key_of(self._defaults.namespace, self.tail, self.slots), ""
+            return entries_of(namespace, self.tail, self.slots)
+        return key_of(namespace, self.tail, self.slots), ""
 
     def _ttl(self, declared: Declared) -> TTL | None:
         return self._options.ttl or declared.ttl or self._defaults.ttl
@@ -329,13 +316,13 @@ class FieldSpec(Generic[C]):
         if self._defaults.namespace is None and self._options.rkey is None:
             return  # of a mixin: its subclasses check it
         try:
-            self._build(_nowhere())
+            self._build(_nowhere(), self._defaults.namespace)
         except TypeError as error:  # a DeclarationError, or an argument that is missing
             raise DeclarationError(f"{self}: {error}") from error
 
-    def _build(self, client: RedisClient) -> C:
+    def _build(self, client: RedisClient, namespace: str | None) -> C:
         declared = self._annotation.resolve()
-        key, suffix = self._affixes()
+        key, suffix = self._affixes(namespace)
         if not self.holds_values:
             coordinate = cast("Callable[..., C]", declared.collection)
             return coordinate(client, key, **dict(self._options.more))
@@ -347,7 +334,7 @@ class FieldSpec(Generic[C]):
             "maxsize": self.maxsize,
             "suffix": suffix or None,
         }
-        options = {name: value for name, value in given.items() if value is not None}
+        options = {name: value for name, value in given.items() if value is not None} | dict(self._options.more)
         # Which constructor this is, is known only here, at run time; check() has compared it with the options.
         build = cast("Callable[..., C]", declared.collection)
         return build(client, key, declared.value_type, **options)
@@ -399,73 +386,10 @@ class FieldSpec(Generic[C]):
             raise kind(f"{self}: {error}") from error.__cause__
 
 
-def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
-    """What ``field(...)`` was given, as far as it does not depend on the annotation.
-
-    Raises:
-        DeclarationError: an option is not what it should be.
-    """
-    if options.key is not None and options.rkey is not None:
-        raise DeclarationError(
-            f"{where}: key= renames the last part of the key and rkey= gives the whole key; write one of them"
-        )
-    if options.key is not None:
-        options = replace(options, key=check_name(options.key, where, "key", name))
-    if options.rkey is not None:
-        options = replace(options, rkey=check_rkey(options.rkey, where))
-    if options.slots is not None:
-        given: object = options.slots
-        if given != "key":
-            raise DeclarationError(f'{where}: slots= of a field is "key", not {given!r}; a store takes slots="field"')
-        if options.rkey is not None:
-            raise DeclarationError(
-                f"{where}: rkey= gives the whole key as it is, slots= makes another; write one of them"
-            )
-    check_ttl(options.ttl, where)
-    codec: object = options.codec
-    if codec is not None and not callable(codec) and not _is_codec(codec):
-        raise DeclarationError(
-            f"{where}: codec={codec!r} is neither a codec (encode and decode) nor a function from a value type to one"
-        )
-    return options
-
-
-def check_ttl(ttl: object, where: str) -> None:
-    """Refuse what is not a TTL policy.
-
-    Raises:
-        DeclarationError: with the TTL to write.
-    """
-    if ttl is None or isinstance(ttl, TTL):
-        return
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    fix = f"TTL(seconds={seconds:g})" if isinstance(seconds, (int, float)) else "TTL(hours=1)"
-    raise DeclarationError(f"{where}: ttl= is a TTL policy, not {ttl!r}; write ttl={fix}")
-
-
-def check_store_codec(codec: object, where: str) -> None:
-    """Refuse what cannot give each field a codec of its own.
-
-    Raises:
-        DeclarationError: it is a codec for one type, or not a function.
-    """
-    if codec is None or (callable(codec) and not _is_codec(codec)):
-        return
-    raise DeclarationError(
-        f"{where}: codec={codec!r} of a class is a function from a value type to its codec, because fields differ; "
-        "give one codec to one field with field(codec=...)"
-    )
-
-
 @cache
 def _nowhere() -> RedisClient:
     """A client that is never used: constructors look at it, and say what is wrong with the rest."""
     return Redis()
-
-
-def _is_codec(codec: object) -> bool:
-    # A class with both methods is a factory if calling it gives a codec; only instances are codecs.
-    return not isinstance(codec, type) and hasattr(codec, "encode") and hasattr(codec, "decode")
 
 
 def _is_incomplete(cause: object) -> bool:

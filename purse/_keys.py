@@ -25,7 +25,7 @@ from typing import Literal, TypeAlias
 
 from purse.errors import DeclarationError
 
-__all__ = ["Slots", "check_name", "check_rkey", "entries_of", "key_of"]
+__all__ = ["Slots", "check_name", "check_rkey", "cleaned", "entries_of", "fault_of", "key_of"]
 
 Slots: TypeAlias = Literal["store", "field", "key"]
 """What shares a hash tag: everything in a store, everything in a field, one entry of a key space."""
@@ -60,9 +60,9 @@ def check_name(name: object, where: str, option: str, example: str) -> str:
     if not isinstance(name, str):
         raise DeclarationError(f'{where}: {option}= is a str, not {name!r}; write {option}="{example}"')
     name = str.__str__(name)
-    fault = _fault(name)
+    fault = fault_of(name)
     if fault:
-        fix = _cleaned(name) or example
+        fix = cleaned(name) or example
         raise DeclarationError(f'{where}: {option}={name!r} {fault}; write e.g. {option}="{fix}"')
     return name
 
@@ -87,7 +87,8 @@ def check_rkey(rkey: object, where: str) -> str:
     return rkey
 
 
-def _fault(name: str) -> str | None:
+def fault_of(name: str) -> str | None:
+    """What is wrong with ``name`` as a namespace or tail, as the end of a sentence; None if nothing is."""
     if not name:
         return "is empty"
     if "{" in name or "}" in name:
@@ -104,7 +105,7 @@ def _is_good(char: str) -> bool:
     return char in _PUNCTUATION or unicodedata.category(char)[0] in _GOOD_CATEGORIES
 
 
-def _cleaned(name: str) -> str:
+def cleaned(name: str) -> str:
     """``name`` with what is refused replaced, as a suggestion; may be empty."""
     kept = "".join(char if _is_good(char) else "-" for char in name)
     parts = (re.sub("-{2,}", "-", part).strip("-") for part in kept.split(":"))

@@ -4,35 +4,39 @@
         plants: RedisHash[Plant]                        own     {plants, visits}
         visits: RedisHash[int] = field(...)             fields  {plants, visits} and what the bases have
 
-A class without a namespace, its own or inherited, is a mixin: its fields have no keys until a subclass has
-one. Type checkers never see the metaclass: they would ignore misspelt class keywords, and infer Any for
-instances. They see a plain base class that lists the keywords.
+A class without a namespace, its own or inherited, is a mixin, or a part to be nested in others: its fields have no
+keys until another class gives them one. Type checkers never see the metaclass: they would ignore misspelt class
+keywords, and infer Any for instances. They see a plain base class that lists the keywords.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import gc
 import sys
-import weakref
-from collections.abc import Mapping
+from abc import ABCMeta
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, get_origin
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeAlias, cast, get_args, get_origin
 
 from typing_extensions import Format, get_annotations
 
-from purse._annotations import Annotation, Names, Unresolved, local_names, shown_type
+from purse._annotations import Annotation, Names, Unresolved, local_names, shown_type, type_arguments
+from purse._claims import claim
 from purse._engine.modes import check_engine
-from purse._fields import FieldOptions, FieldSpec, StoreDefaults, check_options, check_store_codec, check_ttl
-from purse._keys import check_name
+from purse._fields import FieldSpec
+from purse._nested import Member, NestedSpec, flattened
+from purse._options import FieldOptions, StoreDefaults, check_options, check_store_codec, check_ttl
+from purse._parameters import Parameter, check_signature, read_parameters
+from purse._templates import Template, check_template
 from purse.collections import RedisCollection
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, FunctionType
 
+    from purse._annotations import TypeArguments
     from purse._engine.modes import Engine
     from purse.codecs import CodecFactory
     from purse.ttl import TTL
@@ -40,11 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"]
 
 Fields: TypeAlias = Mapping[str, FieldSpec[RedisCollection]]
+Members: TypeAlias = Mapping[str, Member]
 
 _KEYWORDS = ("namespace", "ttl", "codec", "engine", "slots")
-
-# Weak: a class that is gone has given its namespace back.
-_claims: weakref.WeakValueDictionary[str, type[StoreBase]] = weakref.WeakValueDictionary()
 
 
 @dataclass(slots=True)
@@ -53,19 +55,27 @@ class Declaration:
 
     Attributes:
         defaults: namespace, TTL and codec, its own or inherited.
-        own: the fields of its own body.
-        fields: all fields in the order of declaration, those of the bases first.
+        template: the namespace; None for a mixin.
+        own: the fields and nested stores of its own body.
+        members: all of them in the order of declaration, those of the bases first.
+        fields: all fields by their paths, also those of nested stores, ``home.lines``.
+        parameters: what ``__init__`` takes for the placeholders of the namespace.
+        names: what the annotations of its own ``__init__`` can use; None if it has none of its own.
         complete: every annotation was resolved and found good.
     """
 
     defaults: StoreDefaults
-    own: Fields = field(default_factory=dict[str, FieldSpec[RedisCollection]])
+    template: Template | None = None
+    own: Members = field(default_factory=dict[str, Member])
+    members: Members = field(default_factory=dict[str, Member])
     fields: Fields = field(default_factory=dict[str, FieldSpec[RedisCollection]])
+    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    names: Names | None = None
     complete: bool = False
 
 
-class StoreMeta(type):
-    """The metaclass of ``Store``."""
+class StoreMeta(ABCMeta):
+    """The metaclass of ``Store``; an ``ABCMeta``, so that stores can be abstract."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], body: dict[str, object], /, **keywords: object
@@ -77,16 +87,24 @@ class StoreMeta(type):
         cls.__purse__ = declaration = Declaration(_defaults(cls, own))
         # Not inspect.currentframe(): a frame in a variable of its own is a cycle, which would keep the definer's.
         definer = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        declaration.own = _own_fields(cls, body, definer)
-        declaration.fields = _all_fields(cls, body)
+        if declaration.defaults.namespace is not None:
+            declaration.template = Template(declaration.defaults.namespace)
+            check_signature(cls, declaration.template)
+        declaration.names = _names_of_init(cls, definer)
+        declaration.own = _own_members(cls, body, definer)
+        declaration.members = _all_members(cls, body)
+        declaration.fields = MappingProxyType(dict(flattened(declaration.members)))
         _check_keys(cls)
-        for spec in declaration.fields.values():
-            with contextlib.suppress(Unresolved):  # complete() says so when the class is used
-                spec.check()
-        if own.get("namespace") is not None:
-            _claim(cls, cast("str", declaration.defaults.namespace))
-        for field_name, spec in declaration.fields.items():
-            setattr(cls, field_name, spec)
+        with contextlib.suppress(Unresolved):  # complete() says so when the class is used
+            declaration.parameters = _parameters(cls)
+        for member in declaration.members.values():
+            member.check_closed()
+            with contextlib.suppress(Unresolved):
+                member.check()
+        if declaration.template is not None and own.get("namespace") is not None:
+            claim(cls, declaration.template)
+        for member_name, member in declaration.members.items():
+            setattr(cls, member_name, member)
         return cls
 
     def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, object], /, **keywords: object) -> None:
@@ -106,11 +124,12 @@ def complete(cls: type[StoreBase]) -> None:
     """
     declaration = cls.__purse__
     if not declaration.complete:
-        for spec in declaration.fields.values():
-            try:
-                spec.check()
-            except Unresolved as error:
-                raise DeclarationError(str(error)) from error.__cause__
+        try:
+            declaration.parameters = _parameters(cls)
+            for member in declaration.members.values():
+                member.check()
+        except Unresolved as error:
+            raise DeclarationError(str(error)) from error.__cause__
         _check_keys(cls)  # which fields are key spaces may be known only now
         declaration.complete = True
 
@@ -120,8 +139,9 @@ def _check_keywords(name: str, bases: tuple[type, ...], unknown: Mapping[str, ob
         close = difflib.get_close_matches(keyword, _KEYWORDS, 1)
         if close:
             raise DeclarationError(f"{name}: unknown class keyword {keyword}=: did you mean {close[0]}=?")
-        # Someone's own __init_subclass__ may take it; object's takes none.
-        if all("__init_subclass__" not in vars(cls) for base in bases for cls in base.__mro__[:-1]):
+        # Someone's own __init_subclass__ may take it; that of object and of typing takes none.
+        others = {cls for base in bases for cls in base.__mro__} - {object, Generic, Protocol}
+        if all("__init_subclass__" not in vars(cls) for cls in others):
             raise DeclarationError(f"{name}: unknown class keyword {keyword}=; a Store takes {'=, '.join(_KEYWORDS)}=")
 
 
@@ -130,7 +150,7 @@ def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
     where = cls.__name__
     namespace, ttl, codec, engine, slots = (own.get(keyword) for keyword in _KEYWORDS)
     if "namespace" in own and namespace is not None:
-        namespace = check_name(namespace, where, "namespace", where.lower())
+        namespace = check_template(namespace, where).text
     check_ttl(ttl, where)
     check_store_codec(codec, where)
     if engine is not None:
@@ -175,12 +195,28 @@ def _bases(cls: type[StoreBase]) -> list[type[StoreBase]]:
     return cast("list[type[StoreBase]]", [base for base in cls.__mro__[1:] if isinstance(base, StoreMeta)])
 
 
-def _own_fields(cls: type[StoreBase], body: Mapping[str, object], frame: FrameType | None) -> Fields:
+def _names_of_init(cls: type[StoreBase], frame: FrameType | None) -> Names | None:
+    initialise = cast("FunctionType | None", vars(cls).get("__init__"))
+    if initialise is None:
+        return None
+    annotations = cast("dict[str, object]", get_annotations(cast("Callable[..., object]", initialise)))
+    return Names(local_names(frame, annotations), _module_names(cls, frame))
+
+
+def _parameters(cls: type[StoreBase]) -> Mapping[str, Parameter]:
+    template = cls.__purse__.template
+    if template is None or not template.parameters:
+        return {}
+    names = next((base.__purse__.names for base in (cls, *_bases(cls)) if base.__purse__.names is not None), Names())
+    return MappingProxyType(read_parameters(cls, template, names))
+
+
+def _own_members(cls: type[StoreBase], body: Mapping[str, object], frame: FrameType | None) -> Members:
     raw = cast("dict[str, object]", get_annotations(cls, format=Format.FORWARDREF))
     _check_unannotated(cls, body, raw)
     visible = {name: value for name, value in body.items() if not isinstance(value, FieldOptions)}
     names = Names(visible, local_names(frame, raw), _module_names(cls, frame))
-    found: dict[str, FieldSpec[RedisCollection]] = {}
+    found: dict[str, Member] = {}
     for name, written in raw.items():
         where = f"{cls.__name__}.{name}"
         annotation = Annotation(where, written, names)
@@ -196,7 +232,8 @@ def _own_fields(cls: type[StoreBase], body: Mapping[str, object], frame: FrameTy
                 f"{name}: {annotation} or {name}: {annotation} = field(...), or ClassVar[...] if it is not stored"
             )
         _check_name_is_free(cls, name)
-        found[name] = FieldSpec(cls, name, annotation, check_options(options, where, name), cls.__purse__.defaults)
+        declares = FieldSpec[RedisCollection] if annotation.nested() is None else NestedSpec
+        found[name] = declares(cls, name, annotation, check_options(options, where, name), cls.__purse__.defaults)
     return found
 
 
@@ -226,26 +263,42 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
 
 def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
     base = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
-    if base is not None and not isinstance(vars(base)[name], FieldSpec):
+    if base is not None and not isinstance(vars(base)[name], (FieldSpec, NestedSpec)):
         raise DeclarationError(
             f"{cls.__name__}.{name}: {base.__name__} uses the name {name!r} itself; choose another and keep the "
             f'Redis key, e.g. {name}_: ... = field(key="{name}")'
         )
 
 
-def _all_fields(cls: type[StoreBase], body: Mapping[str, object]) -> Fields:
-    """The fields of the bases, later in the method resolution order first, then its own."""
-    found: dict[str, FieldSpec[RedisCollection]] = {}
+def _all_members(cls: type[StoreBase], body: Mapping[str, object]) -> Members:
+    """What the bases declare, later in the method resolution order first, then its own."""
+    origins: dict[str, type[StoreBase]] = {}
     for base in reversed(_bases(cls)):
-        found.update(base.__purse__.own)
+        origins.update(dict.fromkeys(base.__purse__.own, base))
+    found: dict[str, Member] = {}
+    direct = [base for base in _bases(cls) if base in cls.__bases__]
+    types = {base: _type_arguments_for(cls, base) for base in direct}
+    for name, origin in origins.items():
+        for base, arguments in types.items():
+            member = base.__purse__.members.get(name)
+            if member is not None and member.origin is origin:
+                found[name] = member.inherited_by(cls, cls.__purse__.defaults, arguments)
+                break
     hidden = next((name for name in found if name in body and name not in cls.__purse__.own), None)
     if hidden is not None:
         raise DeclarationError(
-            f"{cls.__name__}.{hidden}: {body[hidden]!r} hides the field {found[hidden]}; choose another name, "
-            "or declare the field anew with an annotation"
+            f"{cls.__name__}.{hidden}: {body[hidden]!r} hides the field {found[hidden].origin.__name__}.{hidden}; "
+            "choose another name, or declare the field anew with an annotation"
         )
-    inherited = {name: spec.inherited_by(cls, cls.__purse__.defaults) for name, spec in found.items()}
-    return MappingProxyType({**inherited, **cls.__purse__.own})
+    return MappingProxyType({**found, **cls.__purse__.own})
+
+
+def _type_arguments_for(cls: type[StoreBase], base: type[object]) -> TypeArguments:
+    """What the type variables of ``base`` stand for in ``class cls(base[...])``."""
+    written = cast("tuple[object, ...]", vars(cls).get("__orig_bases__", ()))
+    given = next((get_args(alias) for alias in written if get_origin(alias) is base), ())
+    module = sys.modules.get(cls.__module__)
+    return type_arguments(base, given, cls.__name__, Names({} if module is None else vars(module)))
 
 
 def _check_keys(cls: type[StoreBase]) -> None:
@@ -269,37 +322,6 @@ def _check_keys(cls: type[StoreBase]) -> None:
                         f"{spec} has the Redis key {key!r}, and all that begin with {prefix!r} belong to {space}; give "
                         "one of them another key= or rkey="
                     )
-
-
-def _claim(cls: type[StoreBase], namespace: str) -> None:
-    """Take ``namespace`` for ``cls``; two unrelated classes in one would read each other's keys."""
-    if _holder_in_the_way(cls, namespace) is not None:
-        gc.collect()  # classes are reference cycles: the holder may be gone, and only look alive
-    holder = _holder_in_the_way(cls, namespace)
-    if holder is not None:
-        raise DeclarationError(
-            f'namespace="{namespace}" of {_full_name(cls)} is already the namespace of {_full_name(holder)}; give one '
-            f"of them another, or inherit it: class {cls.__name__}({holder.__name__})"
-        )
-    if namespace not in _claims or not issubclass(cls, _claims[namespace]):
-        _claims[namespace] = cls
-
-
-def _holder_in_the_way(cls: type[StoreBase], namespace: str) -> type[StoreBase] | None:
-    holder = _claims.get(namespace)
-    if holder is None or issubclass(cls, holder) or _home(holder) == _home(cls):
-        return None
-    return holder
-
-
-def _home(cls: type[StoreBase]) -> tuple[str, str]:
-    """Where the class is written. A script is ``__main__``, and another module when it is imported as well."""
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    return (file or cls.__module__, cls.__qualname__)
-
-
-def _full_name(cls: type[StoreBase]) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 if TYPE_CHECKING:

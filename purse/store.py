@@ -7,6 +7,14 @@
     Garden(client)       binds to a client of yours and never closes it
     Garden.open(url)     makes a client, and closes it in aclose(); embedded:// starts a server, too
 
+    class UserStore(Store, namespace="user:{user_id}"):
+        prefs: RedisHash[str]                       {user:42}:prefs
+
+        def __init__(self, redis: RedisClient, *, user_id: int) -> None:
+            super().__init__(redis, user_id=user_id)
+
+    UserStore(client, user_id=42), UserStore.open(url, user_id=42)
+
 Neither does any I/O with Redis. A store has few names of its own, because each is one that fields cannot
 have; questions about stores are functions in ``purse.inspect``.
 """
@@ -16,9 +24,9 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -28,7 +36,11 @@ from purse._engine.clients import RedisClient, check_client, pool_of
 from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_int
+from purse._fields import Binding, binding_of
 from purse._metaclass import StoreBase, complete, declaration_of
+from purse._nested import flattened
+from purse._store_isolation import prefix_of
+from purse._templates import Value, written
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -48,6 +60,8 @@ T5 = TypeVar("T5")
 T6 = TypeVar("T6")
 T7 = TypeVar("T7")
 T8 = TypeVar("T8")
+P = ParamSpec("P")
+S = TypeVar("S")  # the store; a bound would keep pyright from seeing a class method in open()
 Awaits: TypeAlias = Coroutine[object, None, T1]
 
 _SCHEMES = ("redis", "rediss", "unix")
@@ -58,8 +72,9 @@ class Store(StoreBase):
     """Base of declared stores: ``class Garden(Store, namespace="garden")``.
 
     Class keywords:
-        namespace: the first part of every key, ``{garden}:plants``; subclasses inherit it. A class without
-            one is a mixin: it declares fields for others and has no instances.
+        namespace: the first part of every key, ``{garden}:plants``; subclasses inherit it. It may have placeholders,
+            ``user:{user_id}``, whose values each instance is bound to. A class without one is a mixin, or a part to be
+            nested in other stores: it declares fields for others and has no instances of its own.
         ttl: the TTL policy of fields that do not declare one.
         codec: a function from a value type to the codec of fields that do not declare one.
         slots: ``"field"`` gives each field a hash slot of its own, ``{garden:plants}``, so that a big store spreads
@@ -69,34 +84,41 @@ class Store(StoreBase):
 
     Args:
         redis: the client, ``redis.asyncio.Redis``; never closed by the store.
+        parameters: a ``str``, ``int`` or ``UUID`` for each placeholder of the namespace. A class that has some says
+            which in an ``__init__`` of its own; what to write is in the error that it gets without one.
 
     Raises:
         DeclarationError: the class has no namespace, or an annotation names what does not exist.
-        TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or a parameter is not what the class declares.
+        ValueError: a parameter is empty, or has no UTF-8 form.
 
     Construction does no I/O.
     """
 
-    __purse_client__: RedisClient
+    __purse_binding__: Binding
     __purse_owned__: bool = False
     __purse_server__: Server | None = None
 
-    def __init__(self, redis: RedisClient) -> None:
+    def __init__(self, redis: RedisClient, **parameters: Value) -> None:
         cls = type(self)
         name = cls.__name__
-        if declaration_of(cls).defaults.namespace is None:
-            raise DeclarationError(
-                f'{name} has no namespace, so its fields have no keys; write class {name}(Store, namespace="..."), '
-                f'or use it as a mixin: class Garden({name}, namespace="garden")'
-            )
-        complete(cls)
-        self.__purse_client__ = check_client(redis)
+        binding: Binding | None = vars(self).get("__purse_binding__")
+        if binding is None or not binding.nested:
+            if declaration_of(cls).template is None:
+                raise DeclarationError(
+                    f'{name} has no namespace, so its fields have no keys; write class {name}(Store, namespace="..."), '
+                    f'or use it as a mixin: class Garden({name}, namespace="garden")'
+                )
+            complete(cls)  # of a nested store the outer one was
+            client = check_client(redis)
+            namespace = prefix_of(client) + _namespace(cls, parameters)
+            self.__purse_binding__ = Binding(client, namespace, declaration_of(cls).members)
         engine = declaration_of(cls).defaults.engine
         if engine is not None:
             executor_for(redis).links.configure(engine)
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls: Callable[Concatenate[RedisClient, P], S], url: str, *arguments: P.args, **parameters: P.kwargs) -> S:
         """A store on a client of its own: ``async with Garden.open("redis://localhost") as garden``.
 
         The connection is opened by the first call. ``embedded://`` starts a throw-away server for this
@@ -106,10 +128,11 @@ class Store(StoreBase):
         Args:
             url: ``redis://``, ``rediss://``, ``unix://`` as ``redis.asyncio.Redis.from_url`` reads them, or
                 ``embedded://``.
+            parameters: as for ``Garden(client)``: ``UserStore.open(url, user_id=42)``.
 
         Raises:
             ValueError: not such a URL.
-            DeclarationError: as ``Garden(client)``.
+            DeclarationError, TypeError, ValueError: as ``Garden(client)``.
             ServerNotFound, ServerFailed: there is no embedded server to run, or it did not start.
         """
         server = None
@@ -123,7 +146,7 @@ class Store(StoreBase):
             server.start()
         try:
             client = _client_for(url if server is None else server.url)
-            store = cls(client)
+            store = cls(client, *arguments, **parameters)
         except BaseException:
             if server is not None:
                 server.close()
@@ -131,8 +154,9 @@ class Store(StoreBase):
         if server is not None:
             # Whoever keeps only a collection keeps its client, and with it the server.
             weakref.finalize(client, server.close)
-        store.__purse_owned__ = True
-        store.__purse_server__ = server
+        opened = cast("Store", store)
+        opened.__purse_owned__ = True
+        opened.__purse_server__ = server
         return store
 
     async def aclose(self) -> None:
@@ -146,7 +170,7 @@ class Store(StoreBase):
         refuse_in_atomic("aclose", "closes connections")
         if not self.__purse_owned__:
             return
-        client = self.__purse_client__
+        client = binding_of(self).client
         async with AsyncExitStack() as stack:  # last in, first out, and each even if another failed
             if self.__purse_server__ is not None:
                 stack.push_async_callback(asyncio.to_thread, self.__purse_server__.close)
@@ -230,7 +254,7 @@ class Store(StoreBase):
 
         One round trip. Sends: MULTI, the commands of all calls (scripts as EVAL), EXEC.
         """
-        return Atomic(executor_for(self.__purse_client__), calls)
+        return Atomic(executor_for(binding_of(self).client), calls)
 
     async def clear(self) -> int:
         """Delete what is in the fields, and nothing else.
@@ -245,13 +269,15 @@ class Store(StoreBase):
         One round trip, O(number of fields), and what ``RedisKeySpace.clear`` needs for each key space; memory is freed
         in the background. Sends: UNLINK (with ``slots="field"`` one for each field).
         """
-        specs = [spec for spec in declaration_of(type(self)).fields.values() if spec.holds_values]
-        keys = [spec.key for spec in specs if not spec.is_key_space]
-        spaces = [spec.__get__(self, type(self)) for spec in specs if spec.is_key_space]
+        binding = binding_of(self)
+        specs = [spec for _, spec in flattened(binding.members) if spec.holds_values]
+        keys = [spec.key_in(binding.namespace) for spec in specs if not spec.is_key_space]
+        spaces = [spec.bound_to(binding) for spec in specs if spec.is_key_space]
         if spaces:
             refuse_in_atomic("Store.clear", "searches for the entries of key spaces")
-        together = [tuple(keys)] if self.__purse__.defaults.slots == "store" else [(key,) for key in keys]
-        executor = executor_for(self.__purse_client__)
+        spread = any(spec.slots == "field" for spec in specs)
+        together = [(key,) for key in keys] if spread else [tuple(keys)]
+        executor = executor_for(binding.client)
         clearing = _Clearing(type(self).__name__)
         deleted = 0
         if len(together) > 1:
@@ -282,13 +308,37 @@ class Store(StoreBase):
         super().__delattr__(name)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} namespace={declaration_of(type(self)).defaults.namespace!r}>"
+        binding: Binding | None = vars(self).get("__purse_binding__")
+        return f"<{type(self).__name__} {'not bound' if binding is None else f'namespace={binding.namespace!r}'}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"a {type(self).__name__} cannot be copied or pickled: it holds a connection; make another with "
             f"{type(self).__name__}(client), in the process that uses it"
         )
+
+
+def _namespace(cls: type[Store], values: Mapping[str, Value]) -> str:
+    """The namespace of an instance with these values.
+
+    Raises:
+        TypeError, ValueError: as ``Store``.
+    """
+    declaration, where = declaration_of(cls), cls.__name__
+    template = declaration.template
+    assert template is not None
+    missing = [name for name in template.parameters if name not in values]
+    if missing:
+        handed_over = ", ".join(f"{name}={name}" for name in template.parameters)
+        raise TypeError(
+            f"{where}.__init__ did not hand over {missing[0]}; write super().__init__(redis, {handed_over}) in it"
+        )
+    unknown = next((name for name in values if name not in template.parameters), None)
+    if unknown is not None:
+        raise TypeError(f'{where} was given {unknown}=, and namespace="{template.text}" has no {{{unknown}}}')
+    return template.filled(
+        {name: written(name, values[name], declaration.parameters[name].kind, where) for name in template.parameters}
+    )
 
 
 class _Clearing:
@@ -304,7 +354,7 @@ class _Clearing:
 
 
 def _refuse_change(store: Store, name: str, verb: str) -> None:
-    spec = declaration_of(type(store)).fields.get(name)
+    spec = declaration_of(type(store)).members.get(name)
     if spec is not None:
         raise AttributeError(
             f"{spec} is a declared field and cannot be {verb}: its data is in Redis. To change that, await its "

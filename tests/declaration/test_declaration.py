@@ -8,10 +8,6 @@ import annotations``, because the two give the metaclass different things to rea
 
 import gc
 import re
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
-from itertools import count
 from types import ModuleType
 from typing import Annotated, ClassVar
 
@@ -20,48 +16,13 @@ from pydantic import BaseModel
 
 from purse import TTL, DeclarationError, RedisHash, RedisList, Store, field
 from purse.inspect import FieldSpec, fields
-
-Declare = Callable[[str], ModuleType]
-
-PRELUDE = """
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Final, Generic, Optional, TypeVar
-from uuid import UUID
-from pydantic import BaseModel
-from purse import *
-from purse.collections import RedisKey
-"""
-
-_numbers = count()
+from tests.support.declaring import Declare
 
 
 class Plant(BaseModel):
     """A value."""
 
     name: str
-
-
-@pytest.fixture(params=["plain", "future"])
-def declare(request: pytest.FixtureRequest) -> Iterator[Declare]:
-    """Execute source as a module of its own and return it."""
-    made: list[str] = []
-
-    def execute(source: str) -> ModuleType:
-        module = ModuleType(f"declared_{next(_numbers)}")
-        future = "from __future__ import annotations\n" if request.param == "future" else ""
-        sys.modules[module.__name__] = module
-        made.append(module.__name__)
-        exec(
-            compile(future + PRELUDE + textwrap.dedent(source), module.__name__, "exec", dont_inherit=True),
-            vars(module),
-        )
-        return module
-
-    yield execute
-    for name in made:
-        del sys.modules[name]
 
 
 def spec_of(module: ModuleType, store: str, name: str) -> FieldSpec:
@@ -397,7 +358,10 @@ WRONG = {
     "aclose": ("aclose: RedisHash[int]", 'e.g. aclose_: ... = field(key="aclose")'),
     "clear": ("clear: RedisHash[int]", 'e.g. clear_: ... = field(key="clear")'),
     "atomic": ("atomic: RedisHash[int]", "Garden.atomic: Store uses the name 'atomic' itself"),
-    "type variable": ("n: RedisHash[TypeVar('T')]", "has a type variable in it; a field holds one concrete type"),
+    "type variable": (
+        "n: RedisHash[TypeVar('T')]",
+        "a field holds one concrete type; write a type, or make the store generic",
+    ),
     "syntax": ("n: 'RedisHash['", "Garden.n: the annotation 'RedisHash[' cannot be evaluated"),
     "too many": ("n: 'RedisHash[int, str, int]'", "cannot be evaluated"),
     "list key": ("n: RedisHash[int, list[int]]", "Garden.n: list[int] cannot be a key type"),
@@ -428,7 +392,7 @@ KEYWORDS = {
     ),
     "empty": ("namespace=''", "Garden: namespace='' is empty; write e.g. namespace=\"garden\""),
     "bytes": ("namespace=b'g'", "Garden: namespace= is a str, not b'g'"),
-    "braces": ("namespace='user:{user_id}'", "braces are reserved for the hash tag"),
+    "braces": ("namespace='{garden}:x-{y}'", "a placeholder is a whole part between colons"),
     "glob": ("namespace='g*'", "Garden: namespace='g*' contains '*'"),
     "ttl": ("namespace='g', ttl=3600", "Garden: ttl= is a TTL policy, not 3600; write ttl=TTL(seconds=3600)"),
     "codec": ("namespace='g', codec=3", "Garden: codec=3 of a class is a function from a value type to its codec"),
