@@ -1,0 +1,70 @@
+"""fields(): what a store declares, and how the functions of ``purse.inspect`` find it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from purse._metaclass import declaration_of
+from purse.limits import RedisRateLimiter, RedisSemaphore
+from purse.store import Store
+
+if TYPE_CHECKING:
+    from purse._fields import FieldSpec
+    from purse.collections import RedisCollection
+
+__all__ = ["class_of", "fields", "options_of", "pattern_of", "redis_type_of"]
+
+
+def fields(store: Store | type[Store]) -> Mapping[str, FieldSpec[RedisCollection]]:
+    """The fields of a store class, or of the class of a store, in the order of declaration.
+
+    Inherited fields come first, as in ``dataclasses.fields``. The mapping cannot be changed.
+
+    Raises:
+        TypeError: ``store`` is neither.
+
+    Sends nothing.
+    """
+    return declaration_of(class_of(store, "fields")).fields
+
+
+def class_of(store: Store | type[Store], asking: str) -> type[Store]:
+    """The class to answer for.
+
+    Args:
+        asking: the function that was called, for the message.
+
+    Raises:
+        TypeError: ``store`` is neither a store nor a class of stores.
+    """
+    given = cast("object", store)  # no checker watches a notebook
+    cls = given if isinstance(given, type) else type(given)
+    if not issubclass(cls, Store):
+        raise TypeError(f"{asking}() takes a Store class or a store, not {given!r}")
+    return cls
+
+
+def options_of(spec: FieldSpec[RedisCollection]) -> dict[str, object]:
+    """What ``field(...)`` was given beside TTL, codec and names: limits, defaults, what concerns coordination."""
+    limits = {"maxlen": spec.maxlen, "maxsize": spec.maxsize}
+    # The options belong to the declaration; users ask schema().
+    more = spec._options.more  # pyright: ignore[reportPrivateUsage]
+    return {name: limit for name, limit in limits.items() if limit is not None} | dict(more)
+
+
+def pattern_of(prefix: str, suffix: str) -> str:
+    """How the keys of a key space are written in one word."""
+    return f"{prefix}*{suffix}"
+
+
+def redis_type_of(spec: FieldSpec[RedisCollection]) -> str:
+    """The Redis type of the field's key, or keys, as TYPE calls it."""
+    collection = spec.collection
+    if issubclass(collection, RedisSemaphore):
+        return "zset"
+    if issubclass(collection, RedisRateLimiter):
+        return "list" if options_of(spec).get("algorithm") == "sliding_window" else "string"
+    # Collections say it in words that messages are made of.
+    said = collection._redis_type  # pyright: ignore[reportPrivateUsage]
+    return "zset" if said == "sorted set" else said
