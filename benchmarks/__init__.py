@@ -4,6 +4,7 @@
     python -m benchmarks --only hash          the rows that have "hash" in their name
     python -m benchmarks --markdown           the table of docs/performance.md
     python -m benchmarks profile              what is left of a call: functions called, microseconds
+    python -m benchmarks http                 a FastAPI application under load, four minutes; see benchmarks/http.py
 
 Without ``--url`` an embedded server is started. "By hand" means: the same redis-py with its hiredis parser, a
 pool that is large enough for the tasks, and pydantic's ``TypeAdapter`` with its methods bound once.
@@ -20,5 +21,6 @@ wall-clock time and of the CPU time of this process. A target is reached if both
     layer       rows of what purse itself costs per call, with no network
     footprint   rows of memory and of import time
     profiling   ``python -m benchmarks profile``
+    http        ``python -m benchmarks http``; http_apps, http_by_hand and http_load are the processes that it starts
     table       printing, as text and as Markdown
 """

@@ -149,6 +149,9 @@ def loop_factory(options: Options) -> Callable[[], asyncio.AbstractEventLoop] | 
 
 def main() -> None:
     """Run on ``--url``, or on an embedded server."""
+    if sys.argv[1:2] == ["http"]:  # which has options of its own, and needs FastAPI and uvicorn
+        importlib.import_module("benchmarks.http").main(sys.argv[2:])
+        return
     options = parse()
     with ExitStack() as stack:
         try:

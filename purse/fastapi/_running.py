@@ -1,0 +1,237 @@
+"""Running: the start-ups of applications, and which of them a request belongs to.
+
+    _running    id of the application    [its start-ups]      almost always one; the same application may be started in
+                id of its router         [the same]           several event loops at once, as tests do
+
+A request has its application in its scope, and the router where it came in. For an application that is mounted in
+another that is the other's router; so it uses the stores of the outer one unless it is started by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Concatenate, ParamSpec, TypeVar, cast, overload
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+
+from purse._engine.clients import RedisClient, check_client
+from purse._fields import binding_of
+from purse.store import Store
+
+__all__ = ["Servers", "bind", "check_store", "lifespan", "serving"]
+
+A = TypeVar("A", bound=Starlette)
+P = ParamSpec("P")
+S = TypeVar("S", bound=Store)
+T = TypeVar("T")
+
+
+class _Client(Store, namespace="purse-fastapi"):
+    """A store without fields: whoever opens it has the client of a URL, and its embedded server if it needs one."""
+
+
+class Servers:
+    """The clients of one start-up, and the plain stores that were bound to them."""
+
+    def __init__(self, default: RedisClient, placed: Mapping[type[Store], RedisClient]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._default = default
+        self._placed = placed
+        self._stores: dict[type[Store], Store] = {}
+
+    def client_of(self, cls: type[Store]) -> RedisClient:
+        """The client on which stores of ``cls`` live: what is said of it, or of the nearest of its bases."""
+        if not self._placed:
+            return self._default
+        return next((self._placed[base] for base in cls.__mro__ if base in self._placed), self._default)
+
+    def plain(self, cls: type[S]) -> S:
+        """The one store of ``cls``."""
+        store = self._stores.get(cls)
+        if store is None:
+            store = self._stores[cls] = cls(self.client_of(cls))
+        return cast("S", store)
+
+
+# By the id of the application, and by that of its router, which is all that a request to a mounted application knows of
+# the outer one. An id cannot come to stand for something else: whoever runs a lifespan holds its application.
+_running: dict[int, list[Servers]] = {}
+_changing = threading.Lock()  # event loops are started and ended in several threads
+
+
+@overload
+def lifespan(
+    server: str | RedisClient, *, stores: Mapping[type[Store], str | RedisClient] = ...
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]: ...
+@overload
+def lifespan(
+    server: str | RedisClient,
+    *,
+    stores: Mapping[type[Store], str | RedisClient] = ...,
+    inner: Callable[[A], AbstractAsyncContextManager[T]],
+) -> Callable[[A], AbstractAsyncContextManager[T]]: ...
+def lifespan(
+    server: str | RedisClient,
+    *,
+    stores: Mapping[type[Store], str | RedisClient] | None = None,
+    inner: Callable[[A], AbstractAsyncContextManager[T]] | None = None,
+) -> Callable[[A], AbstractAsyncContextManager[T | None]]:
+    """What makes stores usable in an application: ``FastAPI(lifespan=lifespan("redis://localhost"))``.
+
+    At start-up it makes one client for each URL, and at shutdown it closes them, also if the start-up or shutdown of
+    ``inner`` fails. A client that is passed in stays open: it is yours. One application may be started any number of
+    times, one after the other or in several event loops at once; each start-up has clients of its own. Of several such
+    lifespans of one application, as its routers may have, the one that starts last counts, for all stores.
+
+    Args:
+        server: where stores live: a URL as ``Store.open`` takes it, ``embedded://`` included, or a client.
+        stores: those that live elsewhere: ``{Sessions: "redis://sessions"}``, with their subclasses. The same URL twice
+            is one client, ``embedded://`` twice is one server.
+        inner: a lifespan of yours. It runs inside of this one, so ``bind(app, Garden)`` works in it from its first line
+            to its last, and what it yields is passed on.
+
+    Raises:
+        TypeError: an argument is something else. At start-up: this is not the lifespan of an application.
+        ValueError, ServerNotFound, ServerFailed: at start-up, as ``Store.open``.
+
+    No I/O with Redis at start-up: the first call of a store opens the connection.
+    """
+    placed = dict(stores or {})
+    for where in (server, *placed.values()):
+        if not isinstance(where, str):
+            _check_server(where)
+    for cls in placed:
+        check_store(cls, "lifespan(stores={...})")
+    if inspect.isasyncgenfunction(inner):
+        raise TypeError(f"inner={inner.__name__} is an async generator; write @asynccontextmanager above it")
+
+    @asynccontextmanager
+    async def running(app: A) -> AsyncGenerator[T | None]:
+        _check_app(app)
+        async with AsyncExitStack() as stack:
+            clients = {
+                url: _opened(url, stack) for url in dict.fromkeys((server, *placed.values())) if isinstance(url, str)
+            }
+            servers = Servers(
+                clients[server] if isinstance(server, str) else server,
+                {cls: clients[where] if isinstance(where, str) else where for cls, where in placed.items()},
+            )
+            for place in (id(app), id(app.router)):
+                _began(place, servers)
+                stack.callback(_ended, place, servers)
+            yield None if inner is None else await stack.enter_async_context(inner(app))
+
+    return running
+
+
+def _opened(url: str, stack: AsyncExitStack) -> RedisClient:
+    opened = _Client.open(url)
+    stack.push_async_callback(opened.aclose)
+    return binding_of(opened).client
+
+
+def _began(place: int, servers: Servers) -> None:
+    with _changing:
+        _running[place] = [*_running.get(place, ()), servers]
+
+
+def _ended(place: int, servers: Servers) -> None:
+    with _changing:
+        left = [other for other in _running.pop(place) if other is not servers]
+        if left:
+            _running[place] = left
+
+
+@overload
+def bind(where: Starlette | HTTPConnection, store: Callable[[RedisClient], S], /) -> S: ...
+@overload
+def bind(
+    where: Starlette | HTTPConnection,
+    store: Callable[Concatenate[RedisClient, P], S],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> S: ...
+def bind(
+    where: Starlette | HTTPConnection,
+    store: Callable[Concatenate[RedisClient, P], S],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> S:
+    """A store outside of the parameters of a handler: ``bind(app, Garden)``, ``bind(request, UserStore, user_id=7)``.
+
+    For lifespans, workers, middleware, and dependencies that find out by themselves whose store it is.
+
+    Args:
+        where: the application, or a request or WebSocket that it has received.
+        store: the store class.
+        args, kwargs: its parameters.
+
+    Raises:
+        RuntimeError: ``lifespan(...)`` does not run for this application.
+        TypeError, ValueError, DeclarationError: as the store class.
+
+    No I/O. A store without parameters is always the same object while the application runs.
+    """
+    cls = cast("type[S]", check_store(store, "bind()"))
+    servers = serving(where.scope if isinstance(where, HTTPConnection) else {"app": where}, cls)
+    if not args and not kwargs:
+        return servers.plain(cls)
+    return store(servers.client_of(cls), *args, **kwargs)
+
+
+def serving(scope: Mapping[str, object], cls: type[Store]) -> Servers:
+    """The start-up that serves a request.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    app = scope.get("app")
+    runs = _running.get(id(app)) or _running.get(id(scope.get("router", app)))
+    if runs is None:
+        raise RuntimeError(
+            f"there is no server for {cls.__name__}: no lifespan(...) of purse.fastapi runs for this application. "
+            'Write FastAPI(lifespan=lifespan("redis://localhost")). If that is there, nothing has run it: in tests '
+            "write `with TestClient(app) as client:`; httpx's ASGITransport never does, so there write "
+            "`async with app.router.lifespan_context(app):` around the requests."
+        )
+    if len(runs) > 1:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # in a thread of its own
+            return runs[-1]
+        return next((servers for servers in reversed(runs) if servers.loop is loop), runs[-1])
+    return runs[0]
+
+
+def _check_app(given: object) -> None:
+    """Refuse what has no requests with stores.
+
+    Raises:
+        TypeError: ``given`` is no application.
+    """
+    if not isinstance(given, Starlette):
+        raise TypeError(f"lifespan(...) is for a FastAPI or Starlette application, not a {type(given).__name__}")
+
+
+def _check_server(given: object) -> None:
+    if isinstance(given, Starlette):
+        raise TypeError('lifespan takes a server, not an application: FastAPI(lifespan=lifespan("redis://localhost"))')
+    check_client(given)
+
+
+def check_store(given: object, where: str) -> type[Store]:
+    """``given``, if it is a store class.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(given, type) and issubclass(given, Store):
+        return given
+    raise TypeError(f"{where} takes a store class, not {given!r}")
