@@ -265,7 +265,10 @@ class FieldSpec(Generic[C]):
             raise Unresolved(self._open(declared))
         self._check_types(declared)
         if any(option in ("default", "default_factory") for option, _ in self._options.more):
-            self._build(_nowhere(), self._defaults.namespace or "any")  # the constructor says what is wrong with it
+            try:
+                self._build(_nowhere(), self._defaults.namespace or "any")  # the constructor says what is wrong with it
+            except DeclarationError as error:
+                raise DeclarationError(f"{self}: {error}") from error.__cause__
         self._checked = True
 
     def check_closed(self) -> None:

@@ -116,8 +116,8 @@ def field(
         maxsize: for queues: ``put`` waits while there are as many items as this.
         slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden:sessions:{<key>}``,
             at the price of what concerns several entries at one moment.
-        default: for hashes and key spaces: what ``get``, ``get_many``, ``modify``, ``edit`` and ``patch`` take for a
-            missing key. It is stored only when one of the last three writes.
+        default: for hashes and key spaces: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
+            Only the last three store it, with what they change.
         default_factory: a function that makes such a value, called each time.
         lease: for locks and semaphores: seconds, or a ``timedelta``, after which what is held is free again.
         watchdog, replicas, replicas_timeout: for locks, see ``RedisLock``.

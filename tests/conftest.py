@@ -7,7 +7,11 @@ the tests empty their server, which must be one that they started.
 from __future__ import annotations
 
 import os
+import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from types import ModuleType
 
 import pytest
 from redis.asyncio import Redis
@@ -15,7 +19,10 @@ from redis.asyncio import Redis
 from purse.embedded import Server, find_server
 from purse.errors import ServerNotFound
 from tests.support.clients import connect
+from tests.support.declaring import PRELUDE, Declare
 from tests.support.proxy import Proxy
+
+_numbers = count()
 
 
 def pytest_sessionstart() -> None:
@@ -56,3 +63,24 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
     assert server.port is not None
     async with Proxy(server.port) as proxy:
         yield proxy
+
+
+@pytest.fixture(params=["plain", "future"])
+def declare(request: pytest.FixtureRequest) -> Iterator[Declare]:
+    """Execute source as a module of its own and return it."""
+    made: list[str] = []
+
+    def execute(source: str) -> ModuleType:
+        module = ModuleType(f"declared_{next(_numbers)}")
+        future = "from __future__ import annotations\n" if request.param == "future" else ""
+        sys.modules[module.__name__] = module
+        made.append(module.__name__)
+        exec(
+            compile(future + PRELUDE + textwrap.dedent(source), module.__name__, "exec", dont_inherit=True),
+            vars(module),
+        )
+        return module
+
+    yield execute
+    for name in made:
+        del sys.modules[name]

@@ -45,6 +45,7 @@ class Place(Generic[V]):
         key: what the caller calls the value.
         encode, decode: the collection's codec, with errors that name the place.
         read: the bytes that are stored now, or None.
+        absent: makes the value of a missing key, if it has one.
         replace: store the second argument if the stored bytes are still the first; whether it did, and what
             is stored now.
     """
@@ -55,12 +56,15 @@ class Place(Generic[V]):
     encode: Callable[[V], bytes]
     decode: Callable[[bytes], V]
     read: Callable[[], Awaitable[bytes | None]]
+    absent: Callable[[object], V] | None
     replace: Callable[[bytes | None, bytes], Awaitable[tuple[bool, bytes | None]]]
 
 
-async def modify(place: Place[V], fn: Callable[[V], V], default: V | Missing, attempts: int) -> V:
+async def modify(
+    place: Place[V], fn: Callable[[V], V], default: V | Missing, attempts: int, method: str = "modify"
+) -> V:
     """Replace the value by ``fn`` of it; see ``RedisHash.modify``."""
-    refuse_in_atomic("modify")
+    refuse_in_atomic(method)
     fallback = None if isinstance(default, Missing) else place.encode(default)
     stored = await place.read()
     for _ in range(attempts):
@@ -103,9 +107,11 @@ async def edit(place: Place[V], default: V | Missing) -> AsyncGenerator[V, None]
 def _current(place: Place[V], stored: bytes | None, fallback: bytes | None) -> V:
     """The value to change: the stored one, or a fresh copy of the default."""
     raw = fallback if stored is None else stored
+    if raw is None and place.absent is not None:
+        return place.absent(place.key)
     if raw is None:
         missing = KeyError(place.key)
-        missing.add_note(f"purse: {place.rkey} has no such key; pass default= to start from a value")
+        missing.add_note(f"purse: {place.rkey} has no such key; give it a default to start from a value")
         raise missing
     return place.decode(raw)
 

@@ -6,8 +6,8 @@ The whole mapping is one key. ``{garden}:plants`` with two fields is stored as
     spinach   {"name":"spinach","healthiness":9.8,"tasty":false}
     avocado   {"name":"avocado","healthiness":8.0,"tasty":true}
 
-Every method is one command, one MULTI or one script, and therefore atomic; ``modify`` and ``edit``
-are a read and a compare-and-set. Iteration alone (``keys``, ``values``, ``items``, ``async for``) pages
+Every method is one command, one MULTI or one script, and therefore atomic; ``modify``, ``edit``
+and ``patch`` are a read and a compare-and-set. Iteration alone (``keys``, ``values``, ``items``, ``async for``) pages
 through HSCAN and never holds the server for longer than one page; the price is that it is no
 snapshot: a field that is there all the time is seen, one that comes or goes meanwhile may be, and one
 may be seen twice when the hash is resized meanwhile. ``dict()`` is a snapshot, in one HGETALL.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Generic, cast, overload
 
 from typing_extensions import TypeVar
@@ -27,7 +26,8 @@ from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec, canonical_codec_for
 from purse.collections._base import PAGE, Decoder, paged, total
-from purse.collections._editing import MISSING, Missing, Place, edit, modify
+from purse.collections._changing import Changing, default_of
+from purse.collections._editing import MISSING, Missing, Place
 from purse.collections._key import RedisKey
 from purse.collections._numbers import NOT_A_NUMBER, Number, addend, as_sum, number_of
 from purse.collections._paging import OnError
@@ -47,7 +47,7 @@ K = TypeVar("K", default=str)
 D = TypeVar("D")
 
 
-class RedisHash(RedisKey, Generic[V, K]):
+class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     """A Redis hash as an awaitable mapping of ``K`` to ``V``.
 
     Args:
@@ -58,15 +58,18 @@ class RedisHash(RedisKey, Generic[V, K]):
         key_type: the type of the keys; its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.
         ttl: a policy that every write carries; ``per_item=True`` gives each field its own clock.
+        default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key, a copy each time. Only the
+            last three store it, with what they change. Methods of many fields leave out a key that is missing.
+        default_factory: makes such a value, called each time.
 
     Raises:
-        DeclarationError: a type that cannot be stored.
+        DeclarationError: a type or a default that cannot be stored.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
     Iterating (``async for key, value in h``) yields pairs, unlike ``dict``. Construction does no I/O.
     """
 
-    __slots__ = ("_codec", "_key_codec", "_number")
+    __slots__ = ("_codec", "_default", "_key_codec", "_number")
 
     _redis_type = "hash"
     _items_can_expire = True
@@ -80,6 +83,8 @@ class RedisHash(RedisKey, Generic[V, K]):
         *,
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -90,6 +95,8 @@ class RedisHash(RedisKey, Generic[V, K]):
         *,
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -101,6 +108,8 @@ class RedisHash(RedisKey, Generic[V, K]):
         key_type: type[K],
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -112,6 +121,8 @@ class RedisHash(RedisKey, Generic[V, K]):
         key_type: TypeForm[K],
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -122,11 +133,14 @@ class RedisHash(RedisKey, Generic[V, K]):
         key_type: object = str,
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         self._codec = bind_codec(value_type, codec)
         self._key_codec = canonical_codec_for(cast("TypeForm[K]", key_type))
         self._number: Number | None = number_of(value_type, codec)
+        self._default = default_of(default, default_factory, rkey, self._codec, self._encode_value)
 
     # --- one field ------------------------------------------------------------------------------
 
@@ -152,8 +166,8 @@ class RedisHash(RedisKey, Generic[V, K]):
     async def get(self, key: K) -> V | None: ...
     @overload
     async def get(self, key: K, default: D) -> V | D: ...
-    async def get(self, key: K, default: object = None) -> object:
-        """The value under ``key``, or ``default``.
+    async def get(self, key: K, default: object = MISSING) -> object:
+        """The value under ``key``, or ``default``; if that is not given, the hash's own default, or None.
 
         Raises:
             DecodeError: the stored bytes are not a valid value; they are left alone.
@@ -167,7 +181,9 @@ class RedisHash(RedisKey, Generic[V, K]):
             raw = await self._executor.execute(self._reading_fields((command,), [field], first, field=key))
         else:
             raw = await self._read(command, key)
-        return default if raw is None else self._decode(self._codec, as_bytes(raw), key)
+        if raw is None:
+            return default if default is not MISSING else self._default and self._default(key)
+        return self._decode(self._codec, as_bytes(raw), key)
 
     async def setdefault(self, key: K, value: V) -> V:
         """Store ``value`` unless ``key`` exists; return what is stored now.
@@ -251,53 +267,6 @@ class RedisHash(RedisKey, Generic[V, K]):
         added = addend(self._number, amount, where=self._where(key), key=self.rkey, field=key)
         command = ("HINCRBY" if self._number == "int" else "HINCRBYFLOAT", self.rkey, field, added)
         return await self._executor.execute(self._incrementing(command, field, key))
-
-    # --- compare and set ------------------------------------------------------------------------
-
-    async def modify(self, key: K, fn: Callable[[V], V], *, default: V | Missing = MISSING, attempts: int = 100) -> V:
-        """Replace the value under ``key`` by ``fn(value)``, and by nothing that someone else wrote meanwhile.
-
-        The new value is stored only if the bytes that ``fn`` saw are still there; otherwise ``fn`` is
-        called again with the newer value. So ``fn`` may be called several times: it should only
-        compute. It may change its argument in place, but must return the value to store. If the value
-        comes out unchanged, nothing is written.
-
-        Args:
-            default: what ``fn`` is given if the key is missing.
-            attempts: how often ``fn`` may be called.
-
-        Returns:
-            The value that is stored now.
-
-        Raises:
-            KeyError: the key is missing and there is no ``default``.
-            EditConflict: others were faster ``attempts`` times; nothing was written.
-            EncodeError: ``fn`` returned something that cannot be stored; nothing was written.
-            DecodeError: the stored bytes are not a valid value; they are left alone.
-
-        Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace.
-        """
-        return await modify(self._place(key), fn, default, attempts)
-
-    def edit(self, key: K, *, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
-        """Change a value in place: ``async with h.edit("spinach") as plant: plant.healthiness += 1``.
-
-        One attempt: at the end of the block the value is stored if nobody else has changed it since it
-        was read. An exception in the block writes nothing, and neither does an unchanged value.
-
-        Args:
-            default: the value to start from if the key is missing.
-
-        Raises:
-            KeyError: the key is missing and there is no ``default``.
-            TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model); use ``modify``.
-            EditConflict: someone else was faster; nothing was written.
-            EncodeError: the changed value is not valid any more; nothing was written.
-            DecodeError: the stored bytes are not a valid value; they are left alone.
-
-        Two round trips. Sends: HGET, EVALSHA hash_replace.
-        """
-        return edit(self._place(key), default)
 
     # --- many fields ----------------------------------------------------------------------------
 
@@ -495,6 +464,9 @@ class RedisHash(RedisKey, Generic[V, K]):
         keys = self._key_codec.decode_all([key for key, _ in page])
         return [*zip(keys, self._codec.decode_all([raw for _, raw in page]), strict=True)]
 
+    def _encode_value(self, value: V, key: object) -> bytes:
+        return self._encode(self._codec, value, key)
+
     def _decode_sum(self, replies: list[Reply]) -> float:
         return as_sum(self._number, replies[0])
 
@@ -518,5 +490,6 @@ class RedisHash(RedisKey, Generic[V, K]):
             encode=lambda value: self._encode(self._codec, value, key),
             decode=lambda raw: self._decode(self._codec, raw, key),
             read=read,
+            absent=self._default,
             replace=replace,
         )

@@ -7,10 +7,11 @@ Every entry is a Redis string of its own, so each has a clock of its own, and no
     {garden}:sessions:ada    {"user":"ada","cart":["spinach"]}            1799 s
     {garden}:sessions:bob    {"user":"bob","cart":[]}                     none
 
-Every method is one command, one MULTI or one script, and therefore atomic; ``modify`` and ``edit`` are a read and a
-compare-and-set, ``get_or_create`` a read and a ``setdefault``. Iteration, ``len`` and ``clear`` have to look for the
-keys among all keys of the database, page by page. That is O(all keys), and no snapshot: an entry that is there all the
-time is seen, one that comes or goes meanwhile may be, and one may be seen twice when the server resizes its table.
+Every method is one command, one MULTI or one script, and therefore atomic; ``modify``, ``edit`` and ``patch`` are a
+read and a compare-and-set, ``get_or_create`` a read and a ``setdefault``. Iteration, ``len`` and ``clear`` have to look
+for the keys among all keys of the database, page by page. That is O(all keys), and no snapshot: an entry that is there
+all the time is seen, one that comes or goes meanwhile may be, and one may be seen twice when the server resizes its
+table.
 
 Strings alone are entries. What another Redis type holds under the prefix is not seen by iteration, ``len``, ``clear``
 and ``get_many``; ``get`` and what else reads it raise ``WrongKind``. ``set``, ``update`` and ``delete`` replace or
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast, overload
 
@@ -33,7 +33,8 @@ from purse._engine.scripts import load_script
 from purse._engine.unit import Command
 from purse.codecs import Codec
 from purse.collections._base import milliseconds
-from purse.collections._editing import MISSING, Missing, Place, edit, modify
+from purse.collections._changing import Changing, default_of
+from purse.collections._editing import MISSING, Missing, Place
 from purse.collections._entries import MAX_MS, Duration, lifetime_ms, policy_of, was_stored
 from purse.collections._many_entries import ManyEntries
 from purse.collections._numbers import addend, as_sum
@@ -53,7 +54,7 @@ K = TypeVar("K", default=str)
 D = TypeVar("D")
 
 
-class RedisKeySpace(ManyEntries[V, K]):
+class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     """All Redis keys with one prefix as an awaitable mapping of ``K`` to ``V``.
 
     Args:
@@ -68,18 +69,21 @@ class RedisKeySpace(ManyEntries[V, K]):
             over all slots of a cluster. What concerns several entries then cannot be one moment: ``update`` and
             ``set_many`` are refused, and ``get_many``, ``delete_many``, ``clear`` and iteration send a command for
             each entry.
+        default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key, a copy each time. Only the
+            last three store it, with what they change. Methods of many entries leave out a key that is missing.
+        default_factory: makes such a value, called each time.
 
     Attributes:
         prefix, suffix: as given.
 
     Raises:
-        DeclarationError: a type that cannot be stored, or an empty prefix.
+        DeclarationError: a type or a default that cannot be stored, or an empty prefix.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
     Iterating (``async for key, value in space``) yields pairs, unlike ``dict``. Construction does no I/O.
     """
 
-    __slots__ = ()
+    __slots__ = ("_default",)
 
     @overload
     def __init__(
@@ -91,6 +95,8 @@ class RedisKeySpace(ManyEntries[V, K]):
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
         suffix: str = "",
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -102,6 +108,8 @@ class RedisKeySpace(ManyEntries[V, K]):
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
         suffix: str = "",
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -114,6 +122,8 @@ class RedisKeySpace(ManyEntries[V, K]):
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
         suffix: str = "",
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -126,6 +136,8 @@ class RedisKeySpace(ManyEntries[V, K]):
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
         suffix: str = "",
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -137,8 +149,11 @@ class RedisKeySpace(ManyEntries[V, K]):
         codec: Codec[V] | CodecFactory | None = None,
         ttl: TTL | None = None,
         suffix: str = "",
+        default: V | Missing = MISSING,
+        default_factory: Callable[[], V] | None = None,
     ) -> None:
         super().__init__(redis, prefix, value_type, cast("TypeForm[K]", key_type), codec, ttl, suffix)
+        self._default = default_of(default, default_factory, prefix, self._codec, self._encode_value)
 
     # --- one entry ------------------------------------------------------------------------------
 
@@ -192,8 +207,8 @@ class RedisKeySpace(ManyEntries[V, K]):
     async def get(self, key: K) -> V | None: ...
     @overload
     async def get(self, key: K, default: D) -> V | D: ...
-    async def get(self, key: K, default: object = None) -> object:
-        """The value under ``key``, or ``default``.
+    async def get(self, key: K, default: object = MISSING) -> object:
+        """The value under ``key``, or ``default``; if that is not given, the key space's own default, or None.
 
         Raises:
             DecodeError: the stored bytes are not a valid value; they are left alone.
@@ -202,7 +217,9 @@ class RedisKeySpace(ManyEntries[V, K]):
         One round trip, O(1). Sends: GET; with ``TTL(renew="read")`` GETEX.
         """
         raw = await self._look(self._reading(self._names.name(key)), key)
-        return default if raw is None else self._decode(self._codec, as_bytes(raw), key)
+        if raw is None:
+            return default if default is not MISSING else self._default and self._default(key)
+        return self._decode(self._codec, as_bytes(raw), key)
 
     # The booleans are there, and positional, because redis-purse 2.x had them so.
     async def setdefault(
@@ -351,55 +368,6 @@ class RedisKeySpace(ManyEntries[V, K]):
         call = load_script("with_ttl")((name,), self._policy(), len(command), *command)
         return as_sum(self._number, as_array(await self._send(call, key))[0])
 
-    # --- compare and set ------------------------------------------------------------------------
-
-    async def modify(self, key: K, fn: Callable[[V], V], *, default: V | Missing = MISSING, attempts: int = 100) -> V:
-        """Replace the value under ``key`` by ``fn(value)``, and by nothing that someone else wrote meanwhile.
-
-        The new value is stored only if the bytes that ``fn`` saw are still there; otherwise ``fn`` is
-        called again with the newer value. So ``fn`` may be called several times: it should only
-        compute. It may change its argument in place, but must return the value to store. If the value
-        comes out unchanged, nothing is written. Without a policy the entry keeps the time it has left.
-
-        Args:
-            default: what ``fn`` is given if the key is missing.
-            attempts: how often ``fn`` may be called.
-
-        Returns:
-            The value that is stored now.
-
-        Raises:
-            KeyError: the key is missing and there is no ``default``.
-            EditConflict: others were faster ``attempts`` times; nothing was written.
-            EncodeError: ``fn`` returned something that cannot be stored; nothing was written.
-            DecodeError: the stored bytes are not a valid value; they are left alone.
-            WrongKind: the Redis key holds another type.
-
-        Two round trips, and one more for each conflict. Sends: GET, EVALSHA key_space_replace.
-        """
-        return await modify(self._place(key), fn, default, attempts)
-
-    def edit(self, key: K, *, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
-        """Change a value in place: ``async with space.edit("ada") as session: session.cart.append("kale")``.
-
-        One attempt: at the end of the block the value is stored if nobody else has changed it since it
-        was read. An exception in the block writes nothing, and neither does an unchanged value.
-
-        Args:
-            default: the value to start from if the key is missing.
-
-        Raises:
-            KeyError: the key is missing and there is no ``default``.
-            TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model); use ``modify``.
-            EditConflict: someone else was faster; nothing was written.
-            EncodeError: the changed value is not valid any more; nothing was written.
-            DecodeError: the stored bytes are not a valid value; they are left alone.
-            WrongKind: the Redis key holds another type.
-
-        Two round trips. Sends: GET, EVALSHA key_space_replace.
-        """
-        return edit(self._place(key), default)
-
     # --- the time of an entry -------------------------------------------------------------------
 
     async def ttl(self, key: K) -> int:
@@ -460,6 +428,9 @@ class RedisKeySpace(ManyEntries[V, K]):
 
     # --- private ------------------------------------------------------------------------------------
 
+    def _encode_value(self, value: V, key: object) -> bytes:
+        return self._encode(self._codec, value, key)
+
     def _reading(self, name: bytes) -> Command:
         """The command that reads a value, with what ``renew="read"`` owes for it."""
         ttl = self._ttl
@@ -497,5 +468,6 @@ class RedisKeySpace(ManyEntries[V, K]):
             encode=lambda value: self._encode(self._codec, value, key),
             decode=lambda raw: self._decode(self._codec, raw, key),
             read=read,
+            absent=self._default,
             replace=replace,
         )

@@ -38,6 +38,11 @@ def build(redis: Redis, ttl: TTL | None = None) -> Ints:
     return RedisKeySpace(redis, KEY, int, ttl=ttl)
 
 
+async def _patch(space: Ints) -> None:
+    beds = RedisKeySpace(space.redis, KEY, dict[str, int], default={"n": 0})
+    await beds.patch("new", n=1)
+
+
 async def _edit(space: Ints) -> None:
     beds = RedisKeySpace(space.redis, KEY, list[int])
     async with beds.edit("new", default=[]) as bed:
@@ -90,6 +95,14 @@ CALLS: list[Case[Ints]] = [
         reads=True,
     ),
     Case("modify to the same", lambda s: s.modify("a", lambda n: n), (f"GET {A}",), ("GET",), reads=True),
+    Case(
+        "patch",
+        _patch,
+        (f"GET {NEW}", f'EVALSHA key_space_replace 1 {NEW} 0  {{"n":1}} '),
+        (*_SCRIPT, "GET", "SET"),
+        trips=2,
+        touches=False,
+    ),
     Case(
         "edit",
         _edit,
