@@ -111,7 +111,7 @@ class Store(StoreBase):
                 )
             complete(cls)  # of a nested store the outer one was
             client = check_client(redis)
-            namespace = prefix_of(client) + _namespace(cls, parameters)
+            namespace = prefix_of(client, cls) + _namespace(cls, parameters)
             self.__purse_binding__ = Binding(client, namespace, declaration_of(cls).members)
         engine = declaration_of(cls).defaults.engine
         if engine is not None:

@@ -1,0 +1,343 @@
+"""Counting round trips: how often a piece of code has waited for the server.
+
+    a = await garden.plants.get("a")                trip 1
+    b = await garden.plants.get("b")                trip 2      it was sent when the reply to "a" was there
+    await gather(get("c"), get("d"), get("e"))      trip 3      none of them waited for another
+
+Writes to the socket are the wrong thing to count: how many there are depends on the engine's mode and on what else is
+under way, and a test must not. So calls are ordered by what they waited for. A task's second call waited for its first;
+the first call of a new task for the calls that its parent had made; a call after ``gather`` for those of the tasks that
+are done. The number of a call is one more than the greatest number of those it waited for, and the count is the
+greatest number: the latency of the code, in round trips.
+
+    task              calls         parent of a task: the last task that had made a call in the context that it copied
+    ├── task          2, 3
+    └── task          2             the next call of the parent is 4
+
+The engine is watched only while somebody counts: two methods of its links are replaced then, and nobody else pays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Self, TypeAlias, cast
+
+import hiredis
+
+from purse._engine.adoption import AdoptedLink
+from purse._engine.clients import RedisClient
+from purse._engine.dedicated import DedicatedLink
+from purse._engine.executor import ClientExecutor, executor_for
+from purse._engine.link import Link
+from purse._engine.links import Links
+from purse._engine.packing import Packed
+from purse._engine.replies import Reply
+from purse._engine.scripts import load_script
+from purse._engine.shared import SharedLink
+from purse._fields import binding_of
+from purse.store import Store
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["RoundTrips", "round_trips"]
+
+_SHOWN = 12  # trips that a failure lists
+_WIDE = 100  # characters of each
+
+_KEYLESS = {"MULTI", "EXEC"}
+
+# By what a command of one item is replaced, if it is sent for one item after the other.
+_TOGETHER = {
+    "HGET": "get_many(keys)",
+    "GET": "get_many(keys)",
+    "HSET": "update(mapping)",
+    "SET": "update(mapping)",
+    "HDEL": "delete_many(keys)",
+    "UNLINK": "delete_many(keys)",
+    "RPUSH": "extend(items)",
+    "LPUSH": "extendleft(items)",
+    "SADD": "update(*members)",
+    "SREM": "remove(*members)",
+    "SISMEMBER": "contains_many(members)",
+    "ZADD": "add_multi(members)",
+    "ZSCORE": "score_multi(members)",
+    "ZINCRBY": "increment_multi(members)",
+    "ZREM": "remove(*members)",
+}
+
+Task: TypeAlias = "asyncio.Task[object]"
+
+_caller: ContextVar[Task | None] = ContextVar("purse_caller", default=None)
+"""The last task in this context, or in one that it was copied from, that made a call while somebody counted."""
+
+_changing = threading.Lock()
+_counting: list[RoundTrips] = []
+
+
+def round_trips(
+    of: Store | RedisClient | None = None,
+    /,
+    *,
+    max: int | None = None,  # noqa: A002 - round_trips(max=2) reads as what it means
+) -> RoundTrips:
+    """Count how often code waits for the server, and fail if that is too often.
+
+        with round_trips(max=1):
+            await garden.plants.get_many(names)
+
+        with round_trips() as trips:
+            client.get("/plants/spinach")       # an application in another thread counts, too
+        assert trips.count == 1
+
+    Calls that do not wait for one another, as ``gather`` makes them, are one trip, whatever the client's mode is.
+    A call of several commands, and ``atomic``, is one. A call that has to be sent again is two; but not the first use
+    of a script on a server, for which EVAL follows EVALSHA, so that the order of tests makes no difference. Connecting
+    is not counted, nor what a call that waits for an element is told meanwhile, nor calls of redis-py's own methods.
+
+    Args:
+        of: count only the calls of this store's client, or this client; by default of all in this process.
+        max: the most that are allowed. At the end of the block, unless that raises, more are an ``AssertionError``,
+            which lists the trips with their commands and keys, never values.
+
+    Raises:
+        TypeError, ValueError: ``of`` or ``max`` is something else.
+
+    Sends nothing.
+    """
+    if max is not None and (type(max) is not int or max < 0):
+        raise ValueError(f"max= is how many round trips are allowed, an int from 0, not {max!r}")
+    if of is None:
+        return RoundTrips(None, max)
+    return RoundTrips(executor_for(binding_of(of).client if isinstance(of, Store) else of), max)
+
+
+@dataclass(slots=True, eq=False)
+class _Caller:
+    """A task that has made calls.
+
+    Attributes:
+        task: None for the root, and for calls from outside of a task.
+        number: that of its last call, or of one that it has waited for since.
+        children: tasks that it has started, or a task of its own that has made no calls.
+        planned: the number of the call that waits for a connection, or for room; 0: there is none.
+    """
+
+    task: Task | None
+    number: int
+    planned: int = 0
+    children: list[_Caller] = field(default_factory=list["_Caller"])
+
+    def waited_for(self) -> int:
+        """The greatest number among its calls and those of tasks that it can have waited for."""
+        running: list[_Caller] = []
+        for child in self.children:
+            if child.is_over():
+                self.number = max(self.number, child.waited_for())
+            if child.task is None or child.task.done():
+                running += child.children  # it is over for good, and what it has left behind is ours
+            else:
+                running.append(child)
+        self.children = running
+        return self.number
+
+    def is_over(self) -> bool:
+        # A task of the engine takes elements of a queue for those who wait, and is not done when they have them.
+        return self.task is None or self.task.done() or self.task.get_name().startswith("purse: ")
+
+
+class RoundTrips:
+    """The round trips of a ``with`` block, while it runs and afterwards; made by ``round_trips``.
+
+    Attributes:
+        count: how many there were.
+        trips: for each the calls that shared it, ``("HGET {garden}:plants", "LLEN {garden}:log")``. Of a script the
+            name, of a transaction all commands.
+    """
+
+    def __init__(self, executor: ClientExecutor | None, most: int | None) -> None:
+        self._executor = executor
+        self._most = most
+        self._lock = threading.Lock()
+        self._root = _Caller(None, 0)
+        self._callers: dict[Task, _Caller] = {}
+        self._trips: list[list[bytes]] = []
+
+    @property
+    def count(self) -> int:
+        return len(self._trips)
+
+    @property
+    def trips(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(map(_shown, payloads)) for payloads in self._trips)
+
+    def __repr__(self) -> str:
+        return f"<round trips: {self.count}>"
+
+    def __enter__(self) -> Self:
+        with _changing:
+            if not _counting:
+                _watch(ready=_ready, shared=_shared, dedicated=_dedicated)
+            _counting.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with _changing:
+            _counting.remove(self)
+            if not _counting:
+                _watch(ready=_links_ready, shared=_shared_request, dedicated=_dedicated_request)
+        self._callers.clear()
+        self._root.children.clear()
+        if error is None and self._most is not None and self.count > self._most:
+            raise AssertionError(self._too_many(self._most))
+
+    def _plan(self, links: Links, parent: Task | None, task: Task | None) -> None:
+        """Number a call of ``task`` that is about to wait until it can be sent."""
+        if self._executor is None or links is self._executor.links:
+            with self._lock:
+                caller = self._calling(task, parent)
+                caller.planned = caller.waited_for() + 1
+
+    def _request(self, link: Link, payload: bytes, parent: Task | None, task: Task | None) -> None:
+        """Number a call of ``task`` that is about to be sent."""
+        if self._executor is not None and link not in self._executor.links.by_loop.values():
+            return
+        with self._lock:
+            caller = self._calling(task, parent)
+            planned, caller.planned = caller.planned, 0
+            if _is_second_attempt(payload):
+                return
+            caller.number = planned or caller.waited_for() + 1
+            if caller.number > len(self._trips):
+                self._trips.append([])
+            self._trips[caller.number - 1].append(payload)
+
+    def _calling(self, task: Task | None, parent: Task | None) -> _Caller:
+        if task is None:
+            return self._root
+        caller = self._callers.get(task)
+        if caller is None:
+            above = self._root if parent is None else self._callers.get(parent, self._root)
+            caller = self._callers[task] = _Caller(task, above.waited_for())
+            above.children.append(caller)
+        return caller
+
+    def _too_many(self, most: int) -> str:
+        """What to tell, and what to do about it."""
+        trips = self.trips
+        number_of = f"{len(trips)} round trip{'s' if len(trips) > 1 else ''}"
+        lines = [f"{number_of}, and at most {most} {'was' if most == 1 else 'were'} allowed:"]
+        for number, calls in enumerate(trips[:_SHOWN], 1):
+            call, *others = calls
+            lines.append(f"  {number:>3}  {call[:_WIDE]}{f' and {len(others)} more' if others else ''}")
+        if len(trips) > _SHOWN:
+            lines.append(f"  ... and {len(trips) - _SHOWN} more")
+        alone = Counter(calls[0] for calls in trips if len(calls) == 1)
+        often, times = next(iter(alone.most_common(1)), ("", 0))
+        together = _TOGETHER.get(often.partition(" ")[0])
+        if times > 2 and together is not None:
+            lines.append(f"{often} was sent {times} times, one after the other; {together} is one trip for all.")
+        lines.append(
+            "Each waited for the one before. Calls that need nothing of one another share a trip: await "
+            "asyncio.gather(...) of them, or garden.atomic(...) if nobody may come between; for many items of one "
+            "field there are get_many, update and extend."
+        )
+        return "\n".join(lines)
+
+
+# --- what is sent -------------------------------------------------------------------------------------
+
+
+_shared_request = SharedLink.request
+_dedicated_request = DedicatedLink.request
+_links_ready = Links.ready
+
+
+def _watch(*, ready: object, shared: object, dedicated: object) -> None:
+    for kind, method, function in (
+        (Links, "ready", ready),
+        (SharedLink, "request", shared),
+        (DedicatedLink, "request", dedicated),
+    ):
+        setattr(kind, method, function)
+
+
+def _ready(links: Links, size: Callable[[], int]) -> Awaitable[Link]:
+    task, parent = _task_and_parent()
+    for counter in tuple(_counting):
+        counter._plan(links, parent, task)  # pyright: ignore[reportPrivateUsage]  # of this module
+    return _links_ready(links, size)
+
+
+def _shared(link: SharedLink, packed: Packed) -> Awaitable[list[Reply]]:
+    # The connection with on_push is the one on which the server tells that keys have changed.
+    if link.is_open and not (isinstance(link, AdoptedLink) and link.on_push is not None):
+        _sent(link, packed)
+    return _shared_request(link, packed)
+
+
+def _dedicated(link: DedicatedLink, packed: Packed) -> Awaitable[list[Reply]]:
+    _sent(link, packed)
+    return _dedicated_request(link, packed)
+
+
+def _sent(link: Link, packed: Packed) -> None:
+    task, parent = _task_and_parent()
+    for counter in tuple(_counting):
+        counter._request(link, packed[0], parent, task)  # pyright: ignore[reportPrivateUsage]  # of this module
+
+
+def _task_and_parent() -> tuple[Task | None, Task | None]:
+    task, parent = asyncio.current_task(), _caller.get()
+    if task is not None and parent is not task:
+        _caller.set(task)
+    return task, parent
+
+
+def _is_second_attempt(payload: bytes) -> bool:
+    """Whether this is a script that the server did not know: alone EVAL is sent only after EVALSHA.
+
+    Not counted, because it would depend on which test came first on this server.
+    """
+    return payload.startswith(b"$4\r\nEVAL\r\n", payload.find(b"\r\n") + 2)
+
+
+def _shown(payload: bytes) -> str:
+    """The commands of a request with their keys."""
+    return ", ".join(_commands(payload))
+
+
+def _commands(payload: bytes) -> Iterator[str]:
+    # A request is an array of byte strings, so what reads replies can read it.
+    reader = hiredis.Reader()
+    reader.feed(payload)
+    while isinstance(words := cast("object", reader.gets()), list):
+        name, *arguments = cast("list[bytes]", words)
+        command = name.decode().upper()
+        if command in ("EVALSHA", "EVAL"):
+            sha = arguments[0].decode() if command == "EVALSHA" else _sha_of(arguments[0])
+            arguments = arguments[2:] if int(arguments[1]) else []
+            command = f"{command} {_scripts().get(sha, sha)}"
+        if command not in _KEYLESS:
+            yield f"{command} {arguments[0].decode(errors='backslashreplace')}" if arguments else command
+
+
+def _sha_of(body: bytes) -> str:
+    return hashlib.sha1(body, usedforsecurity=False).hexdigest()
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    """The names of purse's scripts by their SHA-1."""
+    names = (entry.name.removesuffix(".lua") for entry in files("purse").joinpath("lua").iterdir())
+    return {load_script(name).sha: name for name in names}
