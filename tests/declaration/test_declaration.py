@@ -262,6 +262,42 @@ def test_options_are_checked_although_names_are_missing(declare: Declare) -> Non
         )
 
 
+def test_annotations_that_are_evaluated_lazily(declare: Declare) -> None:
+    """As Python 3.14 hands them over: what cannot be evaluated yet is a ``ForwardRef``, as a whole or inside."""
+    module = declare(
+        """
+        from typing import ForwardRef
+        class Part(Store):
+            __annotations__ = {"log": ForwardRef("RedisList[Later]")}
+        class Garden(Store, namespace="decl-lazy"):
+            __annotations__ = {
+                "whole": ForwardRef("RedisHash[Later]"),
+                "inside": RedisHash[ForwardRef("Later")],
+                "union": ForwardRef("RedisHash[Later | None, int]"),
+                "timed": Annotated[RedisHash[ForwardRef("Later")], TTL(hours=1)],
+                "part": ForwardRef("Part"),
+                "limit": ForwardRef("ClassVar[int]"),
+            }
+            whole = field(key="w")
+            limit = 3
+        class Later(BaseModel):
+            name: str
+        """
+    )
+    garden = module.Garden(module.RedisClient())
+
+    assert {path: spec.value_type for path, spec in fields(module.Garden).items()} == {
+        "whole": module.Later,
+        "inside": module.Later,
+        "union": module.Later | None,
+        "timed": module.Later,
+        "part.log": module.Later,
+    }
+    assert garden.whole.rkey == "{decl-lazy}:w"
+    assert garden.part.log.rkey == "{decl-lazy}:part:log"
+    assert fields(module.Garden)["timed"].ttl == TTL(hours=1)
+
+
 def test_a_model_with_an_open_forward_reference_can_be_declared(declare: Declare) -> None:
     """Pydantic's own forward references are waited for as well."""
     module = declare(
