@@ -1,4 +1,4 @@
-"""Everything at once: a store, another with a parameter, atomic steps, and a FastAPI handler. Run it; it needs no server.
+"""Everything at once: a store, one with a parameter, atomic steps, FastAPI handlers. Run it; it needs no server.
 
     python examples/canonical.py                       on a real Redis of its own
     python examples/canonical.py redis://localhost     on yours

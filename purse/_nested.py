@@ -78,6 +78,13 @@ class NestedSpec:
             name: member.inherited_by(owner, defaults, types) for name, member in self.store.__purse__.members.items()
         }
 
+    def __getattr__(self, name: str) -> Member:
+        """``Shop.home.lines``: the field as it is in this place."""
+        try:
+            return vars(self)["members"][name]
+        except KeyError:
+            raise AttributeError(f"{self.store.__name__} has no field {name!r}", name=name, obj=self) from None
+
     def __str__(self) -> str:
         return f"{self.owner.__name__}.{self._outer.path}{self.name}"
 

@@ -19,10 +19,13 @@
 ``ResponseError`` is redis-py's, so handlers written for redis-py still match. Connection errors of
 redis-py pass through unchanged: the network is not ours to rename.
 
-Every error can be pickled, and carries as attributes what its message says in words.
+Every error can be pickled, and carries as attributes what its message says in words. ``docs`` is where it is
+explained: ``DecodeError.docs`` is ``docs/errors.md#decodeerror``.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from redis.exceptions import ResponseError
 
@@ -46,7 +49,19 @@ __all__ = [
 
 
 class PurseError(Exception):
-    """Base of everything that purse itself raises."""
+    """Base of everything that purse itself raises.
+
+    Attributes:
+        docs: the section of the documentation about this error, ``docs/errors.md#decodeerror``. A class of yours that
+            derives from one of these has its base's.
+    """
+
+    docs: ClassVar[str] = "docs/errors.md#purseerror"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__module__ == __name__:
+            cls.docs = f"docs/errors.md#{cls.__name__.lower()}"
 
 
 class DeclarationError(PurseError, TypeError):

@@ -51,6 +51,7 @@ class RedisLock(RedisCollection, LeasedLock):
         async with lock as lease:               # waits for ever
             await write(..., lease.token)
         async with lock.within(5) as lease:     # LockNotAcquired after 5 s
+            await write(..., lease.token)
 
     Args:
         redis: the client; of one server, or of the primary that Sentinel names. Never closed by a lock.

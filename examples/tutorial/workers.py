@@ -1,0 +1,50 @@
+"""Work for several processes: a queue, a lock, a limit on how many at a time and on how often."""
+
+import asyncio
+
+from pydantic import BaseModel
+
+from purse import RedisHash, RedisLock, RedisQueue, RedisRateLimiter, RedisSemaphore, Store, field
+
+
+class Order(BaseModel):
+    plant: str
+    pieces: int
+
+
+class Shop(Store, namespace="shop"):
+    orders: RedisQueue[Order] = field(maxsize=100)
+    stock: RedisHash[int]
+    till: RedisLock = field(lease=10)
+    vans: RedisSemaphore = field(limit=2)
+    api: RedisRateLimiter = field(rate="3/minute")
+
+
+async def worker(shop: Shop) -> None:
+    while True:
+        order = await shop.orders.get()  # waits, and costs the server nothing meanwhile
+        async with shop.vans:  # two at a time, among all processes
+            await shop.stock.increment(order.plant, -order.pieces)
+        if await shop.stock.increment("orders") == 6:
+            return
+
+
+async def main() -> None:
+    async with Shop.open("embedded://") as shop:
+        await shop.stock.set("leek", 100)
+        await shop.orders.put_many([Order(plant="leek", pieces=pieces) for pieces in range(1, 7)])
+        workers = [asyncio.create_task(worker(shop)) for _ in range(3)]
+        await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+        for task in workers:
+            task.cancel()  # whoever waits loses nothing
+        await asyncio.wait(workers)
+        print("leeks:", await shop.stock.get("leek"), "waiting:", await shop.orders.qsize())
+
+        async with shop.till as lease:  # first come, first served
+            print("the till is ours for 10 seconds:", 9 < lease.remaining <= 10)
+            print("somebody else:", await asyncio.create_task(shop.till.acquire(blocking=False)))
+
+        print("calls:", [bool(await shop.api.hit("ada")) for _ in range(4)])
+
+
+asyncio.run(main())
