@@ -80,10 +80,10 @@ class NestedSpec:
 
     def __getattr__(self, name: str) -> Member:
         """``Shop.home.lines``: the field as it is in this place."""
-        try:
-            return vars(self)["members"][name]
-        except KeyError:
-            raise AttributeError(f"{self.store.__name__} has no field {name!r}", name=name, obj=self) from None
+        members: Mapping[str, Member] = vars(self).get("members", {})
+        if name not in members:
+            raise AttributeError(f"{self} has no field {name!r}", name=name, obj=self)
+        return members[name]
 
     def __str__(self) -> str:
         return f"{self.owner.__name__}.{self._outer.path}{self.name}"
