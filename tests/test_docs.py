@@ -71,7 +71,7 @@ def test_the_tutorial_shows_nothing_else() -> None:
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """For each example in a docstring its traceback, or nothing."""
-    ended = run(["-m", "tests.support.docstrings"], cwd=tmp_path_factory.mktemp("empty"))
+    ended = run(["-m", "tests.support.docstring_runner"], cwd=tmp_path_factory.mktemp("empty"))
 
     assert ended.code == 0, ended.err
     assert ended.err == ""
@@ -81,7 +81,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("place", sorted(EXAMPLES.keys() - DRAWINGS))
 def test_every_example_in_a_docstring_runs(place: str, outcomes: dict[str, str]) -> None:
-    """On a real server, with the names that it needs: see ``tests.support.docstrings``."""
+    """On a real server, with the names that it needs: see ``tests.support.docstring_runner``."""
     assert not outcomes[place], outcomes[place]
 
 
