@@ -107,7 +107,7 @@ class FieldSpec(Generic[C]):
         origin: type[object] | None = None,
     ) -> None:
         self.owner = owner
-        self.origin = owner if origin is None else origin
+        self.origin: type[object] = owner if origin is None else origin
         self.name = name
         self._annotation = annotation
         self._options = options

@@ -109,9 +109,9 @@ class Lease:
     __slots__ = ("__weakref__", "_body", "_fence", "_lock", "_lost", "_until", "extensions", "key", "owner")
 
     def __init__(self, lock: LeasedLock, key: str, owner: str, until: float, fence: int | None) -> None:
-        self.key = key
-        self.owner = owner
-        self.extensions = 0
+        self.key: str = key
+        self.owner: str = owner
+        self.extensions: int = 0
         self._lock = lock
         self._until = until
         self._fence = fence

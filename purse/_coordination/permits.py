@@ -57,8 +57,8 @@ class Permit:
     __slots__ = ("_line", "_released", "_until", "id", "key")
 
     def __init__(self, line: PermitLine, key: str, name: str, until: float) -> None:
-        self.key = key
-        self.id = name
+        self.key: str = key
+        self.id: str = name
         self._line = line
         self._until = until
         self._released = False

@@ -87,7 +87,7 @@ class ClientExecutor:
     def __init__(self, client: RedisClient) -> None:
         self._pool = pool_of(client)
         self._waits: dict[Loop, Waits] = {}
-        self.links = Links(client, self._pool)
+        self.links: Links = Links(client, self._pool)
 
     # --- calls --------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class Links:
         self.by_loop: dict[Loop, Link] = {}
         self.engine: Engine = "auto"
         self.mode: Mode | None = None
-        self.reconnects = 0
+        self.reconnects: int = 0
 
     async def ready(self, size: Callable[[], int]) -> Link:
         """The link of the running loop, open, with room for a request of ``size()`` bytes right now.

@@ -26,9 +26,9 @@ class Script:
     __slots__ = ("body", "name", "sha")
 
     def __init__(self, name: str, body: bytes) -> None:
-        self.name = name
-        self.body = body
-        self.sha = hashlib.sha1(body, usedforsecurity=False).hexdigest()
+        self.name: str = name
+        self.body: bytes = body
+        self.sha: str = hashlib.sha1(body, usedforsecurity=False).hexdigest()
 
     def __call__(self, keys: tuple[bytes | str, ...], *arguments: bytes | str | int | float) -> ScriptCall:
         """This script with its KEYS and ARGV, ready to be put into a unit."""
@@ -43,9 +43,9 @@ class ScriptCall:
     def __init__(
         self, script: Script, keys: tuple[bytes | str, ...], arguments: tuple[bytes | str | int | float, ...]
     ) -> None:
-        self.script = script
-        self.keys = keys
-        self.arguments = arguments
+        self.script: Script = script
+        self.keys: tuple[bytes | str, ...] = keys
+        self.arguments: tuple[bytes | str | int | float, ...] = arguments
 
     def by_sha(self) -> tuple[bytes | str | int | float, ...]:
         """The EVALSHA command."""

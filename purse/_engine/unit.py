@@ -65,11 +65,11 @@ class Unit(Generic[R]):
         field: object = None,
         read_only: bool = False,
     ) -> None:
-        self.commands = commands
-        self.decode = decode
-        self.origin = origin
-        self.field = field
-        self.read_only = read_only
+        self.commands: Sequence[Command | ScriptCall] = commands
+        self.decode: Callable[[list[Reply]], R] = decode
+        self.origin: Origin = origin
+        self.field: object = field
+        self.read_only: bool = read_only
 
 
 class Executor(Protocol):

@@ -103,7 +103,7 @@ class Line(Generic[E]):
         self._door = asyncio.Lock()
         self._bringing = 0  # callers that wait for room
         self._failures = 0  # of those who were first of them
-        self.idle = False  # nothing is under way: the task waits for a change of the key
+        self.idle: bool = False  # nothing is under way: the task waits for a change of the key
         self._closed = False
 
     def __len__(self) -> int:

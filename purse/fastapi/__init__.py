@@ -24,11 +24,11 @@ try:
     from purse.fastapi._limiting import rate_limit
     from purse.fastapi._providing import Inject, provide
     from purse.fastapi._running import bind, lifespan
-except ModuleNotFoundError as error:
-    if error.name not in ("fastapi", "starlette"):
+except ModuleNotFoundError as _error:
+    if _error.name not in ("fastapi", "starlette"):
         raise
     raise ModuleNotFoundError(
-        'purse.fastapi needs FastAPI: pip install "redis-purse[fastapi]"', name=error.name
-    ) from error
+        'purse.fastapi needs FastAPI: pip install "redis-purse[fastapi]"', name=_error.name
+    ) from _error
 
 __all__ = ["Inject", "bind", "lifespan", "provide", "rate_limit"]

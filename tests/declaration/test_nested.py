@@ -129,7 +129,7 @@ def test_fields_are_listed_with_their_paths() -> None:
     assert found["cellar.box.labels"].key == "{nest-shop}:c:box:l"
     assert fields(Branch)["home.stock"].key == "{nest-branch:{number}:home:stock}:"
     assert vars(Shop)["home"].box.labels is found["home.box.labels"]
-    with pytest.raises(AttributeError, match="Shop.home.box has no field 'label'"):
+    with pytest.raises(AttributeError, match=r"Shop\.home\.box has no field 'label'"):
         _ = vars(Shop)["home"].box.label
     assert repr(vars(Shop)["home"]) == "<nested store Shop.home: Shelf>"
 

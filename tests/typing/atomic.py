@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import assert_type
 
-from .stores import Garden, Plant
+from .stores import Garden, Plant, Report, Shop
 
 
 async def up_to_eight(garden: Garden) -> None:
@@ -60,3 +60,16 @@ async def like_any_coroutine(garden: Garden) -> None:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(garden.atomic(garden.log.pop(), garden.plants.get("a")))
     assert_type(task.result(), tuple[str, Plant | None])
+
+
+async def of_every_kind(garden: Garden, report: Report, shop: Shop, plant: Plant) -> None:
+    """Calls of any collection, and of several stores on one client."""
+    assert_type(
+        await garden.atomic(garden.tasks.put(plant), garden.ranking.rank("a"), garden.beds.contains(plant)),
+        tuple[int, int | None, bool],
+    )
+    assert_type(
+        await garden.atomic(garden.notes.get("a"), report.lines.append("a"), shop.home.lines.pop()),
+        tuple[list[str] | None, int, str],
+    )
+    assert_type(await report.atomic(garden.urgent.peek(), report.lines.len()), tuple[tuple[Plant, float], int])

@@ -1,4 +1,4 @@
-"""Collections as type checkers see them. Read by mypy and pyright, never run."""
+"""Hashes, lists, and what every collection can do, as type checkers see them. Read by mypy and pyright, never run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 from typing_extensions import TypedDict
 
-from purse import TTL, RedisHash, RedisList
+from purse import (
+    TTL,
+    RedisHash,
+    RedisLifoQueue,
+    RedisList,
+    RedisPriorityQueue,
+    RedisQueue,
+    RedisSet,
+    RedisSortedSet,
+    codec_for,
+)
 
 
 class Plant(BaseModel):
@@ -42,36 +52,47 @@ def constructors(client: Redis) -> None:
     assert_type(RedisHash(client, "k", Plant, key_type=int), RedisHash[Plant, int])
     assert_type(RedisHash(client, "k", str | None, key_type=datetime), RedisHash[str | None, datetime])
     assert_type(RedisHash(client, "k", Plant, ttl=TTL(hours=1, per_item=True)), RedisHash[Plant, str])
+    assert_type(RedisHash(client, "k", Plant, codec=codec_for), RedisHash[Plant, str])
+    assert_type(RedisHash(client, "k", int, default=0), RedisHash[int, str])
+    assert_type(RedisHash(client, "k", list[int], default_factory=list), RedisHash[list[int], str])
     assert_type(RedisList(client, "k", str), RedisList[str])
     assert_type(RedisList(client, "k", int | None, maxlen=3), RedisList[int | None])
     assert_type(RedisList(redis=client, rkey="k", value_type=str), RedisList[str])
 
 
-async def keys(plants: RedisHash[Plant], log: RedisList[str]) -> None:
-    """What every collection can do."""
-    assert_type(plants.rkey, str)
-    assert_type(await plants.expire(60), bool)
-    assert_type(await plants.expire(timedelta(hours=1)), bool)
-    assert_type(await plants.ttl(), int)
-    assert_type(await plants.pttl(), int)
-    assert_type(await plants.expires_in(), timedelta | None)
-    assert_type(await plants.persist(), bool)
-    assert_type(await plants.dump(), bytes | None)
-    assert_type(await plants.restore(b"", 0, True), bool)
-    assert_type(await plants.key_type(), str)
-    assert_type(await plants.exists(), bool)
-    await plants.delete_redis_key()
-    assert_type(await plants.clear(), int)
-    assert_type(await log.clear(), int)
+async def keys(
+    key: RedisHash[int]
+    | RedisList[int]
+    | RedisSet[int]
+    | RedisSortedSet[int]
+    | RedisQueue[int]
+    | RedisLifoQueue[int]
+    | RedisPriorityQueue[int],
+) -> None:
+    """What every collection can do that is one key."""
+    assert_type(key.redis, Redis)
+    assert_type(key.rkey, str)
+    assert_type(await key.expire(60), bool)
+    assert_type(await key.expire(timedelta(hours=1)), bool)
+    assert_type(await key.ttl(), int)
+    assert_type(await key.pttl(), int)
+    assert_type(await key.expires_in(), timedelta | None)
+    assert_type(await key.persist(), bool)
+    assert_type(await key.dump(), bytes | None)
+    assert_type(await key.restore(b"", 0, True), bool)
+    assert_type(await key.restore(b"", timedelta(hours=1), replace=True), bool)
+    assert_type(await key.key_type(), str)
+    assert_type(await key.exists(), bool)
+    assert_type(await key.delete_redis_key(), None)
+    assert_type(await key.clear(), int)
 
 
-async def hashes(plants: RedisHash[Plant], by_id: RedisHash[Plant, int]) -> None:
+async def hashes(plants: RedisHash[Plant], by_id: RedisHash[Plant, int], plant: Plant) -> None:
     """``RedisHash``, an awaitable dict."""
-    plant = Plant(name="spinach")
     assert_type(await plants.set("a", plant), int)
     assert_type(await plants.get("a"), Plant | None)
     assert_type(await plants.get("a", plant), Plant)
-    assert_type(await plants.get("a", 3), Plant | int)
+    assert_type(await plants.get("a", default=3), Plant | int)
     assert_type(await plants.setdefault("a", plant), Plant)
     assert_type(await plants.pop("a"), Plant | None)
     assert_type(await plants.pop("a", plant), Plant)
@@ -80,6 +101,7 @@ async def hashes(plants: RedisHash[Plant], by_id: RedisHash[Plant, int]) -> None
     assert_type(await plants.contains("a"), bool)
     assert_type(await plants.modify("a", grow), Plant)
     assert_type(await plants.modify("a", lambda p: p, default=plant, attempts=3), Plant)
+    assert_type(await plants.patch("a", name="leek"), Plant)
     async with plants.edit("a") as edited:
         assert_type(edited, Plant)
     async with plants.edit("a", default=plant) as edited:
@@ -92,15 +114,15 @@ async def hashes(plants: RedisHash[Plant], by_id: RedisHash[Plant, int]) -> None
     assert_type(plants.keys(), AsyncIterator[str])
     assert_type(plants.values(on_error="skip"), AsyncIterator[Plant])
     assert_type(plants.items("s*", 10), AsyncIterator[tuple[str, Plant]])
-    async for key, value in plants:
-        assert_type(key, str)
-        assert_type(value, Plant)
     assert_type([pair async for pair in plants], list[tuple[str, Plant]])
 
     assert_type(await by_id.get(3), Plant | None)
     assert_type(await by_id.dict(), dict[int, Plant])
     assert_type(await by_id.get_many([1, 2]), dict[int, Plant])
     assert_type(by_id.items(), AsyncIterator[tuple[int, Plant]])
+    async for key, value in by_id:
+        assert_type(key, int)
+        assert_type(value, Plant)
 
 
 async def counters(ints: RedisHash[int], floats: RedisHash[float, int]) -> None:
@@ -122,10 +144,10 @@ async def lists(log: RedisList[str], plants: RedisList[Plant]) -> None:
     assert_type(await log.move(log, src="left", dest="right"), str)
     assert_type(await log.getitem(-1), str)
     assert_type(await log.setitem(0, "a"), bool)
-    await log.insert(0, "a")
+    assert_type(await log.insert(0, "a"), None)
     assert_type(await log.slice(0, 3), list[str])
     assert_type(await log.slice(2), list[str])
-    await log.trim(0, 10)
+    assert_type(await log.trim(0, 10), None)
     assert_type(await log.contains("a"), bool)
     assert_type(await log.index("a"), int | None)
     assert_type(await log.remove("a", 1), int)

@@ -1,4 +1,5 @@
 """``purse.fastapi`` as type checkers see it. Read by mypy and pyright, never run."""
+# pyright: reportUnnecessaryTypeIgnoreComment=true
 
 from __future__ import annotations
 
@@ -101,10 +102,10 @@ async def wrong(app: FastAPI, garden: Inject[Garden]) -> None:
     """What the checkers refuse."""
     await garden.plants.set("leek", "big")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bind(app, Visitor)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue]
-    bind(app, Visitor, visitor_id="7")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    bind(app, Visitor, visitor_id="7")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     bind(app, Visitor, user_id=7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     rate_limit(Garden.plants)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    lifespan(6379)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    lifespan(6379)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 async def not_a_store(number: Inject[int]) -> None:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeForm, reportUnknownParameterType]

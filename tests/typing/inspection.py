@@ -64,4 +64,4 @@ async def stored(garden: Garden) -> None:
     await describe(garden, scan="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     schema("Garden")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plants.length = 3  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-    schema(Garden)["field"]  # type: ignore[typeddict-item]  # pyright: ignore
+    schema(Garden)["field"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]

@@ -1,4 +1,5 @@
 """The testing kit as type checkers see it. Read by mypy and pyright, never run."""
+# pyright: reportUnnecessaryTypeIgnoreComment=true
 
 from __future__ import annotations
 

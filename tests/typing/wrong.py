@@ -1,169 +1,389 @@
-"""Wrong lines that type checkers must refuse. Read by mypy and pyright, never run.
+"""Lines that type checkers must refuse, each below the right line that it differs from in one token.
 
-Every wrong line carries an ignore comment for both; unnecessary ones are errors, so each line is proved wrong.
+    await garden.plants.set("a", plant)
+    await garden.plants.set(1, plant)
+
+So nothing else in a wrong line is wrong: the line above it is the same, and passes. A token is another one, left out or
+too many; the name that a line defines does not count. Each wrong line says what mypy and what pyright report, and
+unnecessary ignore comments are errors. tests/test_wrong_lines.py compares the tokens, takes the comments away and asks
+both checkers which lines they report. Read by them, never run.
 """
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 # What else pyright says of a line that is wrong anyway proves nothing:
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
-# pyright: reportUnusedVariable=false, reportUnusedImport=false, reportUnusedExpression=false
-# ruff: noqa: B018, F401, F841, RUF012
+# pyright: reportUnknownParameterType=false, reportUnusedVariable=false, reportUnusedImport=false
+# pyright: reportUnusedExpression=false
+# ruff: noqa: B018, F401, F841, I001
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from fastapi import FastAPI
+from pydantic import BaseModel
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
-from purse import TTL, RedisHash, RedisHsah, RedisList, Store, field  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+from purse import (
+    TTL,
+    RedisClient,
+    RedisHash,
+    RedisKeySpace,
+    RedisList,
+    RedisLock,
+    RedisPriorityQueue,
+    RedisQueue,
+    RedisRateLimiter,
+    RedisSemaphore,
+    RedisSet,
+    RedisSortedSet,
+    Redlock,
+    Store,
+    codec_for,
+    configure,
+    field,
+    statistics,
+)
+from purse.embedded import Server
+from purse.fastapi import Inject, bind, lifespan, rate_limit
+from purse.inspect import FieldSpec, fields
+from purse import LockLost
+from purse import LockLots  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
-from .stores import Garden, Plant, PlantCodec
-
-
-class Misspelt(Store, namespcae="typing-misspelt"):  # type: ignore[call-arg]  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
-    """A class keyword that does not exist."""
-
-
-class WrongNamespace(Store, namespace=42):  # type: ignore[arg-type]  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType]
-    """A namespace that is no str."""
-
-
-class WrongTTL(Store, namespace="typing-ttl", ttl=3600):  # type: ignore[arg-type]  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType]
-    """A TTL that is a number."""
-
-
-class WrongCodec(Store, namespace="typing-codec", codec=PlantCodec()):  # type: ignore[arg-type]  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType]
-    """One codec for all types."""
-
-
-class WrongFields(Store, namespace="typing-fields"):
-    """Options that do not exist or have the wrong type."""
-
-    seconds: RedisHash[int] = field(ttl=3600)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    unit: RedisHash[int] = field(ttl=TTL(hour=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    renew: RedisHash[int] = field(ttl=TTL(hours=1, renew="always"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    option: RedisList[int] = field(max_len=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    length: RedisList[int] = field(maxlen="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    tail: RedisList[int] = field(key=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    positional: RedisList[int] = field(TTL(hours=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    codec: RedisHash[int] = field(codec=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    value: RedisHash[int] = {"a": 1}  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    bare: RedisHash  # type: ignore[type-arg]  # pyright: ignore[reportMissingTypeArgument]
-    many: RedisHash[int, str, bytes]  # type: ignore[type-arg]  # pyright: ignore[reportInvalidTypeArguments]
+M = TypeVar("M", bound=BaseModel)
 
 
-async def wrong_stores(client: Redis, garden: Garden) -> None:
+class Plant(BaseModel):
+    """A value."""
+
+    name: str
+    age: int = 0
+
+
+class Garden(Store, namespace="typing-wrong"):
+    """Every kind of field."""
+
+    plants: RedisHash[Plant]
+    by_id: RedisHash[Plant, int]
+    visits: RedisHash[int]
+    log: RedisList[str]
+    recent: RedisList[Plant]
+    beds: RedisSet[str]
+    names: RedisSet[str]
+    numbers: RedisSet[int]
+    ranking: RedisSortedSet[str]
+    sessions: RedisKeySpace[Plant]
+    numbered: RedisKeySpace[Plant, int]
+    tasks: RedisQueue[Plant]
+    urgent: RedisPriorityQueue[Plant]
+    lock: RedisLock = field(lease=30)
+    api: RedisRateLimiter = field(rate="10/second")
+    permits: RedisSemaphore = field(limit=3)
+
+
+class UserStore(Store, namespace="typing-wrong-user:{user_id}"):
+    """A store with a parameter."""
+
+    prefs: RedisHash[str]
+
+    def __init__(self, redis: RedisClient, *, user_id: int) -> None:
+        super().__init__(redis, user_id=user_id)
+
+
+class Shop(Store, namespace="typing-wrong-shop"):
+    """A store in a store."""
+
+    home: Shelf
+
+
+class Shelf(Store):
+    """What is in it."""
+
+    lines: RedisList[str]
+
+
+class Repo(Store, Generic[M]):
+    """A generic store."""
+
+    items: RedisHash[M]
+
+
+class Plants(Repo[Plant], namespace="typing-wrong-plants"):
+    """One of its kinds."""
+
+
+class Clock(Store, ABC):
+    """An abstract store."""
+
+    ticks: RedisHash[int]
+
+    @abstractmethod
+    def name(self) -> str: ...
+
+
+class Watch(Clock, namespace="typing-wrong-watch"):
+    """One that is not abstract."""
+
+    def name(self) -> str:
+        return "watch"
+
+
+# --- declarations -------------------------------------------------------------------------------------------------
+
+
+class Spelt(Store, namespace="typing-wrong-1"): ...
+
+
+class Misspelt(Store, namspace="typing-wrong-1"): ...  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue, reportGeneralTypeIssues]
+
+
+class Text(Store, namespace="typing-wrong-2"): ...
+
+
+class Number(Store, namespace=2): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+
+
+class Lasting(Store, namespace="typing-wrong-3", ttl=TTL(days=1)): ...
+
+
+class Seconds(Store, namespace="typing-wrong-3", ttl=timedelta(days=1)): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+
+
+class Coded(Store, namespace="typing-wrong-4", codec=codec_for): ...
+
+
+class Uncoded(Store, namespace="typing-wrong-4", codec=str): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+
+
+class Sharing(Store, namespace="typing-wrong-5", engine="shared"): ...
+
+
+class Pooled(Store, namespace="typing-wrong-5", engine="pooled"): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+
+
+class Together(Store, namespace="typing-wrong-6", slots="field"): ...
+
+
+class Apart(Store, namespace="typing-wrong-6", slots="fields"): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+
+
+class Ints(Store, namespace="typing-wrong-7"):
+    """Annotations."""
+
+    two: RedisHash[int, str]
+    two_: RedisList[int, str]  # type: ignore[type-arg]  # pyright: ignore[reportInvalidTypeArguments]
+
+
+class Typed(Repo[Plant], namespace="typing-wrong-8"): ...
+
+
+class Untyped(Repo[int], namespace="typing-wrong-8"): ...  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeArguments]
+
+
+class Options(Store, namespace="typing-wrong-options"):
+    """Options of fields."""
+
+    unit: RedisHash[int] = field(ttl=TTL(hours=1))
+    unit_: RedisHash[int] = field(ttl=TTL(hour=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    policy: RedisHash[int] = field(ttl=TTL(hours=1))
+    policy_: RedisHash[int] = field(ttl=timedelta(hours=1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    renew: RedisHash[int] = field(ttl=TTL(hours=1, renew="read"))
+    renew_: RedisHash[int] = field(ttl=TTL(hours=1, renew="always"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    option: RedisList[int] = field(maxlen=3)
+    option_: RedisList[int] = field(max_len=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    length: RedisList[int] = field(maxlen=3)
+    length_: RedisList[int] = field(maxlen="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    size: RedisQueue[int] = field(maxsize=3)
+    size_: RedisQueue[int] = field(maxsize=3.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tail: RedisList[int] = field(key="tail")
+    tail_: RedisList[int] = field(key=b"tail")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    whole: RedisList[int] = field(rkey="whole")
+    whole_: RedisList[int] = field(rkye="whole")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    codec: RedisHash[int] = field(codec=codec_for)
+    codec_: RedisHash[int] = field(codec=str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    slots: RedisKeySpace[int] = field(slots="key")
+    slots_: RedisKeySpace[int] = field(slots="keys")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    default: RedisHash[list[int]] = field(default_factory=list)
+    default_: RedisHash[list[int]] = field(default_factory=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    lease: RedisLock = field(lease=30)
+    lease_: RedisLock = field(lease="30")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    guard: RedisLock = field(watchdog=True)
+    guard_: RedisLock = field(watchdog="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    rate: RedisRateLimiter = field(rate="10/second")
+    rate_: RedisRateLimiter = field(rate=10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    algorithm: RedisRateLimiter = field(rate="10/second", algorithm="sliding_window")
+    algorithm_: RedisRateLimiter = field(rate="10/second", algorithm="sliding")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    limit: RedisSemaphore = field(limit=3)
+    limit_: RedisSemaphore = field(limit="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- stores -------------------------------------------------------------------------------------------------------
+
+
+async def stores(client: Redis, sync: SyncRedis, garden: Garden) -> None:
+    """Stores and their fields."""
+    Garden(client)
+    Garden(sync)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Garden(client)
     Garden()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    Garden(SyncRedis())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Garden("redis://localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Garden(client, "x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    Garden(client, user_id=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    Garden.open()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Garden(redis=client)
+    Garden(redsi=client)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
+    Garden.open("redis://localhost")
     Garden.open(client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    garden.plant  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    garden.plants = 3  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-    garden.clear()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
-    garden.aclose()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
-    await garden.clear("plants")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await garden.delete()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    await Garden.plants.get("a")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    Garden.open("embedded://")
+    Garden.open()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Garden.open("embedded://")
+    Garden.opne("embedded://")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    async with garden:
+        pass
     with garden:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
+    garden.plants
+    garden.plant  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    await garden.clear()
+    garden.clear()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    await garden.clear()
+    await garden.clear("plants")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await garden.aclose()
+    garden.aclose()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    await garden.aclose()
+    await garden.close()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    await garden.plants.get("a")
+    await Garden.plants.get("a")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    Garden.plants.key
+    garden.plants.key  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    Garden.log.maxlen
+    Garden.log.max_len  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    spec: FieldSpec[RedisList[str]] = Garden.log
+    spec_: FieldSpec[RedisList[str]] = Garden.recent  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    fields(garden)
+    fields(client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    configure(client, engine="shared")
+    configure(client, engine="pooled")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    statistics(client)
+    statistics(garden)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-async def wrong_hashes(garden: Garden) -> None:
-    plant = Plant(name="spinach")
-    await garden.plants.set("a", "spinach")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.set(1, plant)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.set("a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await garden.by_id.set("a", plant)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.by_id.get("a")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    await garden.visits.set("a", "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.visits.set("a", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.setdefault("a", {"name": "spinach"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.update({1: plant})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    await garden.plants.update({"a": "b"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    await garden.plants.update([("a", plant)])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.get_many("a", "b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await garden.plants.delete_many([1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    await garden.plants.modify("a", str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.modify("a", lambda p: p.name)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
-    await garden.plants.modify("a", lambda p, q: p)  # type: ignore[misc, arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.modify("a", lambda p: p, default="b")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.modify("a", lambda p: p, retries=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await garden.plants.increment("a")  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-    await garden.visits.increment("a", 0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.visits.increment("a", "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.plants.dict()["a"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
-    await garden.plants.append(plant)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    garden.plants.get("a")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
-    garden.plants.set("a", plant)  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
-    garden.plants.items(on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    garden.plants["a"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
-    (await garden.plants.get("a")).name  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
-    n: int = await garden.plants.get("a")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    if garden.plants.contains("a"):  # mypy --strict does not tell  # pyright: ignore[reportUnnecessaryComparison]
-        pass
-    for _ in garden.plants:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
-        pass
-    with garden.plants.edit("a"):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
-        pass
-    async with garden.plants.edit(1):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        pass
-    async with garden.plants.edit("a") as edited:
-        edited.nmae = "broccoli"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    async for key, _ in garden.by_id.items():
-        key.upper()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+async def kinds_of_stores(client: Redis, shop: Shop, plants: Plants, user: UserStore, plant: Plant) -> None:
+    """Parameters, nested stores, generic and abstract ones."""
+    UserStore(client, user_id=42)
+    UserStore(client, user_id="42")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    UserStore(client, user_id=42)
+    UserStore(client, user=42)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    UserStore.open("embedded://", user_id=42)
+    UserStore.open("embedded://", user=42)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    UserStore.open("embedded://", user_id=42)
+    UserStore.open("embedded://", user_id=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await user.prefs.set("colour", "green")
+    await user.prefs.set("colour", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await shop.home.lines.append("leek")
+    await shop.home.lines.append(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await shop.home.lines.len()
+    await shop.home.line.len()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    await plants.items.set("a", plant)
+    await plants.items.set("a", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await plants.items.set("a", plant)
+    await plants.item.set("a", plant)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    Watch(client)
+    Clock(client)  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]
 
 
-async def wrong_lists(garden: Garden) -> None:
-    await garden.log.append(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.appendleft(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.extend([1, 2])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    await garden.log.extend(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.recent.append("spinach")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.recent.insert("0", Plant(name="spinach"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.setitem(0, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.getitem("0")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.index(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.remove(b"a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.slice("a", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.move(garden.recent)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.move(garden.log, src="top")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.log.popright()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    garden.log.append("a")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
-    garden.log[0]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
-    n: int = await garden.log.pop()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    for _ in garden.log:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
-        pass
-
-
-async def wrong_transactions(garden: Garden) -> None:
-    await garden.atomic(await garden.log.len())  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await garden.atomic(garden.log.len(), 3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await garden.atomic(garden.log.len(), None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await garden.atomic([garden.log.len()])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await garden.atomic(garden.log.len)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await garden.atomic(garden.log.append(3))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await garden.atomic(garden.log.values())  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await garden.atomic(garden.plants.edit("a"))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await garden.atomic(garden.log.len(), timeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    garden.atomic(garden.log.len())  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
-    n: int = await garden.atomic(garden.log.len())  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    _length, _word = await garden.atomic(garden.log.len())  # type: ignore[misc]  # pyright: ignore[reportAssignmentType]
-    words: tuple[int, int] = await garden.atomic(garden.log.len(), garden.log.pop())  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    (await garden.atomic(garden.log.len(), garden.plants.get("a")))[1].name  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
-
-
-def wrong_constructors(client: Redis) -> None:
-    RedisHash(client, "k")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    RedisHash("redis://localhost", "k", str)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    RedisHash(SyncRedis(), "k", str)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    RedisHash(client, b"k", str)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    RedisHash(client, "k", 3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    RedisHash(client, "k", str, maxlen=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    RedisHash(client, "k", str, ttl=60)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    RedisHash(client, "k", str, codec=PlantCodec())  # type: ignore[misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    RedisList(client, "k", str, key_type=int)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    RedisList(client, "k", str, maxlen="3")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    strings: RedisHash[str] = RedisHash(client, "k", int)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
-    TTL(3600)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+def constructors(client: Redis) -> None:
+    """Collections by themselves."""
+    RedisHash(client, "k", str)
+    RedisHash("redis://localhost", "k", str)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisHash(client, "k", str)
+    RedisHash(client, b"k", str)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisHash(client, "k", str)
+    RedisHash(client, "k", 3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisHash(client, "k", int, key_type=int)
+    RedisList(client, "k", int, key_type=int)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    counts: RedisHash[int] = RedisHash(client, "k", int, default=0)
+    counts_: RedisHash[int] = RedisHash(client, "k", int, default="0")  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+    RedisList(client, "k", str, maxlen=3)
+    RedisList(client, "k", str, maxlen="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisList(client, "k", str, maxlen=3)
+    RedisList(client, "k", str, maxsize=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    RedisKeySpace(client, "k:", str)
+    RedisKeySpace(client, 3, str)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisKeySpace(client, prefix="k:", value_type=str)
+    RedisKeySpace(client, rkey="k:", value_type=str)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    strings: RedisHash[str] = RedisHash(client, "k", str)
+    strings_: RedisHash[str] = RedisHash(client, "k", int)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+    TTL(hours=1)
     TTL(hours="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- locks and limits ---------------------------------------------------------------------------------------------
+
+
+async def locks(garden: Garden, client: Redis, masters: list[Redis]) -> None:
+    """Locks, limiters, semaphores."""
+    RedisLock(client, "k", lease=30)
+    RedisLock(client, "k", lease=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    RedisLock(client, "k", lease=30)
+    RedisLock(client, "k", leese=30)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    RedisRateLimiter(client, "k", rate="10/second")
+    RedisRateLimiter(client, "k", rate=10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    RedisSemaphore(client, "k", limit=3)
+    RedisSemaphore(client, "k", limit="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Redlock("k", masters)
+    Redlock("k", client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Redlock("k", masters, auto_release_time=10_000)
+    Redlock("k", masters, auto_release_time=10.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await garden.lock.acquire(timeout=1)
+    await garden.lock.acquire(timeout="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await garden.lock.acquire(blocking=False)
+    garden.lock.acquire(blocking=False)  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    await garden.lock.release()
+    await garden.lock.relaese()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    async with garden.lock.within(5):
+        pass
+    async with garden.lock.within("5"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        pass
+    async with garden.lock:
+        pass
+    with garden.lock:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    async with garden.lock as lease:
+        lease.token
+        lease.tokens  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    await garden.api.hit("me", cost=2)
+    await garden.api.hit("me", cost="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await garden.api.hit("me", cost=2)
+    await garden.api.hit("me", price=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    (await garden.api.hit()).retry_after
+    (garden.api.hit()).retry_after  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    await garden.permits.acquire(timeout=1)
+    await garden.permits.acquire(timeout="1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+# --- around it ----------------------------------------------------------------------------------------------------
+
+
+async def handler(garden: Inject[Garden]) -> None: ...
+
+
+async def handler_(garden: Inject[Plant]) -> None: ...  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeForm]
+
+
+async def served(app: FastAPI, client: Redis, garden: Inject[Garden]) -> None:
+    """FastAPI, and a server of one's own."""
+    await garden.visits.set("leek", 3)
+    await garden.visits.set("leek", "3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    bind(app, UserStore, user_id=7)
+    bind(app, UserStore, user_id="7")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    bind(app, UserStore, user_id=7)
+    bind(app, UserStore, user=7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    bind(app, Garden)
+    bind(app, Plant)  # type: ignore[arg-type, type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    rate_limit(Garden.api)
+    rate_limit(Garden.plants)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    rate_limit(Garden.api)
+    rate_limit(garden.api)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    lifespan("redis://localhost")
+    lifespan(6379)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    Server(port=7000)
+    Server(port="7000")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
