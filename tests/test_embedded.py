@@ -536,7 +536,10 @@ def test_parent_that_just_ends_leaves_nothing() -> None:
 
 def test_interrupt_from_the_terminal_spares_the_server() -> None:
     """Ctrl-C, a SIGINT to the whole process group, leaves the server to the code that handles KeyboardInterrupt."""
+    # What a shell starts in the background ignores SIGINT, and hands that on.
     code = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Server() as server:
     try:
         print(server.pid, server.socket_path.parent, flush=True)
