@@ -20,7 +20,7 @@
 redis-py pass through unchanged: the network is not ours to rename.
 
 Every error can be pickled, and carries as attributes what its message says in words. ``docs`` is where it is
-explained: ``DecodeError.docs`` is ``docs/errors.md#decodeerror``.
+explained: ``DecodeError.docs`` is ``docs/errors.md#decodeerror``. A note of the error names it, so that a traceback does.
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ class PurseError(Exception):
     """
 
     docs: ClassVar[str] = "docs/errors.md#purseerror"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.add_note(f"purse: see {self.docs}")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import traceback
 
 import pytest
 from redis.exceptions import RedisError, ResponseError
@@ -40,6 +41,17 @@ def test_errors_survive_pickling(error: PurseError) -> None:
     assert type(copy) is type(error)
     assert str(copy) == "no"
     assert vars(copy) == vars(error)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_a_traceback_names_the_page(name: str) -> None:
+    """Below the message stands where the error is explained; in another process, too, and once."""
+    error = getattr(errors, name)("no")
+
+    shown = "".join(traceback.format_exception_only(error))
+
+    assert shown.endswith(f": no\npurse: see docs/errors.md#{name.lower()}\n")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == error.__notes__
 
 
 def test_old_handlers_still_match() -> None:

@@ -167,6 +167,16 @@ def schema_of(value_type: object, **options: object) -> FieldSchema:
     return schema(cast("type[Store]", made))["fields"]["it"]
 
 
+def test_a_default_is_mentioned_and_is_no_option() -> None:
+    """Whether there is one belongs to the stored format's description; what it is, or makes it, does not."""
+    for options in ({"default": 0}, {"default": None}, {"default_factory": int}):
+        described = schema_of(int | None, **options)
+
+        assert described["default"] is True
+        assert described["options"] == {}
+    assert schema_of(int)["default"] is False
+
+
 def test_a_value_schema_is_of_what_is_written() -> None:
     """By field name, as serializers write it, without computed fields and without words for people."""
     assert schema_of(Renamed)["value_schema"] == {
