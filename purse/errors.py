@@ -20,7 +20,8 @@
 redis-py pass through unchanged: the network is not ours to rename.
 
 Every error can be pickled, and carries as attributes what its message says in words. ``docs`` is where it is
-explained: ``DecodeError.docs`` is ``docs/errors.md#decodeerror``. A note of the error names it, so that a traceback does.
+explained: ``DecodeError.docs`` is ``docs/errors.md#decodeerror``. A note of the error
+names it, so that a traceback does.
 """
 
 from __future__ import annotations
