@@ -95,7 +95,7 @@ async def get_plant(name: str, nursery: Inject[Nursery]) -> Plant:
     return plant
 
 
-@app.put("/plants/{name}", status_code=204)
+@app.put("/plants/{name}", status_code=204, response_model=None)
 async def put_plant(name: str, plant: Plant, nursery: Inject[Nursery]) -> None:
     await nursery.plants.set(name, plant)
 
