@@ -75,9 +75,10 @@ async def modify(
         replaced, stored = await place.replace(stored, raw)
         if replaced:
             return value
+    more = "attempts=" if method == "modify" else "modify(attempts=)"
     raise EditConflict(
         f"{place.where} was changed by others during each of {attempts} attempts; nothing was written. "
-        "Allow more with attempts=, or split the value over several keys.",
+        f"Allow more with {more}, or split the value over several keys.",
         key=place.rkey,
         field=place.key,
     )

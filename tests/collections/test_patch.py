@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    RootModel,
+    field_validator,
+    model_validator,
+)
 from redis.asyncio import Redis
 from typing_extensions import TypedDict
 
-from purse import TTL, DecodeError, EncodeError, RedisHash, RedisKeySpace, Store, WrongKind
+from purse import TTL, DecodeError, EditConflict, EncodeError, RedisHash, RedisKeySpace, Store, WrongKind
 from tests.support.clients import command
 
 
@@ -69,6 +80,50 @@ class Point:
 
     x: int
     y: int = 0
+
+
+class Bill(BaseModel):
+    """One field is worked out from the others; one is never stored; one is made up."""
+
+    price: int = 0
+    total: int = 0
+    note: str = Field(default=None, exclude=True)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]  # its default need not be valid
+    number: uuid.UUID = Field(default_factory=uuid.uuid4)
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Bill:
+        self.total = self.price * 2
+        return self
+
+    @field_validator("price")
+    @classmethod
+    def _affordable(cls, price: int) -> int:
+        return {9: 1}[price] if price >= 9 else price  # a validator with a KeyError in it
+
+
+Reversed = Annotated[str, BeforeValidator(lambda text: text[::-1]), PlainSerializer(lambda text: text[::-1])]
+Split = Annotated[list[str], BeforeValidator(lambda text: text.split(",")), PlainSerializer(",".join)]
+
+
+class Sealed(BaseModel):
+    """What is stored is not what the attribute holds: a validator reads the form that the serializer writes."""
+
+    word: Reversed
+    n: int = 0
+
+
+class Joined(BaseModel):
+    """The same, with a validator that fails on what it has returned."""
+
+    words: Split
+    n: int = 0
+
+
+class Open(BaseModel):
+    """Takes more, and reads a field under another name, too."""
+
+    model_config = ConfigDict(extra="allow")
+    code: int = Field(default=0, validation_alias=AliasChoices("code", "zip"))
 
 
 Thing = Annotated[Stone | Tree, Field(discriminator="kind")]
@@ -162,6 +217,85 @@ async def test_values_without_fields_are_refused(redis: Redis) -> None:
     with pytest.raises(EncodeError, match=r"rows\['r'\]"):
         await rows.patch("r", c=1)
     assert await rows.get("r") == {"a": 1, "b": "x"}
+
+
+async def test_a_field_that_nobody_changes_is_never_spoilt(redis: Redis) -> None:
+    """Validators that do not take what they have returned are refused; a patch of that very field is not."""
+    sealed, joined = RedisHash(redis, "sealed", Sealed), RedisHash(redis, "joined", Joined)
+    await sealed.set("a", Sealed(word="kale"))
+    await joined.set("a", Joined.model_validate({"words": "kale,leek"}))
+    before = [await command(redis, "HGET", name, "a") for name in ("sealed", "joined")]
+
+    with pytest.raises(TypeError, match=r"sealed\['a'\]: a Sealed cannot be .*: word would become another.*h\.modify"):
+        await sealed.patch("a", n=1)
+    with pytest.raises(TypeError, match=r"joined\['a'\]: a Joined cannot be .*: unchanged, .*'split'.*h\.modify"):
+        await joined.patch("a", n=1)
+    assert [await command(redis, "HGET", name, "a") for name in ("sealed", "joined")] == before
+    assert (await sealed.patch("a", word="keel")).word == "leek"
+
+
+async def test_fields_that_the_model_works_out(redis: Redis) -> None:
+    """They follow the changed ones; what was never set, and is not stored, is left to the model; ids stay."""
+    bills = RedisHash(redis, "bills", Bill)
+    await command(redis, "HSET", "bills", "a", b'{"price":1,"total":2}')  # from before there were numbers
+    old = await bills.modify("a", lambda bill: bill)
+
+    patched = await bills.patch("a", price=3)
+
+    assert (patched.price, patched.total, patched.number) == (3, 6, old.number)
+    assert await bills.get("a") == patched
+    assert patched.model_fields_set >= {"price", "total", "number"}
+
+
+async def test_an_error_in_a_validator_names_the_key(redis: Redis) -> None:
+    """Whatever it raises is an EncodeError with the key."""
+    bills = RedisHash(redis, "bills", Bill)
+    await bills.set("a", Bill(price=1))
+
+    with pytest.raises(
+        EncodeError, match=r"bills\['a'\] cannot be patched: .* KeyError: 10\. Nothing was written"
+    ) as e:
+        await bills.patch("a", price=10)
+    assert isinstance(e.value.__cause__, KeyError)
+
+
+async def test_a_root_model_has_no_fields(redis: Redis) -> None:
+    """Its one field is its value: it is refused, not wrapped once more."""
+    roots: RedisHash[RootModel[dict[str, object]]] = RedisHash(redis, "roots", RootModel[dict[str, object]])
+    await roots.set("a", RootModel[dict[str, object]]({"b": 1}))
+
+    with pytest.raises(TypeError, match=r"roots\['a'\]: .* has none; write await h\.modify"):
+        await roots.patch("a", root={"b": 2})
+    assert await command(redis, "HGET", "roots", "a") == b'{"b":1}'
+
+
+async def test_open_models_take_no_alias_for_a_new_field(redis: Redis) -> None:
+    """A name under which a field is read is not stored as one more field beside it."""
+    things = RedisHash(redis, "things", Open)
+    await things.set("a", Open(code=1))
+
+    with pytest.raises(TypeError, match="a Open has no field 'zip'; it has 'code'"):
+        await things.patch("a", zip=2)
+    assert (await things.patch("a", colour="grey")).model_extra == {"colour": "grey"}
+    assert await things.patch("a", code=2) == await things.get("a") == Open(code=2, colour="grey")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def test_always_slower_than_others(plants: RedisHash[Plant], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a hundred attempts it is an EditConflict, whose advice is one that ``patch`` can follow."""
+    await plants.set("a", Plant(name="a"))
+    send = RedisHash[Plant]._send  # pyright: ignore[reportPrivateUsage]
+    rival = RedisHash(plants.redis, "plants", Plant)
+
+    async def late(self: RedisHash[Plant], call: object, field: object = None) -> object:
+        if self is plants:
+            await rival.modify("a", lambda plant: Plant(name=plant.name, high=plant.high + 1))
+        return await send(self, call, field)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(RedisHash, "_send", late)
+    with pytest.raises(EditConflict, match=r"during each of 100 attempts; .* modify\(attempts=\)"):
+        await plants.patch("a", low=1)
+    monkeypatch.undo()
+    assert await plants.get("a") == Plant(name="a", high=110)
 
 
 async def test_a_missing_key_and_bad_data(redis: Redis, plants: RedisHash[Plant], space: RedisKeySpace[Plant]) -> None:
