@@ -59,11 +59,11 @@ def hide_values(hide: bool = True) -> None:
     _hidden = hide
 
 
-def shown(raw: bytes) -> str:
-    """Stored bytes for an error message: their repr, of at most the first 200; or ``<hidden>``."""
+def shown(raw: bytes, most: int | None = 200) -> str:
+    """Stored bytes for an error message: their repr, of at most the first ``most``; or ``<hidden>``."""
     if _hidden:
         return "<hidden>"
-    return repr(raw) if len(raw) <= 200 else f"{raw[:200]!r}... ({len(raw)} bytes)"
+    return repr(raw) if most is None or len(raw) <= most else f"{raw[:most]!r}... ({len(raw)} bytes)"
 
 
 def short(value: object) -> str:

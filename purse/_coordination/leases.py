@@ -18,78 +18,25 @@ How a lock is taken, extended and given back is for subclasses: on one server or
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine
 from types import TracebackType
-from typing import TypeVar
 
+from purse._engine.detached import background, detached
 from purse.errors import LockError, LockLost, LockNotAcquired
 
 # pyright: reportPrivateUsage=false
 # A lease, its lock and its watchdog are one thing; what they tell each other is nobody else's business.
 
-__all__ = ["Lease", "LeasedLock", "detached"]
+__all__ = ["Lease", "LeasedLock"]
 
-T = TypeVar("T")
-
-
-def detached(work: Coroutine[object, None, T], name: str) -> asyncio.Task[T]:
-    """Run ``work`` in a task that nobody has to wait for; its exception, if nobody takes it, is dropped.
-
-    If it has not ended when the event loop does, it is cancelled then.
-    """
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work, name=f"purse: {name}")
-    detachment = _detachments.get(loop)
-    if detachment is None:
-        for ended in [other for other in _detachments if other.is_closed()]:
-            _detachments.pop(ended, None)
-        detachment = _detachments[loop] = _Detachment()
-    detachment.tasks.add(task)  # the loop itself refers to its tasks weakly
-    task.add_done_callback(detachment.forget)
-    return task
-
-
-class _Detachment:
-    """The detached tasks of one event loop.
-
-    What cleans up may be started by a task that is cancelled because its loop ends, too late to be cancelled with the
-    others. So an asynchronous generator is parked in the loop, which closes it last of all.
-    """
-
-    def __init__(self) -> None:
-        self.tasks: set[asyncio.Task[object]] = set()
-        self._parked = self._park()
-        with contextlib.suppress(StopIteration):  # which means: it yielded
-            self._parked.__anext__().send(None)
-
-    def forget(self, task: asyncio.Task[object]) -> None:
-        self.tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
-
-    async def _park(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            while self.tasks:
-                for task in self.tasks:
-                    task.cancel()
-                await asyncio.wait(self.tasks)
-
-
-_detachments: dict[asyncio.AbstractEventLoop, _Detachment] = {}
 _locks: weakref.WeakSet[LeasedLock] = weakref.WeakSet()
 _inherited: list[object] = []
 
 
 def _after_fork() -> None:
-    """Hold nothing: the leases are the parent's. So are the tasks, kept because to drop one would wake its loop."""
-    _inherited.append(dict(_detachments))
-    _detachments.clear()
+    """Hold nothing: the leases are the parent's."""
     for lock in list(_locks):
         lock._disown()
 
@@ -302,7 +249,7 @@ class _Watchdog:
         self._body = asyncio.current_task()
         self._before = self._body.cancelling() if self._body is not None else 0
         self._cancelled = False
-        self._task = detached(self._watch(), "watchdog")
+        self._task = background(self._watch(), "watchdog")
 
     async def _watch(self) -> None:
         lease = self._lease

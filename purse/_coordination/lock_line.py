@@ -36,7 +36,8 @@ from redis.exceptions import RedisError
 
 from purse._coordination.attempts import drift_of
 from purse._coordination.fencing import beside
-from purse._coordination.leases import Lease, detached
+from purse._coordination.leases import Lease
+from purse._engine.detached import detached
 from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Executor, Origin

@@ -27,7 +27,7 @@ from weakref import WeakValueDictionary
 
 from redis.exceptions import ConnectionError, TimeoutError
 
-from purse._coordination.leases import detached
+from purse._engine.detached import detached
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int
 from purse._engine.scripts import load_script

@@ -29,8 +29,8 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError, ResponseError, TimeoutError
 
-from purse._coordination.leases import detached
 from purse._engine.clients import RedisClient
+from purse._engine.detached import detached
 from purse._engine.executor import ClientExecutor, executor_for
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall

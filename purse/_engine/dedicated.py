@@ -23,7 +23,8 @@ from redis.exceptions import ConnectionError, RedisError
 from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, Pool, forget, has_unread, outdated, read_reply, remember
 from purse._engine.connecting import open_patiently, refused
-from purse._engine.link import LinkLost, Traffic
+from purse._engine.detached import background, detached
+from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 from purse._engine.shared import OUTBOX
@@ -69,26 +70,50 @@ class DedicatedLink:
         Raises:
             redis.exceptions.RedisError: another connection was needed, and could not be opened.
         """
-        size = len(packed[0])
-        self._calls += 1
-        self._bytes += size
+        return await self._use(await self._begin(packed), packed)
+
+    async def take(self, packed: Packed, leave: Leave) -> list[Reply]:
+        """See ``Link.take``."""
+        connection = await self._begin(packed)
+        using = detached(self._use(connection, packed), "taking")
         try:
-            connection = await self._connection()
-            whole = False
-            try:
-                replies = await self._exchange(connection, packed)
-                whole = True
-                return replies
-            finally:
-                self._busy.discard(connection)
-                if whole and self.is_open and connection.is_connected and not outdated(connection):
-                    self._idle.append(connection)
-                else:
-                    self._discard(connection)
+            await asyncio.wait((using,))
+        except BaseException:
+            _tell(using, leave())
+            raise
+        return using.result()
+
+    async def _begin(self, packed: Packed) -> Connection:
+        """A connection for a call, which is counted from now on until ``_use`` ends."""
+        self._calls += 1
+        self._bytes += len(packed[0])
+        try:
+            return await self._connection()
+        except BaseException:
+            self._end(packed)
+            raise
+
+    def _end(self, packed: Packed) -> None:
+        self._calls -= 1
+        self._bytes -= len(packed[0])
+        self._admit()
+
+    async def _use(self, connection: Connection, packed: Packed) -> list[Reply]:
+        """Send a call on its connection and read the replies."""
+        whole = False
+        try:
+            if not connection.is_connected:  # any more; redis-py would quietly connect again
+                raise self._turned_away()
+            replies = await self._exchange(connection, packed)
+            whole = True
+            return replies
         finally:
-            self._calls -= 1
-            self._bytes -= size
-            self._admit()
+            self._busy.discard(connection)
+            if whole and self.is_open and connection.is_connected and not outdated(connection):
+                self._idle.append(connection)
+            else:
+                self._discard(connection)
+            self._end(packed)
 
     async def room(self, size: int) -> None:
         """See ``Link.room``: a place among the calls that may be under way at a time."""
@@ -176,7 +201,7 @@ class DedicatedLink:
 
     def _spawn(self, work: Coroutine[object, None, None]) -> None:
         # In a task of its own: a caller that was cancelled would be cancelled again while it waits.
-        task = self._loop.create_task(work, name="purse: closing")
+        task = background(work, "closing")
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -240,3 +265,15 @@ class DedicatedLink:
     def connections(self) -> int:
         """See ``Link.connections``."""
         return len(self._idle) + len(self._busy)
+
+
+def _tell(using: asyncio.Task[list[Reply]], arrived: Callable[[list[Reply] | None], None]) -> None:
+    """Have ``arrived`` called with what a call brings whose caller is gone."""
+
+    def ended(using: asyncio.Task[list[Reply]]) -> None:
+        arrived(None if using.cancelled() or using.exception() is not None else using.result())
+
+    if using.done():
+        ended(using)
+    else:
+        using.add_done_callback(ended)

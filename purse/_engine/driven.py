@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError
 
 from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, outdated, read_reply
+from purse._engine.detached import hidden
 from purse._engine.shared import SharedLink
 
 __all__ = ["DrivenLink"]
@@ -37,7 +38,7 @@ class DrivenLink(SharedLink):
         self._wake = asyncio.Event()
         self._bytes = b""
         self._disowned = False
-        self._driver = self._loop.create_task(self._drive(), name="purse: reader")
+        self._driver = hidden(self._drive(), "reader")
 
     def _writable(self) -> bool:
         # send_packed_command would quietly open a second connection in place of a closed one.
@@ -63,7 +64,7 @@ class DrivenLink(SharedLink):
         await asyncio.wait([self._driver])
 
     async def _drive(self) -> None:
-        writer = self._loop.create_task(self._write(), name="purse: writer")
+        writer = hidden(self._write(), "writer")
         writer.add_done_callback(self._writer_ended)
         try:
             await self._read()

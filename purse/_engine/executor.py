@@ -14,6 +14,7 @@ client strongly.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import weakref
@@ -37,7 +38,7 @@ from purse._engine.blocking import execute_blocking
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
 from purse._engine.connecting import DELAYS, pause
 from purse._engine.hooks import Call, Observer
-from purse._engine.link import LinkLost
+from purse._engine.link import Leave, LinkLost, lost_reply
 from purse._engine.links import Links, Loop
 from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_transaction, size_of
 from purse._engine.replies import Reply, as_flag, bytes_in, first
@@ -51,6 +52,8 @@ __all__ = ["ClientExecutor", "executor_for"]
 
 R = TypeVar("R")
 E = TypeVar("E")
+
+_log = logging.getLogger("purse")
 
 _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
 
@@ -129,6 +132,26 @@ class ClientExecutor:
             replies = await self._settle(unit, replies)
         return unit.decode(replies)
 
+    async def take(self, unit: Unit[list[E]], line: Callable[[], Line[E]], /) -> list[E]:
+        """See ``Executor.take``."""
+        leave = partial(_leave, unit, line)
+        if hooks.watched:
+            if hooks.collecting.active:
+                return await self._collected(unit)
+            if hooks.observer is not None:
+                return await self._observed(unit, hooks.observer, leave)
+        link = self.links.by_loop.get(get_running_loop())
+        if link is not None and link.ready:
+            try:
+                replies = await link.take(pack(unit.commands), leave)
+            except LinkLost as lost:
+                replies = await self._exchange(unit, pack, lost, leave=leave)
+        else:
+            replies = await self._exchange(unit, pack, leave=leave)
+        if len(replies) > 1 or isinstance(replies[0], Exception):
+            replies = await self._settle(unit, replies, leave)
+        return unit.decode(replies)
+
     async def execute_blocking(self, command: Command, /) -> Reply:
         """See ``Executor.execute_blocking``."""
         hooks.refuse_in_atomic(str(command[0]))
@@ -139,7 +162,7 @@ class ClientExecutor:
         self,
         key: str,
         what: str,
-        take: Callable[[int], Unit[list[E]]],
+        take: Callable[[int], Unit[list[E]]] | None,
         put_back: Callable[[list[E]], Unit[object]],
         /,
     ) -> Line[E]:
@@ -164,10 +187,15 @@ class ClientExecutor:
     async def _exists(self, key: str) -> bool:
         return as_flag(await self.ask(("EXISTS", key), _Looking(key), None, True))
 
-    async def _exchange(self, unit: Unit[R], pack: Packer, lost: LinkLost | None = None) -> list[Reply]:
+    async def _exchange(
+        self, unit: Unit[R], pack: Packer, lost: LinkLost | None = None, *, leave: Leave | None = None
+    ) -> list[Reply]:
         """Send a unit by the retry rule of this module and return the replies as they came.
 
         It is packed when it can be sent: callers that wait for a connection, or for room, hold no copies.
+
+        Args:
+            leave: of a unit that removes something.
         """
         attempts = 0
         while True:
@@ -178,20 +206,21 @@ class ClientExecutor:
                     raise unit.origin.explain(error, unit.field) from lost.cause
             try:
                 link = await self.links.ready(lambda: size_of(unit.commands))
-                return await link.request(pack(unit.commands))
+                packed = pack(unit.commands)
+                return await (link.request(packed) if leave is None else link.take(packed, leave))
             except LinkLost as again:
                 lost = again
 
-    async def _settle(self, unit: Unit[R], replies: list[Reply]) -> list[Reply]:
+    async def _settle(self, unit: Unit[R], replies: list[Reply], leave: Leave | None = None) -> list[Reply]:
         """The replies of a unit to its decoder, after what has not been executed was sent again.
 
         Raises:
             Exception: what the server answered, explained by the unit's origin.
         """
-        replies = await self._insist(unit, pack, replies)
+        replies = await self._insist(unit, pack, replies, leave)
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
             by_body = partial(pack, script_by_body=True)
-            replies = await self._insist(unit, by_body, await self._exchange(unit, by_body))
+            replies = await self._insist(unit, by_body, await self._exchange(unit, by_body, leave=leave), leave)
         try:
             return _no_error(exec_replies(replies) if len(unit.commands) > 1 else replies)
         except RedisError as error:
@@ -222,10 +251,10 @@ class ClientExecutor:
             call.bytes_received = bytes_in(replies)
         return replies
 
-    async def _observed(self, unit: Unit[R], observer: Observer) -> R:
-        """``execute`` while somebody watches."""
+    async def _observed(self, unit: Unit[R], observer: Observer, leave: Leave | None = None) -> R:
+        """``execute`` or ``take`` while somebody watches."""
         with observer(call := self._call(unit, hooks.calling_method(unit.origin))):
-            replies = await self._settle(unit, await self._exchange(unit, pack))
+            replies = await self._settle(unit, await self._exchange(unit, pack, leave=leave), leave)
             call.bytes_received = bytes_in(replies)
             return unit.decode(replies)
 
@@ -247,15 +276,17 @@ class ClientExecutor:
             bytes_sent=size_of(unit.commands),
         )
 
-    async def _insist(self, unit: Unit[R], pack: Packer, replies: list[Reply]) -> list[Reply]:
+    async def _insist(
+        self, unit: Unit[R], pack: Packer, replies: list[Reply], leave: Leave | None = None
+    ) -> list[Reply]:
         """The replies of a unit, after it was sent again where the server had not executed it."""
         for delay in DELAYS:
             if not any(isinstance(reply, BusyLoadingError) for reply in replies):
                 break
             await pause(delay)
-            replies = await self._exchange(unit, pack)
+            replies = await self._exchange(unit, pack, leave=leave)
         if any(map(_says_readonly, replies)) and self.links.replace_demoted():
-            replies = await self._exchange(unit, pack)
+            replies = await self._exchange(unit, pack, leave=leave)
         return replies
 
     # --- the end --------------------------------------------------------------------------------------
@@ -267,10 +298,13 @@ class ClientExecutor:
 
     async def aclose(self) -> None:
         """See ``Executor.aclose``."""
+        waits = self._waits.get(get_running_loop())
+        if waits is not None:
+            await waits.settle(StoreClosed("this store was closed by aclose() while a call waited on it"))
         await self.links.stop_opening()
         waits = self._waits.pop(get_running_loop(), None)
         if waits is not None:
-            await waits.aclose(StoreClosed("this store was closed by aclose() while a call waited on it"))
+            await waits.wakeups.aclose()
         await self.links.aclose()
         self.abandon()
 
@@ -303,6 +337,24 @@ class _Looking:
         return error
 
 
+def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[Reply] | None], None]:
+    """A caller is gone whose unit removes something: its line cares for what the replies bring. See ``Leave``."""
+    waiting = line()
+    waiting.expect()
+
+    def arrived(replies: list[Reply] | None) -> None:
+        taken: list[E] = []
+        try:
+            if replies is not None:  # an error says that nothing was removed
+                taken = unit.decode(_no_error(exec_replies(replies) if len(unit.commands) > 1 else replies))
+        except RedisError as error:
+            _log.debug("purse: a call that was cancelled would have failed: %s", error)
+        finally:
+            waiting.arrive(taken)
+
+    return arrived
+
+
 def _says_readonly(reply: Reply) -> bool:
     """Whether the server is no primary. A script says it in words of its own, a transaction inside EXEC."""
     if isinstance(reply, list):
@@ -325,7 +377,7 @@ def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> Redi
         else "the command may have been executed; it was not sent again"
     )
     kind = TimeoutError if isinstance(cause, TimeoutError) else ConnectionError
-    return kind(f"{cause} The reply was lost: {outcome}.")
+    return lost_reply(kind(f"{cause} The reply was lost: {outcome}."))
 
 
 def _after_fork() -> None:

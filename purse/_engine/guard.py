@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from purse._engine.detached import end_of_detached
 from purse._engine.link import Link
 
 __all__ = ["disown_all", "forget_link", "guard_link"]
@@ -25,6 +26,7 @@ class _Guard:
         try:
             yield
         finally:
+            await end_of_detached()  # they may need the links
             while self.links:
                 await self.links.pop().aclose()
 

@@ -12,14 +12,20 @@ A link lives once: lost or closed it is never reopened, the executor opens anoth
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+from redis.exceptions import RedisError
 
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 
-__all__ = ["Link", "LinkLost", "Traffic"]
+__all__ = ["Leave", "Link", "LinkLost", "Traffic", "lost_reply", "reply_was_lost"]
+
+Leave: TypeAlias = "Callable[[], Callable[[list[Reply] | None], None]]"
+"""What ``Link.take`` calls when its caller is gone after the request may have been sent. What it returns is called once
+more, with the replies when they have come, or with None when the connection was lost before."""
 
 
 class LinkLost(Exception):
@@ -34,6 +40,17 @@ class LinkLost(Exception):
         super().__init__(cause, sent)
         self.cause = cause
         self.sent = sent
+
+
+def lost_reply(error: RedisError) -> RedisError:
+    """``error``, marked as one after which nobody knows whether the command was executed."""
+    vars(error)["reply_lost"] = True
+    return error
+
+
+def reply_was_lost(error: BaseException) -> bool:
+    """Whether ``error`` means that the command may have been executed, or may not."""
+    return "reply_lost" in vars(error)
 
 
 @dataclass(slots=True)
@@ -86,6 +103,17 @@ class Link(Protocol):
 
         Raises:
             LinkLost: the link was lost before all replies had come; raised by the awaitable.
+        """
+        ...
+
+    async def take(self, packed: Packed, leave: Leave, /) -> list[Reply]:
+        """``request`` for what removes something: its replies are read to the end even if the caller is cancelled.
+
+        Args:
+            leave: see ``Leave``. It is not called if the caller is cancelled before anything was sent.
+
+        Raises:
+            LinkLost: as ``request``.
         """
         ...
 

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from purse._engine.clients import Pool, RedisClient
 from purse._engine.connecting import refused
+from purse._engine.detached import hidden
 from purse._engine.link import Link, Traffic
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
@@ -87,7 +88,8 @@ class Links:
         opening = self._opening.get(loop)
         if opening is None:
             opening = self._opening[loop] = loop.create_future()
-            task = loop.create_task(self._connect(loop, opening), name="purse: connection")
+            # Hidden: what is given back at the end of the loop may need it.
+            task = hidden(self._connect(loop, opening), "connection")
             self._tasks.add(task)  # the loop itself refers to its tasks weakly
             task.add_done_callback(self._tasks.discard)
         try:

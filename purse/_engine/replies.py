@@ -22,6 +22,7 @@ __all__ = [
     "as_int",
     "as_optional_bytes",
     "as_pairs",
+    "as_taken",
     "bytes_in",
     "first",
 ]
@@ -54,6 +55,11 @@ def as_bytes(reply: Reply) -> bytes:
 def as_optional_bytes(reply: Reply) -> bytes | None:
     """A bulk string, or None for a null."""
     return None if reply is None else as_bytes(reply)
+
+
+def as_taken(replies: list[Reply]) -> list[bytes]:
+    """What the first reply of a unit brought, or nothing for a null."""
+    return [] if replies[0] is None else [as_bytes(replies[0])]
 
 
 def as_array(reply: Reply) -> list[Reply]:

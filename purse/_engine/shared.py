@@ -33,6 +33,7 @@ Commands that block on the server, subscribe, or change the connection's state n
 from __future__ import annotations
 
 import asyncio
+import operator
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -43,11 +44,11 @@ from typing import TypeAlias
 
 from redis.exceptions import ConnectionError, TimeoutError
 
-from purse._engine.link import LinkLost, Traffic
+from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 
-__all__ = ["SharedLink"]
+__all__ = ["SharedLink", "drop"]
 
 IN_FLIGHT = 8192
 """Requests that may wait for their replies at a time."""
@@ -117,9 +118,10 @@ class SharedLink(ABC):
 
     # --- requests -----------------------------------------------------------------------------------
 
-    def request(self, packed: Packed) -> Future:
+    def request(self, packed: Packed, future: Future | None = None) -> Future:
         """See ``Link.request``."""
-        future = self._create_future()
+        if future is None:
+            future = self._create_future()
         if self._lost is not None:
             future.set_exception(LinkLost(self._lost, sent=False))
             return future
@@ -139,6 +141,19 @@ class SharedLink(ABC):
             self._flush()
             self._flushing = True  # that of the end of the iteration is still to come
         return future
+
+    async def take(self, packed: Packed, leave: Leave) -> list[Reply]:
+        """See ``Link.take``."""
+        future = _Taking(loop=self._loop)
+        try:
+            return await self.request(packed, future)
+        except BaseException:
+            future.cancel()  # the caller is gone in another way, for instance because its coroutine was closed
+            if future.cancelled():
+                future.on_reply(leave())
+            elif future.exception() is None:  # the reply came in the moment of the cancellation
+                leave()(future.result())
+            raise
 
     async def room(self, size: int) -> None:
         """See ``Link.room``."""
@@ -204,6 +219,8 @@ class SharedLink(ABC):
         for request in requests:
             if (request[0] if isinstance(request, tuple) else request).cancelled():
                 kept = [not _future_of(request).cancelled() for request in requests]
+                for request in compress(requests, map(operator.not_, kept)):
+                    drop(_future_of(request), None)
                 return [*compress(payloads, kept)], [*compress(requests, kept)]
         return payloads, requests
 
@@ -238,6 +255,8 @@ class SharedLink(ABC):
             self._replies = []
             if not future.done():
                 future.set_result(replies)
+            else:
+                drop(future, replies)
 
     def _delivered(self) -> None:
         """To be called after each piece of input: there may be room for more in flight now."""
@@ -314,6 +333,8 @@ class SharedLink(ABC):
     def _fail(future: asyncio.Future[list[Reply]] | asyncio.Future[None], lost: LinkLost) -> None:
         if not future.done():
             future.set_exception(lost)
+        else:
+            drop(future, None)
 
     # --- what can be watched ----------------------------------------------------------------------------
 
@@ -331,6 +352,36 @@ class SharedLink(ABC):
     def connections(self) -> int:
         """See ``Link.connections``."""
         return int(self._lost is None)
+
+
+class _Taking(asyncio.Future[list[Reply]]):
+    """The future of a request that removes something: after a cancellation it still tells what the reply was."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._late: list[Reply] | None = None
+        self._over = False
+        self._arrived: Callable[[list[Reply] | None], None] | None = None
+
+    def on_reply(self, arrived: Callable[[list[Reply] | None], None]) -> None:
+        """Have ``arrived`` called with the replies, at once if they have come by now."""
+        self._arrived = arrived
+        if self._over:
+            arrived(self._late)
+
+    def drop(self, replies: list[Reply] | None) -> None:
+        """Nobody waits for these replies; None if there will be none."""
+        if self._over:
+            return
+        self._late, self._over = replies, True
+        if self._arrived is not None:
+            self._arrived(replies)
+
+
+def drop(future: asyncio.Future[list[Reply]] | asyncio.Future[None], replies: list[Reply] | None) -> None:
+    """What becomes of replies whose future is done: nothing, unless they carry what must not get lost."""
+    if isinstance(future, _Taking) and future.cancelled():
+        future.drop(replies)
 
 
 def _future_of(request: Request) -> Future:

@@ -96,6 +96,17 @@ class Executor(Protocol):
         """What ``execute`` does for a unit of this one command, and its reply; the way of nearly every call."""
         ...
 
+    async def take(self, unit: Unit[list[E]], line: Callable[[], Line[E]], /) -> list[E]:
+        """What ``execute`` does, for a unit that removes elements and returns them.
+
+        If the caller is cancelled after the unit may have been sent, its replies are read nevertheless, and what they
+        brought goes to the line: to the next caller that waits there, or back to where it was.
+
+        Args:
+            line: the line that puts these elements back; asked for only after a cancellation.
+        """
+        ...
+
     async def execute_blocking(self, command: Command, /) -> Reply:
         """Send a command that waits on the server (BLPOP, WAIT, ...) on a connection of its own.
 
@@ -107,16 +118,16 @@ class Executor(Protocol):
         self,
         key: str,
         what: str,
-        take: Callable[[int], Unit[list[E]]],
+        take: Callable[[int], Unit[list[E]]] | None,
         put_back: Callable[[list[E]], Unit[object]],
         /,
     ) -> Line[E]:
         """The line of those who wait for elements of ``key`` in the running loop; see ``Line``.
 
         Args:
-            what: which elements, if there are several ways to take some: each has a line of its own.
-            take: the unit that removes at most so many elements, and returns them.
-            put_back: the unit that puts elements back in front, in their order.
+            what: which elements, if there are several ways to take some: each has its own line.
+            take: the unit that removes at most so many elements, and returns them; None: no caller waits for any.
+            put_back: the unit that puts elements back where they were, in their order.
         """
         ...
 

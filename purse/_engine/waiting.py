@@ -1,19 +1,31 @@
-r"""Line: callers that wait for elements of one key, served in the order in which they came.
+r"""Line: callers that wait for elements of one key, served in the order in which they came, and what must go back.
 
     get() --\                                   wait for a change of the key (wakeups)
     get() ---+--> waiters ==> [one task] <====>
-    get() --/                                   take as many elements as there are waiters, without blocking
+    get() --/                     |             take as many elements as there are waiters, without blocking
+                                  |
+    cancelled get, pop, ... --> hand ==> the next waiter, or back to where it was
 
 One task for each key that is waited for, on the connection that all calls share: ten thousand waiting callers
-cost ten thousand futures. Nothing is taken before somebody is there to have it, and whoever is cancelled
-while an element is on its way leaves it to the next: the task that takes is none of the callers' and is not
-cancelled with them. If there is no next, the elements are put back where they were, before any other is taken.
+cost ten thousand futures. Nothing is taken before a caller is there to have it, and a caller that is cancelled
+while an element is on its way leaves it to the next: the task that takes is detached from every caller, and neither a
+cancelled caller nor the end of ``asyncio.run`` cancels it with a request in flight.
 
-Who waits for room stands in the same line, at its other end: one of them at a time tries to put what it brings, the
-others wait behind it. There is no task for that: a put that was sent may have been executed, whoever is gone.
+The *hand* holds elements that were removed from Redis and have no caller. They go to the next caller that waits. If
+there is none, they are put back where they were, before any other is taken. If the server refuses to take them back
+(out of memory, read-only, a key of another type), they stay in the hand, are given to the next caller that comes, and
+are offered to the server again with growing pauses. When the store or the event loop ends and the last offer is refused
+too, the log has their bytes.
 
-What can be lost is what was taken and not delivered when the process is killed, the event loop ends, or the
-connection breaks in that very moment.
+Calls that take without waiting (``pop``, ``get_nowait``) need a line only if they are cancelled with the reply on its
+way: the line expects that reply, and what it brings goes to the hand. Replies that are expected together go back
+together, so that their order is kept.
+
+Callers that wait for room stand in the same line, at its other end: one of them at a time tries to put what it brings,
+the others wait behind it. There is no task for that: a put that was sent may have been executed, although its caller
+is gone.
+
+What can be lost is what was taken and not delivered when the process is killed or the connection breaks in that moment.
 """
 
 from __future__ import annotations
@@ -22,16 +34,19 @@ import asyncio
 import copy
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from redis.exceptions import RedisError
 
+from purse._engine.detached import GRACE, detached
+from purse._engine.link import reply_was_lost
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
 from purse._engine.wakeups import Look, Wakeups
+from purse._wording import shown
 from purse.errors import StoreClosed
 
 if TYPE_CHECKING:
@@ -44,6 +59,8 @@ E = TypeVar("E")
 _log = logging.getLogger("purse")
 MOST = 1000
 """Elements that are taken at a time."""
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 5.0  # seconds between two offers of elements that the server does not take back
 
 
 class NothingCame(Exception):
@@ -78,8 +95,9 @@ class Line(Generic[E]):
         executor: sends what takes elements and puts them back.
         wakeups: tells when the key has changed.
         key: the key.
-        take: the unit that removes at most so many elements, and returns them; none if there are none.
-        put_back: the unit that puts elements back in front, in their order.
+        take: the unit that removes at most so many elements, and returns them; none if there are none. None where
+            no caller waits for an element.
+        put_back: the unit that puts elements back where they were, in their order.
     """
 
     def __init__(
@@ -87,7 +105,7 @@ class Line(Generic[E]):
         executor: Executor,
         wakeups: Wakeups,
         key: str,
-        take: Callable[[int], Unit[list[E]]],
+        take: Callable[[int], Unit[list[E]]] | None,
         put_back: Callable[[list[E]], Unit[object]],
     ) -> None:
         self._executor = executor
@@ -97,14 +115,21 @@ class Line(Generic[E]):
         self._put_back = put_back
         self._waiters: deque[_Waiter[E]] = deque()
         self._delivered: deque[_Waiter[E]] = deque()  # told, and not yet running again
-        self._hand: deque[E] = deque()  # taken, and not delivered yet
+        self._hand: deque[E] = deque()  # taken, and nobody's
+        self._expected = 0  # replies to calls that were cancelled after they had been sent
+        self._refused = 0  # how often in a row the server did not take the hand back
         self._task: asyncio.Task[None] | None = None
-        self._live = 0  # waiters that were not cancelled
+        self._live = 0  # waiters that have not noticed that they were cancelled
+        self._stirred: asyncio.Future[None] | None = None  # ends a pause of the task
+        self._offering = False  # elements are on their way back
+        self._offered: asyncio.Future[None] | None = None  # done when what is in the hand now has been offered
         self._door = asyncio.Lock()
         self._bringing = 0  # callers that wait for room
         self._failures = 0  # of those who were first of them
         self.idle: bool = False  # nothing is under way: the task waits for a change of the key
         self._closed = False
+        self._hurried = False  # the loop or the store ends: the next refusal is the last
+        self._over = False  # it has ended
 
     def __len__(self) -> int:
         """How many callers wait."""
@@ -123,17 +148,20 @@ class Line(Generic[E]):
         mine: _Waiter[E] = _Waiter(asyncio.get_running_loop().create_future())
         self._waiters.append(mine)
         self._live += 1
-        self._serve()
+        if self._hand:
+            # Not at once: callers that were told before, and have not run yet, hold earlier elements.
+            asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self._go_on()
         try:
             await mine.told
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or told of an error, or its coroutine was closed
+            mine.told.cancel()
             if mine.told.cancelled():
                 self._live -= 1
-                if not self._live and self.idle and self._task is not None:
-                    self._task.cancel()
             elif mine.told.exception() is None:  # delivered in the moment of the cancellation
                 self._pass_on(mine)
-                self._serve()
+            self._go_on()
             raise
         self._delivered.remove(mine)
         return mine.element
@@ -210,47 +238,124 @@ class Line(Generic[E]):
             self._failures += 1
             raise
 
-    def close(self, error: BaseException) -> None:
-        """Tell everybody who waits that nothing will come."""
+    # --- what comes back ----------------------------------------------------------------------------
+
+    def expect(self) -> None:
+        """A call that takes was cancelled, and its reply is on the way: ``arrive`` will be called."""
+        self._expected += 1
+        self._go_on()
+
+    def arrive(self, elements: Sequence[E]) -> None:
+        """What the reply brought that ``expect`` announced; nothing if it brought none or was lost."""
+        self._expected -= 1
+        self._hand.extend(elements)
+        self._go_on()
+
+    async def give_back(self, elements: Sequence[E]) -> None:
+        """Put back what a call has taken and cannot use; returns after the first offer to the server.
+
+        If the server refuses, or this caller is cancelled, the elements stay in the line's care.
+        """
+        self._hand.extend(elements)
+        if self._offered is None:
+            self._offered = asyncio.get_running_loop().create_future()
+        offered = self._offered
+        self._go_on()
+        await asyncio.wait((offered,))
+
+    def close(self, error: BaseException) -> asyncio.Task[None] | None:
+        """Tell everybody who waits that nothing will come; the task that puts back what is left, if there is one."""
         self._closed = True
         self._fail(error)
-        if self._task is not None:
-            self._task.cancel()
+        self._hurry()
+        return self._task
+
+    # --- the task -----------------------------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("this store was closed by aclose() while a call waited on it")
 
-    def _serve(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="purse: waiting")
+    def _go_on(self) -> None:
+        """To be called after every change: hand elements out, and see that the task has its work and only that."""
+        self._hand_out()
+        if self._over:
+            self._give_up()
+        elif self._task is None:
+            if self._first_waiter() is not None or self._hand or self._expected:
+                self._task = detached(self._run(), "waiting", hasten=self._hurry)
+        elif self.idle and self._first_waiter() is None:
+            self._task.cancel()  # it sends nothing now, and begins again if there is something to do
+        elif self._stirred is not None and not self._stirred.done():
+            self._stirred.set_result(None)
+
+    def _hurry(self) -> None:
+        self._hurried = True
+        self._go_on()
 
     async def _run(self) -> None:
         looks = 0
+        over = False
         try:
-            while self._live or self._hand:
-                if self._hand and self._live:
-                    waiter = self._next_waiter()
-                    waiter.element = self._hand.popleft()
-                    waiter.told.set_result(None)
-                    self._delivered.append(waiter)
-                    looks = 0
+            while True:
+                self._hand_out()
+                if self._take is not None and self._first_waiter() is not None:
+                    looks = await self._take_some(self._take, looks)
+                elif self._expected:
+                    await self._stir(None)
                 elif self._hand:
                     await self._return_hand()
-                elif taken := await self._executor.execute(self._take(min(self._live, MOST))):
-                    self._hand.extend(taken)
-                elif self._live:  # all of them may have left meanwhile
-                    self.idle = True
-                    await self._wakeups.wait(self._key, looks)
-                    self.idle = False
-                    looks += 1
-        except Exception as error:
-            self._fail(error)
+                else:
+                    return
+        except asyncio.CancelledError:
+            # While it is idle the line cancels it. With something under way only the end of the loop does.
+            over = not self.idle or (self._hurried and self._first_waiter() is not None)
+            raise
+        except GeneratorExit:  # its loop was closed
+            over = True
+            raise
         finally:
             self.idle = False
             self._task = None
-            if (self._live or self._hand) and not self._closed:
-                self._serve()  # somebody came while this task was told to stop
+            self._over = self._over or over
+            self._go_on()  # somebody came while this task was told to stop
+
+    async def _take_some(self, take: Callable[[int], Unit[list[E]]], looks: int) -> int:
+        """Take elements for those who wait, or wait for a change of the key; how often that was without success."""
+        try:
+            taken = await self._executor.execute(take(min(self._live, MOST)))
+            if taken:
+                self._hand.extend(taken)
+                return 0
+            if self._first_waiter() is not None and not self._hand:  # all of them may have left by now
+                self.idle = True
+                await self._wakeups.wait(self._key, looks)
+                self.idle = False
+        except Exception as error:
+            self.idle = False
+            self._fail(error)
+        return looks + 1
+
+    async def _stir(self, seconds: float | None) -> None:
+        """Wait for a change of the line, so many seconds at most."""
+        self._stirred = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait((self._stirred,), timeout=seconds)
+        finally:
+            self._stirred = None
+
+    def _hand_out(self) -> None:
+        """Give what is in the hand to those who wait."""
+        while self._hand and (waiter := self._first_waiter()) is not None:
+            self._waiters.popleft()
+            self._live -= 1
+            waiter.element = self._hand.popleft()
+            waiter.told.set_result(None)
+            self._delivered.append(waiter)
+        if self._offered is not None and not self._hand and not self._offering:
+            offered, self._offered = self._offered, None
+            if not offered.done():
+                offered.set_result(None)
 
     def _pass_on(self, gone: _Waiter[E]) -> None:
         """Leave the element of a caller who is gone to the next, that one's to the one after, and so on."""
@@ -261,26 +366,78 @@ class Line(Generic[E]):
         self._hand.appendleft(element)
         self._delivered.remove(gone)
 
-    def _next_waiter(self) -> _Waiter[E]:
-        """The first of those who wait, who waits no more."""
-        while True:
-            waiter = self._waiters.popleft()
-            if not waiter.told.done():
-                self._live -= 1
-                return waiter
+    def _first_waiter(self) -> _Waiter[E] | None:
+        """The first of those who wait and were not cancelled; the cancelled ones before it are dropped."""
+        while self._waiters:
+            if not self._waiters[0].told.done():
+                return self._waiters[0]
+            self._waiters.popleft()
+        return None
 
     async def _return_hand(self) -> None:
-        """Put back what nobody waits for any more."""
-        elements = list(self._hand)
+        """Offer the server what nobody waits for any more; if it refuses, pause."""
+        elements = [*self._hand]
         self._hand.clear()
+        self._offering = True
         try:
             await self._executor.execute(self._put_back(elements))
-        except RedisError:
-            _log.exception("purse: %d elements that were taken from %r could not be put back", len(elements), self._key)
+            self._refused = 0
+        except (RedisError, StoreClosed) as error:
+            if reply_was_lost(error):
+                _log.error("purse: %s", self._report(elements, f"may or may not be back, because {error}"))
+            else:
+                self._hand.extendleft(reversed(elements))
+                await self._refusal(error)
+        except BaseException:
+            self._hand.extendleft(reversed(elements))
+            raise
+        finally:
+            self._offering = False
+
+    async def _refusal(self, error: Exception) -> None:
+        """Keep what the server did not take back, for the next caller or the next offer."""
+        self._offering = False
+        if self._hurried:
+            self._give_up(error)
+            return
+        if not self._refused:
+            _log.warning(
+                "purse: the server does not take back %d elements that were taken from %r (%s); they are kept for the "
+                "next caller, and offered again",
+                len(self._hand),
+                self._key,
+                error,
+            )
+        if self._offered is not None:
+            self._offered.set_result(None)
+            self._offered = None
+        pause = min(_FIRST_PAUSE * 2.0 ** min(self._refused, 20), _LAST_PAUSE)
+        self._refused += 1
+        await self._stir(pause)
+
+    def _give_up(self, error: BaseException | None = None) -> None:
+        """Nothing can be done any more for what is left in the hand: log it."""
+        if self._hand:
+            why = "could not be put back" + ("" if error is None else f": {error}")
+            _log.error("purse: %s", self._report([*self._hand], why))
+            self._hand.clear()
+
+    def _report(self, elements: list[E], what: str) -> str:
+        words = ", ".join(_shown(element) for element in elements)
+        return f"{len(elements)} elements that were taken from {self._key!r} {what}. They are: {words}"
 
     def _fail(self, error: BaseException) -> None:
-        while self._live:
-            self._next_waiter().told.set_exception(copy.copy(error))
+        while (waiter := self._first_waiter()) is not None:
+            self._waiters.popleft()
+            self._live -= 1
+            waiter.told.set_exception(copy.copy(error))
+
+
+def _shown(element: object) -> str:
+    """The bytes of an element, and what else is stored with them."""
+    if isinstance(element, bytes):
+        return shown(element, None)
+    return f"({', '.join(map(_shown, element))})" if isinstance(element, tuple) else repr(element)
 
 
 class Waits:
@@ -300,10 +457,10 @@ class Waits:
         self,
         key: str,
         what: str,
-        take: Callable[[int], Unit[list[E]]],
+        take: Callable[[int], Unit[list[E]]] | None,
         put_back: Callable[[list[E]], Unit[object]],
     ) -> Line[E]:
-        """The line for ``what`` of ``key``; there is one as long as anybody waits in it."""
+        """The line for ``what`` of ``key``; there is one as long as anybody waits in it, or something must go back."""
         found = self._lines.get((key, what))
         if found is not None:
             return cast("Line[E]", found)
@@ -315,8 +472,15 @@ class Waits:
         """How many callers wait."""
         return sum(len(line) for line in list(self._lines.values()))
 
-    async def aclose(self, error: BaseException) -> None:
-        """Tell everybody who waits that nothing will come, and close the connection."""
-        for line in list(self._lines.values()):
-            line.close(error)
-        await self.wakeups.aclose()
+    async def settle(self, error: BaseException) -> None:
+        """Tell everybody who waits that nothing will come, and put back what is on its way.
+
+        It takes at most ``GRACE`` seconds, and a moment if nothing is on its way.
+        """
+        tasks = [task for line in list(self._lines.values()) if (task := line.close(error)) is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)

@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequ
 from contextlib import contextmanager
 from typing import Literal, TypeAlias, TypeVar
 
+from purse._engine.detached import background
 from purse.errors import DecodeError
 
 __all__ = ["OnError", "collector_paused", "iterate"]
@@ -73,7 +74,7 @@ async def _pages(
         page, more = await fetch()
         while True:
             if more:
-                following = asyncio.create_task(fetch(), name="purse: next page")
+                following = background(fetch(), "next page")
                 await asyncio.sleep(0)  # let it be sent; without this it would be when we are through with this page
             values, error = decoded(page)
             for value in values:

@@ -5,9 +5,9 @@
     LLEN < maxsize?               a line of all callers of one client that wait, served in their order
 
 Nothing blocks on the server. Items are taken for callers that wait by a task of the engine (``_engine.waiting``),
-which puts back what was taken for somebody who is gone: so a ``get`` can be cancelled at any moment, and loses and
+which puts back what was taken for a caller that is gone: so a ``get`` can be cancelled at any moment, and loses and
 reorders nothing. An item goes to one caller, at most once: what is lost is what had been taken and not delivered
-when the process was killed, the event loop ended, or the connection broke.
+when the process was killed or the connection broke. The orderly end of a store or an event loop loses nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
-from purse._engine.unit import Argument, Unit
+from purse._engine.unit import Argument, Command, Unit
 from purse._engine.waiting import NothingCame
 from purse._engine.wakeups import Look
 from purse.collections._base import Call
@@ -181,8 +181,8 @@ class BaseQueue(RedisKey, Generic[I, E]):
     async def get_nowait(self) -> I:
         """Take the next item.
 
-        At most once: if its reply is lost on the way, or the caller is cancelled while it is, the item is gone.
-        ``get(timeout=...)`` gives an item of a cancelled caller to the next.
+        At most once: if the connection is lost with its reply on the way, the item is gone. If the caller is cancelled
+        by then, the item goes to the next caller of this client that waits in ``get``, or back to where it was.
 
         Raises:
             asyncio.QueueEmpty: there is none.
@@ -191,7 +191,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         One round trip, O(1). Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN); with a TTL policy inside EVALSHA
         with_ttl.
         """
-        elements = self._elements(await self._write((self._pop, self.rkey)))
+        elements = await self._executor.take(self._taking((self._pop, self.rkey)), self._line)
         if not elements:
             raise self._empty()
         return self._item(elements[0], taken=True)
@@ -199,12 +199,12 @@ class BaseQueue(RedisKey, Generic[I, E]):
     async def get_many(self, count: int) -> list[I]:
         """Take up to ``count`` items that are there, in their order; none if the queue is empty.
 
-        At most once, as ``get_nowait``.
+        At most once, and for a caller that is cancelled, as ``get_nowait``.
 
         Raises:
             ValueError: ``count`` is negative.
             DecodeError: the bytes of an item are not valid; the error's ``raw`` carries them, and the other items were
-                put back in front (in a round trip of its own).
+                put back in front, in a second round trip. If the server refuses that, they are kept and offered again.
 
         One round trip, O(n). Sends: RPOP with a count (a ``RedisPriorityQueue``: ZPOPMIN); with a TTL policy inside
         EVALSHA with_ttl.
@@ -214,14 +214,14 @@ class BaseQueue(RedisKey, Generic[I, E]):
             raise ValueError(f"count must not be negative, not {count}")
         if count == 0:
             return []
-        elements = await self._executor.execute(self._take(min(count, _MOST)))
+        elements = await self._executor.take(self._take(min(count, _MOST)), self._line)
         items: list[I] = []
         for nth, element in enumerate(elements):
             try:
                 items.append(self._item(element, taken=True))
             except DecodeError:
                 if len(elements) > 1:
-                    await self._executor.execute(self._put_back([*elements[:nth], *elements[nth + 1 :]]))
+                    await self._line().give_back([*elements[:nth], *elements[nth + 1 :]])
                 raise
         return items
 
@@ -329,4 +329,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         return self._executor.line(self.rkey, self._line_name, self._take, self._put_back)
 
     def _take(self, most: int) -> Unit[list[E]]:
-        return self._writing(((self._pop, self.rkey, most),), lambda replies: self._elements(replies[0]))
+        return self._taking((self._pop, self.rkey, most))
+
+    def _taking(self, command: Command) -> Unit[list[E]]:
+        return self._writing((command,), lambda replies: self._elements(replies[0]))

@@ -17,6 +17,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 
+from purse._engine.detached import background
+
 __all__ = ["single_flight"]
 
 
@@ -25,7 +27,7 @@ class _Flight:
 
     def __init__(self, make: Callable[[], Awaitable[bytes]], store: Callable[[bytes], Awaitable[bytes]]) -> None:
         self.storing = False
-        self.task = asyncio.create_task(self._run(make, store), name="purse: single flight")
+        self.task = background(self._run(make, store), "single flight")
         self.task.add_done_callback(_retrieve)
 
     async def _run(self, make: Callable[[], Awaitable[bytes]], store: Callable[[bytes], Awaitable[bytes]]) -> bytes:

@@ -7,20 +7,22 @@ Nothing blocks on the server. Callers that wait for the lowest item of a key, or
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Generic, Literal, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias
 
-from redis.exceptions import RedisError
 from typing_extensions import TypeVar
 
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.unit import Argument, Command, Unit
 from purse._engine.waiting import NothingCame
 from purse._value_codecs import ValueCodec
-from purse._wording import shown
 from purse.collections._base import PAGE, clamped, paged, total
 from purse.collections._key import RedisKey
 from purse.collections._ranges import as_scored, score_word
 from purse.errors import DecodeError
+
+if TYPE_CHECKING:
+    from purse._engine.waiting import Line
 
 __all__ = ["Scored", "SortedSetEnds"]
 
@@ -152,37 +154,33 @@ class SortedSetEnds(RedisKey, Generic[V]):
         if count == 0:
             return []
         if count == 1:
-            return [self._taken(item) for item in as_scored(await self._write((_POPS[end], self.rkey, 1)))]
+            return [self._taken(item) for item in await self._take(end, 1)]
         refuse_in_atomic(f"pop_{end}", "with a count may have to put items back")
-        items = as_scored(await self._write((_POPS[end], self.rkey, clamped(count))))
+        items = await self._take(end, clamped(count))
         popped: list[tuple[V, float]] = []
         for nth, item in enumerate(items):
             try:
                 popped.append(self._taken(item))
-            except DecodeError as error:
-                await self._put_others_back([*items[:nth], *items[nth + 1 :]], error)
+            except DecodeError:
+                if len(items) > 1:
+                    await self._line(end).give_back([*items[:nth], *items[nth + 1 :]])
                 raise
         return popped
 
-    async def _put_others_back(self, items: list[Scored], error: DecodeError) -> None:
-        """Put back what was removed together with the member that ``error`` is about."""
-        try:
-            if items:
-                await self._executor.execute(self._put_back(items))
-        except RedisError as failure:
-            lost = ", ".join(f"{shown(raw)} with the score {score!r}" for raw, score in items)
-            error.add_note(f"purse: these were removed, too, and could not be put back ({failure}): {lost}")
+    async def _take(self, end: End, count: int) -> list[Scored]:
+        return await self._executor.take(self._taking(end, count), partial(self._line, end))
+
+    def _taking(self, end: End, count: int) -> Unit[list[Scored]]:
+        return self._writing(((_POPS[end], self.rkey, count),), lambda replies: as_scored(replies[0]))
+
+    def _line(self, end: End) -> Line[Scored]:
+        # What waits in one line is taken under one TTL policy.
+        what = f"{_POPS[end]} {self._ttl}"
+        return self._executor.line(self.rkey, what, partial(self._taking, end), self._put_back)
 
     async def _wait_and_pop(self, end: End, timeout: float | timedelta | None) -> tuple[V, float]:
-        def take(most: int) -> Unit[list[Scored]]:
-            return self._writing(((_POPS[end], self.rkey, most),), lambda replies: as_scored(replies[0]))
-
-        # What waits in one line is taken under one TTL policy.
-        line = self._executor.line(self.rkey, f"{_POPS[end]} {self._ttl}", take, self._put_back)
         try:
-            # Not a plain ZPOPMIN before it: cancelled with its reply in flight, that would lose an item. Where there
-            # is one, the line needs one round trip as well.
-            item = await line.get_within(timeout)
+            item = await self._line(end).get_within(timeout)
         except NothingCame as vain:
             raise TimeoutError(f"{self.rkey}: no item came within {vain.seconds} seconds") from None
         return self._taken(item)

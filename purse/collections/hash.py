@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING, Generic, cast, overload
 
 from typing_extensions import TypeVar
 
-from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, as_pairs, first
+from purse._engine.replies import (
+    Reply,
+    as_array,
+    as_bytes,
+    as_flag,
+    as_int,
+    as_optional_bytes,
+    as_pairs,
+    as_taken,
+    first,
+)
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec, canonical_codec_for
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from purse._engine.clients import RedisClient
+    from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
     from purse.ttl import TTL
 
@@ -210,8 +221,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     async def pop(self, key: K, default: object = None) -> object:
         """Remove ``key`` and return its value, or ``default`` if it was not there.
 
-        Each value goes to at most one caller. If the reply is lost on the way, the value is gone: at
-        most once.
+        Each value goes to at most one caller. If the connection is lost with the reply on its way, the value is gone:
+        at most once. If the caller is cancelled by then, the value is put back, unless another one was stored under
+        ``key`` since. It then has the time to live that the declared policy gives it.
 
         Raises:
             DecodeError: the removed bytes are not a valid value; the error's ``raw`` carries them.
@@ -220,8 +232,17 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """
         field = self._field(key)
         commands = (("HGET", self.rkey, field), ("HDEL", self.rkey, field))
-        raw = as_optional_bytes(await self._executor.execute(self._writing(commands, first, field=key)))
-        return default if raw is None else self._decode_taken(self._codec, raw, key)
+
+        def line() -> Line[bytes]:
+            return self._executor.line(self.rkey, f"pop {field!r} {self._ttl}", None, put_back)
+
+        def put_back(raws: list[bytes]) -> Unit[object]:
+            store = load_script("hash_setdefault")
+            latest_first = [store((self.rkey,), field, raw, self._policy(), "") for raw in reversed(raws)]
+            return Unit(latest_first, first, self, field=key)
+
+        taken = await self._executor.take(self._writing(commands, as_taken, field=key), line)
+        return self._decode_taken(self._codec, taken[0], key) if taken else default
 
     async def delete(self, key: K) -> int:
         """Remove ``key``.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, overload
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
 
-from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, first
+from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, as_taken, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from purse._engine.clients import RedisClient
+    from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
     from purse.ttl import TTL
 
@@ -175,8 +176,8 @@ class RedisList(RedisKey, Generic[V]):
     async def pop(self) -> V:
         """Remove the last element and return it.
 
-        Each element goes to at most one caller. If the reply is lost on the way, the element is gone:
-        at most once.
+        Each element goes to at most one caller. If the connection is lost with the reply on its way, the element is
+        gone: at most once. If the caller is cancelled by then, the element is put back at the end where it was.
 
         Raises:
             IndexError: the list is empty.
@@ -184,14 +185,14 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1). Sends: RPOP; with a TTL policy inside EVALSHA with_ttl.
         """
-        return self._taken(await self._write(("RPOP", self.rkey), -1), -1)
+        return await self._pop("RPOP", -1)
 
     async def popleft(self) -> V:
         """Remove the first element and return it; see ``pop``.
 
         One round trip, O(1). Sends: LPOP; with a TTL policy inside EVALSHA with_ttl.
         """
-        return self._taken(await self._write(("LPOP", self.rkey), 0), 0)
+        return await self._pop("LPOP", 0)
 
     async def move(self, destination: RedisList[V], *, src: Side = "left", dest: Side = "right") -> V:
         """Take the element at the ``src`` end and add it at the ``dest`` end of ``destination``, in one step.
@@ -422,11 +423,21 @@ class RedisList(RedisKey, Generic[V]):
         bounds = (-self._maxlen, -1) if command == "RPUSH" else (0, self._maxlen - 1)
         return (("LTRIM", self.rkey, *bounds),)
 
-    def _taken(self, reply: Reply, index: int) -> V:
-        """The element that a pop brought."""
-        if reply is None:
+    async def _pop(self, command: str, index: int) -> V:
+        """Remove and return the element at one end."""
+
+        def line() -> Line[bytes]:
+            push = "RPUSH" if command == "RPOP" else "LPUSH"
+
+            def put_back(raws: list[bytes]) -> Unit[object]:
+                return self._writing([(push, self.rkey, *page) for page in paged(raws[::-1])], first)
+
+            return self._executor.line(self.rkey, f"{command} {self._ttl}", None, put_back)
+
+        taken = await self._executor.take(self._writing(((command, self.rkey),), as_taken, field=index), line)
+        if not taken:
             raise self._out_of_range("pop from an empty list")
-        return self._decode_taken(self._codec, as_bytes(reply), index)
+        return self._decode_taken(self._codec, taken[0], index)
 
     def _out_of_range(self, what: str) -> IndexError:
         return IndexError(f"{self.rkey}: {what}")

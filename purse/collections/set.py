@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, overload
 from typing_extensions import TypeVar
 
 from purse._engine.hooks import refuse_in_atomic
-from purse._engine.replies import as_array, as_flag, as_int, as_optional_bytes
+from purse._engine.replies import as_array, as_flag, as_int, as_optional_bytes, as_taken
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec
 from purse.collections._base import paged, total
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from purse._engine.clients import RedisClient
+    from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
     from purse.ttl import TTL
 
@@ -212,8 +213,8 @@ class RedisSet(SetAlgebra[V]):
     async def pop(self, count: int | None = None) -> V | list[V]:
         """Remove a random member and return it; with ``count`` so many, or all if there are fewer.
 
-        Each member goes to at most one caller. If the reply is lost on the way, what was removed is gone: at
-        most once.
+        Each member goes to at most one caller. If the connection is lost with the reply on its way, what was removed
+        is gone: at most once. If the caller is cancelled by then, what was removed is put back.
 
         Args:
             count: how many to remove at one moment; ``pop(0)`` sends nothing. Such a call cannot be part of
@@ -231,15 +232,16 @@ class RedisSet(SetAlgebra[V]):
         One round trip, O(1), with ``count`` O(count). Sends: SPOP; with a TTL policy inside EVALSHA with_ttl.
         """
         if count is None:
-            raw = as_optional_bytes(await self._write(("SPOP", self.rkey)))
-            if raw is None:
+            taken = await self._executor.take(self._writing((("SPOP", self.rkey),), as_taken), self._line)
+            if not taken:
                 raise self._empty("pop from an empty set")
-            return self._decode_taken(self._codec, raw)
+            return self._decode_taken(self._codec, taken[0])
         refuse_in_atomic("RedisSet.pop", "with a count may have to put members back")
         wanted = _checked(count)
         if not wanted:
             return []
-        raws = as_members(await self._write(("SPOP", self.rkey, wanted)))
+        pop = self._writing((("SPOP", self.rkey, wanted),), lambda replies: as_members(replies[0]))
+        raws = await self._executor.take(pop, self._line)
         try:
             return self._decode_all(self._codec, raws, itertools.repeat(None))
         except DecodeError:
@@ -338,10 +340,16 @@ class RedisSet(SetAlgebra[V]):
             except DecodeError as error:
                 others = raws[:nth] + raws[nth + 1 :]
                 if others:
-                    await self._executor.execute(self._writing(self._pages("SADD", others), total))
+                    await self._line().give_back(others)
                 error.add_note(f"purse: it was popped with {len(others)} others, which were put back")
                 raise
         return members
+
+    def _line(self) -> Line[bytes]:
+        return self._executor.line(self.rkey, f"SPOP {self._ttl}", None, self._put_back)
+
+    def _put_back(self, raws: list[bytes]) -> Unit[object]:
+        return self._writing(self._pages("SADD", raws), total)
 
     def _empty(self, what: str) -> KeyError:
         return KeyError(f"{self.rkey}: {what}")

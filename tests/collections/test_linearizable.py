@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from purse.collections import RedisHash, RedisList
 from tests.support.clients import connect
-from tests.support.linearizable import History, Step
+from tests.support.linearizable import History, PutBack, Recorded
 from tests.support.proxy import Proxy
 
 CLIENTS = 3
@@ -68,7 +68,7 @@ def test_the_search_finds_an_order_where_there_is_one() -> None:
     assert not history(2, 1).explained_from(0)
 
 
-def hash_call(h: RedisHash[int], chance: random.Random) -> tuple[str, Coroutine[Any, Any, object], Step[Field]]:
+def hash_call(h: RedisHash[int], chance: random.Random) -> Recorded:
     """One call on the field "x", and its model."""
     value = chance.randrange(5)
     match chance.randrange(8):
@@ -79,7 +79,7 @@ def hash_call(h: RedisHash[int], chance: random.Random) -> tuple[str, Coroutine[
         case 2:
             return f"setdefault {value}", h.setdefault("x", value), lambda s: (value, value) if s is None else (s, s)
         case 3:
-            return "pop", h.pop("x"), lambda s: (None, s)
+            return "pop", h.pop("x"), lambda s: (None, s), lambda s, popped: popped if s is None else s
         case 4:
             return "increment", h.increment("x"), lambda s: ((s or 0) + 1, (s or 0) + 1)
         case 5:
@@ -90,7 +90,7 @@ def hash_call(h: RedisHash[int], chance: random.Random) -> tuple[str, Coroutine[
             return "modify", h.modify("x", lambda v: v + 10, default=0), lambda s: ((s or 0) + 10, (s or 0) + 10)
 
 
-def list_call(items: RedisList[str], chance: random.Random) -> tuple[str, Coroutine[Any, Any, object], Step[Items]]:
+def list_call(items: RedisList[str], chance: random.Random) -> Recorded:
     """One call on a list, and its model."""
     value, index = chance.choice("abc"), chance.randrange(-3, 4)
 
@@ -102,15 +102,23 @@ def list_call(items: RedisList[str], chance: random.Random) -> tuple[str, Corout
     def removed(s: Items) -> tuple[Items, object]:
         return tuple(item for item in s if item != value), s.count(value)
 
+    def back_at(end: int) -> PutBack[Items]:
+        def back(s: Items, popped: Any) -> Items:
+            if popped is IndexError:
+                return s
+            return (*s, popped) if end else (popped, *s)
+
+        return back
+
     match chance.randrange(9):
         case 0:
             return f"append {value}", items.append(value), lambda s: ((*s, value), len(s) + 1)
         case 1:
             return f"appendleft {value}", items.appendleft(value), lambda s: ((value, *s), len(s) + 1)
         case 2:
-            return "pop", items.pop(), lambda s: (s[:-1], s[-1]) if s else (s, IndexError)
+            return "pop", items.pop(), lambda s: (s[:-1], s[-1]) if s else (s, IndexError), back_at(-1)
         case 3:
-            return "popleft", items.popleft(), lambda s: (s[1:], s[0]) if s else (s, IndexError)
+            return "popleft", items.popleft(), lambda s: (s[1:], s[0]) if s else (s, IndexError), back_at(0)
         case 4:
             return f"insert {index} {value}", items.insert(index, value), inserted
         case 5:

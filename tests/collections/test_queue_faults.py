@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from purse.collections.priority_queue import RedisPriorityQueue
 from purse.collections.queue import RedisLifoQueue, RedisQueue
 from purse.embedded import Server
 from tests.support.clients import connect
-from tests.support.linearizable import History, Step
+from tests.support.linearizable import History, Recorded, Step
 from tests.support.proxy import Proxy
 
 AnyQueue: TypeAlias = BaseQueue[Any, Any]
@@ -193,7 +193,7 @@ async def outcome(call: Coroutine[Any, Any, object]) -> object:
         return type(error)
 
 
-def a_call(name: str, queue: AnyQueue, chance: random.Random) -> tuple[str, Coroutine[Any, Any, object], Step[Items]]:
+def a_call(name: str, queue: AnyQueue, chance: random.Random) -> Recorded:
     """One call on a queue for up to three items, and its model.
 
     ``get`` is not among them: an item that it took for somebody who is gone is for a moment nowhere.
@@ -223,17 +223,40 @@ def a_call(name: str, queue: AnyQueue, chance: random.Random) -> tuple[str, Coro
     def many_taken(state: Items) -> tuple[Items, object]:
         return (state[:-2], [*reversed(state[-2:])]) if name == "stack" else (state[2:], [*state[:2]])
 
+    def back(state: Items, result: Any) -> Items:
+        if result is asyncio.QueueEmpty:
+            return state
+        after = [*state]
+        for old in reversed(result if isinstance(result, list) else [result]):
+            if name == "priority queue":
+                after.insert(bisect_left(after, old[1], key=lambda other: other[1]), old)
+            else:
+                after.insert(len(after) if name == "stack" else 0, old)
+        return tuple(after)
+
     match chance.randrange(6):
         case 0:
-            return f"put {item}", outcome(queue.put_nowait(item)), put(item)
+            return (
+                f"put {item}",
+                outcome(queue.put_nowait(item)),
+                put(item),
+            )
         case 1:
-            return f"put_many {item} {other}", outcome(queue.put_many_nowait([item, other])), put(item, other)
+            return (
+                f"put_many {item} {other}",
+                outcome(queue.put_many_nowait([item, other])),
+                put(item, other),
+            )
         case 2:
-            return "get_nowait", outcome(queue.get_nowait()), taken
+            return "get_nowait", outcome(queue.get_nowait()), taken, back
         case 3:
-            return "get_many", queue.get_many(2), many_taken
+            return "get_many", queue.get_many(2), many_taken, back
         case 4:
-            return "peek", outcome(queue.peek()), lambda s: (s, s[first] if s else asyncio.QueueEmpty)
+            return (
+                "peek",
+                outcome(queue.peek()),
+                lambda s: (s, s[first] if s else asyncio.QueueEmpty),
+            )
         case _:
             return "qsize", queue.qsize(), lambda s: (s, len(s))
 

@@ -19,6 +19,7 @@ from purse.collections.queue import RedisLifoQueue, RedisQueue
 from purse.embedded import Server
 from tests.collections.test_machines import VALUES, Machine, drive
 from tests.support.polling import until
+from tests.support.tasks import no_task_left
 
 PRIORITIES = st.sampled_from([-1, 0, 0.0, -0.0, 1, 0.5, float("inf")]) | st.floats(allow_nan=False)
 
@@ -81,11 +82,6 @@ KINDS: dict[str, tuple[Callable[..., BaseQueue[Any, Any]], Callable[[], Fifo | H
     "stack": (RedisLifoQueue, Lifo),
     "priority queue": (RedisPriorityQueue, Heap),
 }
-
-
-async def no_task_left() -> bool:
-    """Whether nothing waits any more."""
-    return not any(task.get_name() == "purse: waiting" for task in asyncio.all_tasks())
 
 
 def machine(name: str, values: st.SearchStrategy[Any], maxsize: int) -> type[Machine]:

@@ -26,6 +26,7 @@ from purse.errors import StoreClosed
 from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
+from tests.support.tasks import no_task_left
 from tests.support.units import send
 
 Number: TypeAlias = tuple[int, float]
@@ -45,11 +46,6 @@ def numbers(redis: Redis, *, maxsize: int = 0, key: str = "queue") -> RedisQueue
 async def connections(redis: Redis) -> int:
     """How many clients the server has."""
     return len(await redis.client_list())  # pyright: ignore[reportUnknownMemberType]
-
-
-async def no_task_left() -> bool:
-    """Whether nothing waits any more."""
-    return not any(task.get_name() == "purse: waiting" for task in asyncio.all_tasks())
 
 
 async def waits(queue: RedisQueue[int] | RedisLifoQueue[int] | RedisPriorityQueue[int]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import pytest
@@ -17,7 +17,7 @@ from purse.embedded import Server
 from purse.ttl import TTL
 from tests.collections.test_concurrency import beside
 from tests.support.clients import connect
-from tests.support.linearizable import History, Step
+from tests.support.linearizable import History, Recorded
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 
@@ -283,10 +283,14 @@ async def _sorted(call: Awaitable[list[int]]) -> list[int]:
     return sorted(await call)
 
 
-def one_call(s: Ints, t: Ints, chance: random.Random) -> tuple[str, Coroutine[Any, Any, object], Step[Both]]:
+def one_call(s: Ints, t: Ints, chance: random.Random) -> Recorded:
     """One call on two sets, and its model. (``pop`` takes all, because a model has no choice.)"""
     n = chance.randrange(4)
     one = frozenset({n})
+
+    def back(b: Both, popped: Any) -> Both:
+        return b[0] | frozenset(popped), b[1]
+
     match chance.randrange(12):
         case 0 | 1:
             return f"add {n}", s.add(n), lambda b: ((b[0] | one, b[1]), int(n not in b[0]))
@@ -297,7 +301,7 @@ def one_call(s: Ints, t: Ints, chance: random.Random) -> tuple[str, Coroutine[An
         case 4:
             return f"contains {n}", s.contains(n), lambda b: (b, n in b[0])
         case 5:
-            return "pop all", _sorted(s.pop(9)), lambda b: ((frozenset(), b[1]), sorted(b[0]))
+            return "pop all", _sorted(s.pop(9)), lambda b: ((frozenset(), b[1]), sorted(b[0])), back
         case 6:
             return "move", s.move(t, n), lambda b: ((b[0] - one, b[1] | one), True) if n in b[0] else (b, False)
         case 7:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 import pytest
@@ -18,11 +18,11 @@ from purse.embedded import Server
 from purse.errors import EncodeError
 from tests.collections.test_concurrency import beside
 from tests.collections.test_linearizable import run_disturbed
-from tests.collections.test_sorted_set_waiting import no_task_left
 from tests.support.clients import connect
-from tests.support.linearizable import History, Step
+from tests.support.linearizable import History, Recorded
 from tests.support.polling import until
 from tests.support.proxy import Proxy
+from tests.support.tasks import no_task_left
 
 Ranking: TypeAlias = RedisSortedSet[str]
 State: TypeAlias = tuple[tuple[str, float], ...]
@@ -134,7 +134,7 @@ def ordered(state: dict[str, float]) -> State:
     return tuple(sorted(state.items(), key=lambda item: (item[1], item[0])))
 
 
-def call(z: Ranking, chance: random.Random) -> tuple[str, Coroutine[Any, Any, object], Step[State]]:
+def call(z: Ranking, chance: random.Random) -> Recorded:
     """One call on a small sorted set, and its model."""
     member, score = chance.choice("ab"), chance.randrange(4)
 
@@ -156,6 +156,9 @@ def call(z: Ranking, chance: random.Random) -> tuple[str, Coroutine[Any, Any, ob
         left = tuple(item for item in s if item[1] <= score)
         return left, len(s) - len(left)
 
+    def back(s: State, popped: Any) -> State:
+        return ordered({**dict(popped), **dict(s)})
+
     match chance.randrange(9):
         case 0:
             return f"add {member} {score}", z.add((member, score)), added
@@ -164,9 +167,9 @@ def call(z: Ranking, chance: random.Random) -> tuple[str, Coroutine[Any, Any, ob
         case 2:
             return f"increment {member} {score}", z.increment((member, score)), incremented
         case 3:
-            return "pop_min", z.pop_min(), lambda s: (s[1:], [*s[:1]])
+            return "pop_min", z.pop_min(), lambda s: (s[1:], [*s[:1]]), back
         case 4:
-            return "pop_max", z.pop_max(), lambda s: (s[:-1], [*s[-1:]])
+            return "pop_max", z.pop_max(), lambda s: (s[:-1], [*s[-1:]]), back
         case 5:
             return f"remove {member}", z.remove(member), removed
         case 6:

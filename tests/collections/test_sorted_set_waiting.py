@@ -22,6 +22,7 @@ from purse.ttl import TTL
 from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
+from tests.support.tasks import no_task_left
 
 Numbers: TypeAlias = RedisSortedSet[int]
 Pop: TypeAlias = Callable[[Numbers], Coroutine[Any, Any, tuple[int, float]]]
@@ -46,11 +47,6 @@ async def waiting(client: Redis, end: str = "ZPOPMIN") -> int:
 
 def _never(_: object) -> Any:
     raise AssertionError("a line of a test's own was used")
-
-
-async def no_task_left() -> bool:
-    """Whether nothing waits any more, and nothing is being put back."""
-    return not any(task.get_name() == "purse: waiting" for task in asyncio.all_tasks())
 
 
 async def left(numbers: Numbers) -> dict[int, float]:

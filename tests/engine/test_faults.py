@@ -22,6 +22,7 @@ from purse._engine.scripts import Script
 from purse.embedded import Server
 from tests.support.clients import connect
 from tests.support.proxy import Proxy
+from tests.support.tasks import tasks_in_memory
 from tests.support.units import read, send, unit
 
 LOST = (ConnectionError, TimeoutError)
@@ -275,8 +276,7 @@ async def test_cancelling_at_every_moment_of_a_broken_call(
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         assert await read(wire, "GET", "a") == b"x"
-    names = sorted(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("purse"))
-    assert names == (["purse: reader", "purse: writer"] if engine == "driven" else [])
+    assert tasks_in_memory() == (["purse: reader", "purse: writer"] if engine == "driven" else [])
 
 
 async def test_a_server_that_is_loading_is_waited_for(proxy: Proxy, wire: Redis, redis: Redis) -> None:

@@ -22,6 +22,7 @@ from purse.errors import StoreClosed
 from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
+from tests.support.tasks import no_task_left
 from tests.support.units import Unexplained, read, send
 
 # How calls themselves reach Redis makes no difference here but in whether the server tells of changes.
@@ -63,11 +64,6 @@ async def put(client: Redis, *numbers: int, key: str = "queue") -> None:
 async def connections(redis: Redis) -> int:
     """How many clients the server has."""
     return len(await redis.client_list())  # pyright: ignore[reportUnknownMemberType]
-
-
-async def no_task_left() -> bool:
-    """Whether nothing waits any more."""
-    return not any(task.get_name() == "purse: waiting" for task in asyncio.all_tasks())
 
 
 async def test_what_is_there_is_taken_at_once(redis: Redis) -> None:

@@ -27,6 +27,7 @@ from tests.support.masters import calls_of
 from tests.support.pages import documented_permissions
 from tests.support.polling import until
 from tests.support.scripts import ROOT
+from tests.support.tasks import purse_tasks
 
 KEY = "gate"
 QUEUE = "{gate}:queue"
@@ -357,7 +358,7 @@ async def _without_somebody(redis: Redis) -> bool:
 
 async def _nothing_left() -> bool:
     """Whether no task of a lock is left."""
-    return not any(t.get_name() in _NAMES for t in asyncio.all_tasks())
+    return not _NAMES.intersection(purse_tasks())
 
 
 _NAMES = {"purse: lock", "purse: release", "purse: watchdog"}

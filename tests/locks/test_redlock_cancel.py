@@ -14,6 +14,7 @@ from purse import configure
 from purse.redlock import Redlock
 from tests.support.masters import Masters, keys_on, no_keys_on
 from tests.support.polling import until
+from tests.support.tasks import purse_tasks
 
 Cancel = Callable[[Callable[[], Awaitable[object]], int], Awaitable[bool]]
 
@@ -47,9 +48,9 @@ async def by_anyio(call: Callable[[], Awaitable[object]], steps: int) -> bool:
     return not ended
 
 
-async def purse_tasks() -> int:
+async def tasks_left() -> int:
     """Tasks of purse that are still there."""
-    return sum(task.get_name().startswith("purse") for task in asyncio.all_tasks())
+    return len(purse_tasks())
 
 
 @pytest.mark.parametrize("engine", ["shared", "dedicated"])
@@ -74,7 +75,7 @@ async def test_a_cancelled_acquire_leaves_nothing(
     assert steps > 2
     await lock.release()
     await no_keys_on(masters)
-    await until(purse_tasks, 0)
+    await until(tasks_left, 0)
 
 
 @pytest.mark.parametrize("cancel", [by_asyncio, by_anyio])
@@ -129,7 +130,7 @@ async def test_a_hung_master_keeps_a_key_only_until_the_lease_ends(cluster: Mast
         await no_keys_on([master for number, master in enumerate(masters) if number != 1])
 
     await no_keys_on(masters)
-    await until(purse_tasks, 0)
+    await until(tasks_left, 0)
 
 
 @pytest.mark.parametrize("engine", ["shared", "dedicated"])
@@ -144,7 +145,7 @@ async def test_a_cancelled_release_still_releases(masters: list[Redis], cancel: 
         await cancel(lock.release, steps)
         await no_keys_on(masters)
 
-    await until(purse_tasks, 0)
+    await until(tasks_left, 0)
 
 
 @pytest.mark.parametrize("cancel", [by_asyncio, by_anyio])
@@ -167,7 +168,7 @@ async def test_a_cancelled_block_releases(masters: list[Redis], cancel: Cancel) 
         await cancel(block, steps)
         await no_keys_on(masters)
 
-    await until(purse_tasks, 0)
+    await until(tasks_left, 0)
 
 
 async def test_timeouts_at_any_moment(masters: list[Redis], others: list[Redis]) -> None:
@@ -195,4 +196,4 @@ async def test_timeouts_at_any_moment(masters: list[Redis], others: list[Redis])
     assert entered > 5
     await no_keys_on(masters)
     assert await keys_on(masters) == []
-    await until(purse_tasks, 0)
+    await until(tasks_left, 0)

@@ -25,6 +25,7 @@ from tests.support.masters import KEEPING, Masters, no_keys_on
 from tests.support.polling import until
 from tests.support.redlock_worker import Done, Work, work
 from tests.support.scripts import ROOT
+from tests.support.tasks import purse_tasks
 
 SECONDS = float(os.environ.get("PURSE_LOCK_SECONDS", "2"))
 SEED = os.environ.get("PURSE_LOCK_SEED")
@@ -120,13 +121,13 @@ async def schedule(keeping: bool, cluster: Masters, witness: Server, seed: int, 
     await lock.release()
     await no_keys_on(clients)
     await asyncio.gather(*(client.aclose() for client in (watching, *clients)))
-    await until(purse_tasks, 0)
+    await until(tasks_left, 0)
     return done, faults
 
 
-async def purse_tasks() -> int:
+async def tasks_left() -> int:
     """Tasks of purse that are still there."""
-    return sum(task.get_name().startswith("purse") for task in asyncio.all_tasks())
+    return len(purse_tasks())
 
 
 async def disturb(cluster: Masters, rng: random.Random, seconds: float) -> int:

@@ -3,16 +3,16 @@
 A history is linearizable if its calls can be put into one order that respects real time (a call that
 returned before another began comes first) and in which a sequential model returns what was observed.
 A call whose outcome nobody saw, because it was cancelled or its connection broke, may have taken
-effect at any moment after it began, or never.
+effect at any moment after it began, or never. If it takes something, that may have been put back at any moment after.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from redis.exceptions import ConnectionError, TimeoutError
 
@@ -21,6 +21,15 @@ S = TypeVar("S", bound=Hashable)
 Step = Callable[[S], tuple[S, object]]
 """The model of one call: from a state to the next state and what the call returns."""
 
+PutBack = Callable[[S, Any], S]
+"""The model of putting back what a call has returned: the state after it."""
+
+Recorded = (
+    tuple[str, Coroutine[Any, Any, object], Step[Any]]
+    | tuple[str, Coroutine[Any, Any, object], Step[Any], PutBack[Any]]
+)
+"""A call and its model as ``History.record`` takes them, and if it takes something the model of putting that back."""
+
 _NEVER = 2**62
 
 
@@ -28,6 +37,7 @@ _NEVER = 2**62
 class _Call(Generic[S]):
     name: str
     step: Step[S]
+    put_back: PutBack[S] | None
     began: int
     ended: int = _NEVER
     seen: bool = False
@@ -41,9 +51,11 @@ class History(Generic[S]):
     calls: list[_Call[S]] = field(default_factory=list[_Call[S]])
     _clock: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def record(self, name: str, call: Awaitable[object], step: Step[S]) -> None:
+    async def record(
+        self, name: str, call: Awaitable[object], step: Step[S], put_back: PutBack[S] | None = None
+    ) -> None:
         """Await ``call`` and write down when it ran and what came of it; IndexError counts as a result."""
-        entry = _Call(name, step, next(self._clock))
+        entry = _Call(name, step, put_back, next(self._clock))
         self.calls.append(entry)
         try:
             entry.result = await call
@@ -57,23 +69,36 @@ class History(Generic[S]):
     def explained_from(self, state: S) -> bool:
         """Whether some order of the calls, beginning in ``state``, returns what was observed."""
         calls = self.calls
-        tried: set[tuple[frozenset[int], S]] = set()
+        tried: set[tuple[frozenset[int], frozenset[tuple[int, str]], S]] = set()
+        taken: dict[tuple[int, str], object] = {}
 
-        def search(left: frozenset[int], state: S) -> bool:
+        def search(left: frozenset[int], away: frozenset[tuple[int, str]], state: S) -> bool:
+            """``left``: the calls to come. ``away``: what was taken by calls that nobody saw the end of."""
             if all(not calls[i].seen for i in left):
                 return True
-            if (left, state) in tried:
+            if (left, away, state) in tried:
                 return False
-            tried.add((left, state))
+            tried.add((left, away, state))
+            for what in away:
+                back = calls[what[0]].put_back
+                if back is not None and search(left, away - {what}, back(state, taken[what])):
+                    return True
             first_end = min(calls[i].ended for i in left)
             for i in left:
                 if calls[i].began < first_end:  # nothing that is left had returned before it began
                     after, result = calls[i].step(state)
-                    if (not calls[i].seen or result == calls[i].result) and search(left - {i}, after):
+                    if calls[i].seen and result != calls[i].result:
+                        continue
+                    gone: frozenset[tuple[int, str]] = frozenset()
+                    if not calls[i].seen and calls[i].put_back is not None:
+                        what = i, repr(result)
+                        taken[what] = result
+                        gone = frozenset({what})
+                    if search(left - {i}, away | gone, after):
                         return True
             return False
 
-        return search(frozenset(range(len(calls))), state)
+        return search(frozenset(range(len(calls))), frozenset(), state)
 
     def __str__(self) -> str:
         lines = [f"{c.began:>3}-{c.ended if c.seen else '':<3} {c.name} -> {c.result!r}" for c in self.calls]

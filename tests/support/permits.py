@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from redis.asyncio import Redis
 
 from purse.limits import RedisSemaphore
 from tests.support.clients import command
+from tests.support.tasks import purse_tasks
 
 __all__ = ["Watch", "expiries", "no_task_left", "only_waits", "waiters_of"]
 
 
 async def no_task_left() -> bool:
     """Whether nothing of purse waits or cleans up any more."""
-    names = {task.get_name() for task in asyncio.all_tasks()}
-    return not any("permit" in name or "may have been taken" in name for name in names)
+    return not any("permit" in name or "may have been taken" in name for name in purse_tasks())
 
 
 async def waiters_of(semaphore: RedisSemaphore) -> int:
