@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import math
 
-from purse._engine.cancellation import keeping_cancellation
-from purse._engine.clients import RedisClient, pool_of
+from purse._engine.clients import RedisClient, pool_of, send_packed
 from purse._engine.connecting import open_connection
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply, as_int
@@ -39,7 +38,7 @@ async def write_and_wait(redis: RedisClient, call: ScriptCall, replicas: int, ti
     packed = pack_command(call.by_body()) + pack_command(("WAIT", replicas, timeout_ms))
     connection = await open_connection(pool_of(redis))
     try:
-        await keeping_cancellation(connection.send_packed_command([packed], check_health=False))
+        await send_packed(connection, packed)
         # The server bounds the wait, and the caller; the client's socket timeout may be shorter.
         reply = await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
         have = await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)

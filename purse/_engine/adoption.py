@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError, InvalidResponse, RedisError
 
 from purse._engine.clients import Connection, outdated
 from purse._engine.replies import Reply
-from purse._engine.shared import SharedLink, drop
+from purse._engine.shared import SharedLink
 
 __all__ = ["AdoptedLink", "NotAdoptable", "adopt"]
 
@@ -135,7 +135,7 @@ class AdoptedLink(SharedLink, asyncio.Protocol):
                     if not request.done():
                         request.set_result([reply])
                     else:
-                        drop(request, [reply])
+                        self._drop(request, [reply])
                 else:
                     self._deliver(reply)
         except RedisError as error:  # not the Redis protocol: nothing after it can be trusted

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 
-from purse._engine.cancellation import keeping_cancellation
-from purse._engine.clients import Pool
+from purse._engine.clients import Pool, send_packed
 from purse._engine.connecting import open_connection
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply
@@ -30,7 +29,7 @@ async def execute_blocking(pool: Pool, command: Command) -> Reply:
     packed = pack_command(command)
     connection = await open_connection(pool)
     try:
-        await keeping_cancellation(connection.send_packed_command([packed], check_health=False))
+        await send_packed(connection, packed)
         return await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
     finally:
         await connection.disconnect(nowait=True)

@@ -7,6 +7,8 @@ looked at may be missing or of another shape.
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import math
 from collections.abc import Awaitable, Callable, MutableSet
 from typing import Protocol, TypeAlias, cast
@@ -17,7 +19,7 @@ import redis
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
-from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
 from purse._engine.replies import Reply
 
@@ -34,6 +36,7 @@ __all__ = [
     "pool_of",
     "read_reply",
     "remember",
+    "send_packed",
 ]
 
 RedisClient: TypeAlias = Redis
@@ -122,6 +125,28 @@ def database_of(pool: Pool) -> int:
     """The number of the database."""
     number = pool.connection_kwargs.get("db")
     return number if isinstance(number, int) else 0
+
+
+async def send_packed(connection: Connection, payload: bytes) -> None:
+    """Write ``payload``, within the client's ``socket_timeout``.
+
+    redis-py's own timer is ``asyncio.wait_for``. On Python 3.11 that is a task, which the end of a loop cancels
+    although nobody cancels the caller, and it may swallow a cancellation of the caller.
+
+    Raises:
+        redis.exceptions.RedisError, OSError: the connection is lost.
+    """
+    timeout, connection.socket_timeout = connection.socket_timeout, None
+    limit = asyncio.timeout(timeout or None)
+    try:
+        async with limit:
+            await connection.send_packed_command([payload], check_health=False)
+    except builtins.TimeoutError:
+        if not limit.expired():
+            raise
+        raise TimeoutError("Timeout writing to socket") from None
+    finally:
+        connection.socket_timeout = timeout
 
 
 async def read_reply(connection: Connection, *, forever: bool = False) -> Reply:

@@ -20,8 +20,7 @@ from collections.abc import Callable, Coroutine
 
 from redis.exceptions import ConnectionError, RedisError
 
-from purse._engine.cancellation import keeping_cancellation
-from purse._engine.clients import Connection, Pool, forget, has_unread, outdated, read_reply, remember
+from purse._engine.clients import Connection, Pool, forget, has_unread, outdated, read_reply, remember, send_packed
 from purse._engine.connecting import open_patiently, refused
 from purse._engine.detached import background, detached
 from purse._engine.link import Leave, LinkLost, Traffic
@@ -56,6 +55,7 @@ class DedicatedLink:
         self._idle = [first]
         self._busy: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sent: set[object] = set()  # tasks whose request may have left
         self._on_close: Callable[[DedicatedLink], None] | None = on_close
         self._lost: BaseException | None = None
         self._disowned = False
@@ -74,14 +74,15 @@ class DedicatedLink:
 
     async def take(self, packed: Packed, leave: Leave) -> list[Reply]:
         """See ``Link.take``."""
-        connection = await self._begin(packed)
-        using = detached(self._use(connection, packed), "taking")
+        taking = detached(self.request(packed), "taking")
         try:
-            await asyncio.wait((using,))
+            await asyncio.wait((taking,))
         except BaseException:
-            _tell(using, leave())
+            if taking not in self._sent:
+                taking.cancel()
+            _tell(taking, leave())
             raise
-        return using.result()
+        return taking.result()
 
     async def _begin(self, packed: Packed) -> Connection:
         """A connection for a call, which is counted from now on until ``_use`` ends."""
@@ -101,6 +102,8 @@ class DedicatedLink:
     async def _use(self, connection: Connection, packed: Packed) -> list[Reply]:
         """Send a call on its connection and read the replies."""
         whole = False
+        task = asyncio.current_task()
+        self._sent.add(task)
         try:
             if not connection.is_connected:  # any more; redis-py would quietly connect again
                 raise self._turned_away()
@@ -108,6 +111,7 @@ class DedicatedLink:
             whole = True
             return replies
         finally:
+            self._sent.discard(task)
             self._busy.discard(connection)
             if whole and self.is_open and connection.is_connected and not outdated(connection):
                 self._idle.append(connection)
@@ -179,7 +183,7 @@ class DedicatedLink:
         replies: list[Reply] = []
         self.traffic.count(1)
         try:
-            await keeping_cancellation(connection.send_packed_command([payload], check_health=False))
+            await send_packed(connection, payload)
             while len(replies) < wanted:
                 reply = await read_reply(connection)
                 replies.append(reply)
@@ -267,13 +271,13 @@ class DedicatedLink:
         return len(self._idle) + len(self._busy)
 
 
-def _tell(using: asyncio.Task[list[Reply]], arrived: Callable[[list[Reply] | None], None]) -> None:
+def _tell(taking: asyncio.Task[list[Reply]], arrived: Callable[[list[Reply] | None], None]) -> None:
     """Have ``arrived`` called with what a call brings whose caller is gone."""
 
-    def ended(using: asyncio.Task[list[Reply]]) -> None:
-        arrived(None if using.cancelled() or using.exception() is not None else using.result())
+    def ended(taking: asyncio.Task[list[Reply]]) -> None:
+        arrived(None if taking.cancelled() or taking.exception() is not None else taking.result())
 
-    if using.done():
-        ended(using)
+    if taking.done():
+        ended(taking)
     else:
-        using.add_done_callback(ended)
+        taking.add_done_callback(ended)

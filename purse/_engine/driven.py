@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 from redis.exceptions import ConnectionError
 
-from purse._engine.cancellation import keeping_cancellation
-from purse._engine.clients import Connection, outdated, read_reply
+from purse._engine.clients import Connection, outdated, read_reply, send_packed
 from purse._engine.detached import hidden
 from purse._engine.shared import SharedLink
 
@@ -85,7 +84,7 @@ class DrivenLink(SharedLink):
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await keeping_cancellation(self._connection.send_packed_command([self._bytes], check_health=False))
+            await send_packed(self._connection, self._bytes)
             self._bytes = b""
             self.resume_writing()
 

@@ -40,7 +40,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import accumulate, compress, islice
 from time import monotonic
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from redis.exceptions import ConnectionError, TimeoutError
 
@@ -48,7 +48,7 @@ from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 
-__all__ = ["SharedLink", "drop"]
+__all__ = ["SharedLink"]
 
 IN_FLIGHT = 8192
 """Requests that may wait for their replies at a time."""
@@ -85,6 +85,7 @@ class SharedLink(ABC):
         self._outbox: list[Request] = []  # ... and, beside each, who waits for what they bring
         self._in_flight: deque[Request] = deque()
         self._replies: list[Reply] = []  # so far, to the oldest request in flight
+        self._taking: dict[Future, _Taking] = {}  # requests that remove something
         self._queued = 0  # bytes in the outbox
         self._room: deque[tuple[asyncio.Future[None], int]] = deque()
         self._reserved = 0  # bytes of callers that were told there is room and have not used it yet
@@ -118,10 +119,9 @@ class SharedLink(ABC):
 
     # --- requests -----------------------------------------------------------------------------------
 
-    def request(self, packed: Packed, future: Future | None = None) -> Future:
+    def request(self, packed: Packed) -> Future:
         """See ``Link.request``."""
-        if future is None:
-            future = self._create_future()
+        future = self._create_future()
         if self._lost is not None:
             future.set_exception(LinkLost(self._lost, sent=False))
             return future
@@ -144,16 +144,20 @@ class SharedLink(ABC):
 
     async def take(self, packed: Packed, leave: Leave) -> list[Reply]:
         """See ``Link.take``."""
-        future = _Taking(loop=self._loop)
+        future = self.request(packed)
+        taking = self._taking[future] = _Taking()
         try:
-            return await self.request(packed, future)
+            return await future
         except BaseException:
-            future.cancel()  # the caller is gone in another way, for instance because its coroutine was closed
+            future.cancel()  # the caller may be gone in another way: its coroutine was closed
             if future.cancelled():
-                future.on_reply(leave())
+                taking.tell(leave())
             elif future.exception() is None:  # the reply came in the moment of the cancellation
                 leave()(future.result())
             raise
+        finally:
+            if not future.cancelled():
+                del self._taking[future]
 
     async def room(self, size: int) -> None:
         """See ``Link.room``."""
@@ -220,7 +224,7 @@ class SharedLink(ABC):
             if (request[0] if isinstance(request, tuple) else request).cancelled():
                 kept = [not _future_of(request).cancelled() for request in requests]
                 for request in compress(requests, map(operator.not_, kept)):
-                    drop(_future_of(request), None)
+                    self._drop(_future_of(request), None)
                 return [*compress(payloads, kept)], [*compress(requests, kept)]
         return payloads, requests
 
@@ -256,7 +260,17 @@ class SharedLink(ABC):
             if not future.done():
                 future.set_result(replies)
             else:
-                drop(future, replies)
+                self._drop(future, replies)
+
+    def _drop(self, future: Future | asyncio.Future[None], replies: list[Reply] | None) -> None:
+        """What becomes of replies whose caller is gone: nothing, unless they carry what must not get lost.
+
+        Args:
+            replies: None if there will be none.
+        """
+        taking = self._taking.pop(cast("Future", future), None)
+        if taking is not None:
+            taking.end(replies)
 
     def _delivered(self) -> None:
         """To be called after each piece of input: there may be room for more in flight now."""
@@ -329,12 +343,11 @@ class SharedLink(ABC):
         while self._room:
             self._fail(self._room.popleft()[0], LinkLost(cause, sent=False))
 
-    @staticmethod
-    def _fail(future: asyncio.Future[list[Reply]] | asyncio.Future[None], lost: LinkLost) -> None:
+    def _fail(self, future: Future | asyncio.Future[None], lost: LinkLost) -> None:
         if not future.done():
             future.set_exception(lost)
-        else:
-            drop(future, None)
+        elif future.cancelled():
+            self._drop(future, None)
 
     # --- what can be watched ----------------------------------------------------------------------------
 
@@ -354,34 +367,27 @@ class SharedLink(ABC):
         return int(self._lost is None)
 
 
-class _Taking(asyncio.Future[list[Reply]]):
-    """The future of a request that removes something: after a cancellation it still tells what the reply was."""
+class _Taking:
+    """What becomes of the replies to a request that removes something, if its caller is cancelled."""
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self._late: list[Reply] | None = None
+    __slots__ = ("_arrived", "_over", "_replies")
+
+    def __init__(self) -> None:
+        self._replies: list[Reply] | None = None
         self._over = False
         self._arrived: Callable[[list[Reply] | None], None] | None = None
 
-    def on_reply(self, arrived: Callable[[list[Reply] | None], None]) -> None:
+    def tell(self, arrived: Callable[[list[Reply] | None], None]) -> None:
         """Have ``arrived`` called with the replies, at once if they have come by now."""
         self._arrived = arrived
         if self._over:
-            arrived(self._late)
+            arrived(self._replies)
 
-    def drop(self, replies: list[Reply] | None) -> None:
-        """Nobody waits for these replies; None if there will be none."""
-        if self._over:
-            return
-        self._late, self._over = replies, True
+    def end(self, replies: list[Reply] | None) -> None:
+        """The replies have come, or None if there will be none."""
+        self._replies, self._over = replies, True
         if self._arrived is not None:
             self._arrived(replies)
-
-
-def drop(future: asyncio.Future[list[Reply]] | asyncio.Future[None], replies: list[Reply] | None) -> None:
-    """What becomes of replies whose future is done: nothing, unless they carry what must not get lost."""
-    if isinstance(future, _Taking) and future.cancelled():
-        future.drop(replies)
 
 
 def _future_of(request: Request) -> Future:

@@ -60,6 +60,7 @@ _log = logging.getLogger("purse")
 MOST = 1000
 """Elements that are taken at a time."""
 
+_LAST_OFFERS = 3  # how often they are offered when the loop or the store ends, if they were refused before
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 5.0  # seconds between two offers of elements that the server does not take back
 
 
@@ -122,7 +123,9 @@ class Line(Generic[E]):
         self._live = 0  # waiters that have not noticed that they were cancelled
         self._stirred: asyncio.Future[None] | None = None  # ends a pause of the task
         self._offering = False  # elements are on their way back
-        self._offered: asyncio.Future[None] | None = None  # done when what is in the hand now has been offered
+        self._offered: asyncio.Future[Exception | None] | None = (
+            None  # done when what is in the hand now has been offered
+        )
         self._door = asyncio.Lock()
         self._bringing = 0  # callers that wait for room
         self._failures = 0  # of those who were first of them
@@ -251,10 +254,13 @@ class Line(Generic[E]):
         self._hand.extend(elements)
         self._go_on()
 
-    async def give_back(self, elements: Sequence[E]) -> None:
+    async def give_back(self, elements: Sequence[E]) -> Exception | None:
         """Put back what a call has taken and cannot use; returns after the first offer to the server.
 
         If the server refuses, or this caller is cancelled, the elements stay in the line's care.
+
+        Returns:
+            Why the server refused; None if the elements are back, or with other callers.
         """
         self._hand.extend(elements)
         if self._offered is None:
@@ -262,6 +268,7 @@ class Line(Generic[E]):
         offered = self._offered
         self._go_on()
         await asyncio.wait((offered,))
+        return offered.result()
 
     def close(self, error: BaseException) -> asyncio.Task[None] | None:
         """Tell everybody who waits that nothing will come; the task that puts back what is left, if there is one."""
@@ -352,10 +359,13 @@ class Line(Generic[E]):
             waiter.element = self._hand.popleft()
             waiter.told.set_result(None)
             self._delivered.append(waiter)
-        if self._offered is not None and not self._hand and not self._offering:
-            offered, self._offered = self._offered, None
-            if not offered.done():
-                offered.set_result(None)
+        if not self._hand and not self._offering:
+            self._tell_of_offer(None)
+
+    def _tell_of_offer(self, refusal: Exception | None) -> None:
+        offered, self._offered = self._offered, None
+        if offered is not None and not offered.done():
+            offered.set_result(refusal)
 
     def _pass_on(self, gone: _Waiter[E]) -> None:
         """Leave the element of a caller who is gone to the next, that one's to the one after, and so on."""
@@ -397,10 +407,11 @@ class Line(Generic[E]):
     async def _refusal(self, error: Exception) -> None:
         """Keep what the server did not take back, for the next caller or the next offer."""
         self._offering = False
-        if self._hurried:
+        if self._hurried and self._refused >= _LAST_OFFERS:
             self._give_up(error)
+            self._tell_of_offer(error)
             return
-        if not self._refused:
+        if not self._refused and not self._hurried:
             _log.warning(
                 "purse: the server does not take back %d elements that were taken from %r (%s); they are kept for the "
                 "next caller, and offered again",
@@ -408,9 +419,7 @@ class Line(Generic[E]):
                 self._key,
                 error,
             )
-        if self._offered is not None:
-            self._offered.set_result(None)
-            self._offered = None
+        self._tell_of_offer(error)
         pause = min(_FIRST_PAUSE * 2.0 ** min(self._refused, 20), _LAST_PAUSE)
         self._refused += 1
         await self._stir(pause)

@@ -16,6 +16,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.unit import Argument, Command, Unit
 from purse._engine.waiting import NothingCame
 from purse._value_codecs import ValueCodec
+from purse._wording import shown
 from purse.collections._base import PAGE, clamped, paged, total
 from purse.collections._key import RedisKey
 from purse.collections._ranges import as_scored, score_word
@@ -161,9 +162,15 @@ class SortedSetEnds(RedisKey, Generic[V]):
         for nth, item in enumerate(items):
             try:
                 popped.append(self._taken(item))
-            except DecodeError:
-                if len(items) > 1:
-                    await self._line(end).give_back([*items[:nth], *items[nth + 1 :]])
+            except DecodeError as error:
+                others = [*items[:nth], *items[nth + 1 :]]
+                refusal = await self._line(end).give_back(others) if others else None
+                if refusal is not None:
+                    words = ", ".join(f"{shown(raw)} with the score {score!r}" for raw, score in others)
+                    error.add_note(
+                        f"purse: these were removed, too, and could not be put back yet ({refusal}); they are kept and "
+                        f"offered again: {words}"
+                    )
                 raise
         return popped
 

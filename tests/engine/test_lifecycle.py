@@ -11,10 +11,13 @@ import pytest
 from purse.embedded import Server
 
 PROLOGUE = """
-import asyncio, gc, sys, threading
+import asyncio, gc, logging, sys, threading
 from redis.asyncio import Redis
 from purse import configure, statistics
 from tests.support.units import read, send
+
+# In debug mode asyncio says so when a step took long, and on a busy machine every step may.
+logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
 
 URL, ENGINE = sys.argv[1:]
 client = Redis.from_url(URL)

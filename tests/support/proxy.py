@@ -32,6 +32,8 @@ class Proxy:
         self._delay = 0.0
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._released = asyncio.Event()
+        self._released.set()
         self.port = 0
         self.accepted = 0
         self.requests = bytearray()
@@ -74,6 +76,14 @@ class Proxy:
         """Hold back each piece of a reply for this long."""
         self._delay = seconds
 
+    def hold(self) -> None:
+        """Let requests through, and hold every reply back until ``release``."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """Let the replies go that ``hold`` has held back."""
+        self._released.set()
+
     def stall(self) -> None:
         """Forward nothing any more, in either direction, but keep the connections."""
         self._flowing.clear()
@@ -85,6 +95,7 @@ class Proxy:
         self._answers = []
         self._delay = 0.0
         self._flowing.set()
+        self._released.set()
 
     def answer(self, reply: bytes, times: int) -> None:
         """Answer the next so many pieces of requests with ``reply``; the server never sees them."""
@@ -149,6 +160,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 await self._flowing.wait()
+                await self._released.wait()
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 if self._swallowing:
