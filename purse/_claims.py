@@ -1,28 +1,43 @@
 """Claims: which store class has which namespace. Two unrelated classes in one would read each other's keys.
 
 A class that is written in the same place again, by a reload or a notebook's cell, takes over; so may a subclass.
+
+    class Garden(Store, namespace="garden")           claims it
+    class Other(Store, namespace="garden")            refused
+    class Orchard(Garden), class Kitchen(Garden)      in one namespace with Garden: *relatives*
+
+Relatives have fields in common: what both inherit, and what a subclass declares anew. Any other two fields of theirs
+that have a key in common are refused, as in one class.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from purse._annotations import Unresolved
+from purse._reach import Meeting, meetings, reaches
 from purse._templates import Template, can_meet
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from purse._fields import FieldSpec
     from purse._metaclass import StoreBase
     from purse._templates import Kind
+    from purse.collections import RedisCollection
 
-__all__ = ["claim"]
+__all__ = ["accept", "claim", "compare", "kinds_of", "meeting_text"]
 
 # Weak: a class that is gone has given its namespace back.
 _claims: weakref.WeakValueDictionary[str, type[StoreBase]] = weakref.WeakValueDictionary()
+_accepted: weakref.WeakSet[type[StoreBase]] = weakref.WeakSet()
+_lock = threading.RLock()
+"""Held while they are read or changed: classes may be defined in several threads."""
 
 
 def claim(cls: type[StoreBase], template: Template) -> None:
@@ -31,23 +46,119 @@ def claim(cls: type[StoreBase], template: Template) -> None:
     Raises:
         DeclarationError: another class has it, or one that its template can give.
     """
-    if any(_in_the_way(cls, template)):
-        gc.collect()  # classes are reference cycles: the holder may be gone, and only look alive
-    for holder in _in_the_way(cls, template):
-        theirs = holder.__purse__.defaults.namespace
-        same = theirs == template.text
-        raise DeclarationError(
-            f'namespace="{template.text}" of {_full_name(cls)} '
-            + (
-                f"is already the namespace of {_full_name(holder)}"
-                if same
-                else f'can give the same keys as "{theirs}" of {_full_name(holder)}'
+    with _lock:
+        if any(_in_the_way(cls, template)):
+            gc.collect()  # classes are reference cycles: the holder may be gone, and only look alive
+        for holder in _in_the_way(cls, template):
+            theirs = holder.__purse__.defaults.namespace
+            same = theirs == template.text
+            raise DeclarationError(
+                f'namespace="{template.text}" of {_full_name(cls)} '
+                + (
+                    f"is already the namespace of {_full_name(holder)}"
+                    if same
+                    else f'can give the same keys as "{theirs}" of {_full_name(holder)}'
+                )
+                + f"; give one of them another, or inherit it: class {cls.__name__}({holder.__name__})"
             )
-            + f"; give one of them another, or inherit it: class {cls.__name__}({holder.__name__})"
+        held = _claims.get(template.text)
+        if held is None or not issubclass(cls, held):
+            _claims[template.text] = cls
+
+
+def accept(cls: type[StoreBase]) -> None:
+    """Remember ``cls``, which nothing was found wrong with, for the relatives that will come."""
+    if cls.__purse__.template is not None:
+        with _lock:
+            _accepted.add(cls)
+
+
+def compare(cls: type[StoreBase]) -> None:
+    """Compare the fields of ``cls`` with those of its relatives: bases, subclasses and siblings in one namespace.
+
+    Raises:
+        DeclarationError: a field has a key that is another one's of a relative.
+    """
+    with _lock:
+        if any(_collisions(cls)):
+            gc.collect()  # as in claim()
+        for meeting in _collisions(cls):
+            raise DeclarationError(meeting_text(meeting))
+
+
+def meeting_text(meeting: Meeting) -> str:
+    """What is wrong with two fields that have a key in common, and what to do."""
+    one, other, key, begin = meeting
+    if begin is not None:
+        what = f"{one} has the Redis key {key!r}, and all that begin with {begin!r} belong to {other}"
+    elif one.path == other.path:
+        return (
+            f"{one} and {other} have the same Redis key {key!r} and hold different types; give one of the classes a "
+            f'namespace: class {one.owner.__name__}(..., namespace="...")'
         )
-    held = _claims.get(template.text)
-    if held is None or not issubclass(cls, held):
-        _claims[template.text] = cls
+    else:
+        what = f"{one} and {other} have the same Redis key {key!r}"
+    return f"{what}; give one of them another key= or rkey="
+
+
+def kinds_of(cls: type[StoreBase]) -> Mapping[str, Kind] | None:
+    """What the values of the parameters are; None if that is not known yet."""
+    template, parameters = cls.__purse__.template, cls.__purse__.parameters
+    if template is not None and len(parameters) < len(template.parameters):
+        return None
+    return {name: parameter.kind for name, parameter in parameters.items()}
+
+
+def _collisions(cls: type[StoreBase]) -> Iterator[Meeting]:
+    template = cls.__purse__.template
+    if template is None:
+        return
+    mine = reaches(_named_by_us(cls), template, None)
+    for relative in _relatives(cls, template):
+        # In the namespace of cls: what it can have in common with that of the relative, both have.
+        for meeting in meetings(mine, reaches(_named_by_us(relative), template, None)):
+            if not _is_one_field(cls, relative, meeting):
+                yield meeting
+
+
+def _named_by_us(cls: type[StoreBase]) -> list[FieldSpec[RedisCollection]]:
+    return [spec for spec in cls.__purse__.fields.values() if spec.rkey is None]  # those are the user's to share
+
+
+def _relatives(cls: type[StoreBase], template: Template) -> Iterator[type[StoreBase]]:
+    for other in [*_accepted]:
+        theirs = other.__purse__.template
+        if theirs is None or _home(other) == _home(cls) or not _have_a_bound_base(cls, other):
+            continue
+        if theirs == template or _can_meet(cls, template, other, theirs):
+            yield other
+
+
+def _have_a_bound_base(cls: type[StoreBase], other: type[StoreBase]) -> bool:
+    """Whether one inherits from the other, or both from a class with a namespace; else ``claim`` compares them."""
+    return any(base in other.__mro__ and _is_bound(base) for base in cls.__mro__)
+
+
+def _is_bound(cls: type[object]) -> bool:
+    declaration = getattr(cls, "__purse__", None)
+    return declaration is not None and declaration.defaults.namespace is not None
+
+
+def _is_one_field(cls: type[StoreBase], relative: type[StoreBase], meeting: Meeting) -> bool:
+    """Whether it is one field to both: inherited, or declared anew by a subclass."""
+    one, other, _, begin = meeting
+    if begin is not None or one.path != other.path:
+        return False
+    return issubclass(cls, relative) or issubclass(relative, cls) or _hold_the_same(one, other)
+
+
+def _hold_the_same(one: FieldSpec[RedisCollection], other: FieldSpec[RedisCollection]) -> bool:
+    if getattr(one.owner, "__parameters__", ()) or getattr(other.owner, "__parameters__", ()):
+        return True  # it has no instances; what its subclasses hold is compared when there are some
+    try:
+        return (one.collection, one.value_type, one.key_type) == (other.collection, other.value_type, other.key_type)
+    except Unresolved:
+        return True  # compared again when the class is complete
 
 
 def _in_the_way(cls: type[StoreBase], template: Template) -> Iterator[type[StoreBase]]:
@@ -58,12 +169,12 @@ def _in_the_way(cls: type[StoreBase], template: Template) -> Iterator[type[Store
     for text, holder in others:
         if issubclass(cls, holder) or issubclass(holder, cls) or _home(holder) == _home(cls):
             continue
-        if text == template.text or can_meet(template, _kinds(cls), Template(text), _kinds(holder)):
+        if text == template.text or _can_meet(cls, template, holder, Template(text)):
             yield holder
 
 
-def _kinds(cls: type[StoreBase]) -> Mapping[str, Kind]:
-    return {name: parameter.kind for name, parameter in cls.__purse__.parameters.items()}
+def _can_meet(cls: type[StoreBase], template: Template, other: type[StoreBase], theirs: Template) -> bool:
+    return can_meet(template, kinds_of(cls) or {}, theirs, kinds_of(other) or {})
 
 
 def _home(cls: type[StoreBase]) -> tuple[str, str]:

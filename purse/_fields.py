@@ -31,8 +31,9 @@ from redis.asyncio import Redis
 from typing_extensions import TypeVar
 
 from purse._annotations import Annotation, Declared, TypeArguments, Unresolved, shown_type
-from purse._keys import Slots, entries_of, key_of
+from purse._keys import Slots, beside, entries_of, key_of
 from purse._options import AnyCodec, FieldOptions, StoreDefaults
+from purse._reach import Reach
 from purse.codecs import bind_codec, canonical_codec_for
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
@@ -128,6 +129,23 @@ class FieldSpec(Generic[C]):
     def key_in(self, namespace: str | None) -> str:
         """``key`` for an instance with this namespace."""
         return self._affixes(namespace)[0]
+
+    def reach_in(self, namespace: str) -> Reach:
+        """Every key that an instance with this namespace may write.
+
+        Raises:
+            DeclarationError: the annotation declares no field.
+        """
+        begin, end = self._affixes(namespace)
+        if self.is_key_space:
+            return Reach((), (begin, end))
+        sketch = self._annotation.sketch()
+        if sketch is None:
+            return Reach((begin,))
+        collection = sketch.collection
+        # The collections tell what else they write; users have no business with it.
+        marks, by_identity = collection._beside, collection._by_identity  # pyright: ignore[reportPrivateUsage]
+        return Reach((begin, *(beside(begin, mark) for mark in marks)), (f"{begin}:", "") if by_identity else None)
 
     @property
     def holds_values(self) -> bool:

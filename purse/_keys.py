@@ -8,13 +8,25 @@ The braces are Redis' hash tag: on a cluster all keys of one store live on one n
 atomic on a single server stays atomic there and no key is renamed on the way. They are written here and
 nowhere else; what a user writes has none. How much shares a tag, and with it a slot of the cluster, is declared:
 
-    slots       "store", the default    "field", for a store     "key", for a key space
-    a field     {garden}:plants         {garden:plants}
-    an entry    {garden}:sessions:k     {garden:sessions}:k      garden:sessions:{k}
+    slots       "store", the default    "field", for a store      "key", for a key space
+    a field     {garden}:plants         {garden::plants}
+    an entry    {garden}:sessions:k     {garden::sessions}:k      garden::sessions:{k}
 
 A name is made of letters and digits of any script and of ``_ . : - /``. Everything else is refused: glob
 characters and backslashes would change what a key pattern means, invisible characters make two keys that
-look the same, braces would move the hash tag.
+look the same, braces would move the hash tag, and ``!`` begins what is kept beside a key.
+
+No two stores have a key in common, because the namespace can be read off every key. It has neither braces nor
+``::``, for no part of it is empty and values of parameters are percent-encoded; so it ends at the first of these:
+
+    {garden}:sessions:k        begins with {, and the first } ends the namespace              "store"
+    {garden::sessions}:k       begins with {, and the first :: ends it, the first } the tail  "field"
+    garden::sessions:{k}       else: the first :: ends it, the first { behind it the tail     "key"
+    fence!{garden}:gate        belongs to the key behind the !
+
+An entry may contain anything: all of it stands behind those places. So it is enough to compare namespaces, which is
+done in ``_claims``. Fields of one namespace are compared with each other, in ``_reach``: the entry ``a:b`` of
+``{garden}:sessions`` has the key that a field with the tail ``sessions:a:b`` would have.
 """
 
 from __future__ import annotations
@@ -25,7 +37,17 @@ from typing import Literal, TypeAlias
 
 from purse.errors import DeclarationError
 
-__all__ = ["Slots", "check_name", "check_rkey", "cleaned", "entries_of", "fault_of", "key_of"]
+__all__ = [
+    "Slots",
+    "beside",
+    "check_name",
+    "check_rkey",
+    "cleaned",
+    "entries_of",
+    "fault_of",
+    "key_of",
+    "namespace_of",
+]
 
 Slots: TypeAlias = Literal["store", "field", "key"]
 """What shares a hash tag: everything in a store, everything in a field, one entry of a key space."""
@@ -36,14 +58,33 @@ _GOOD_CATEGORIES = frozenset("LMN")  # letters, the marks that belong to them, n
 
 def key_of(namespace: str, tail: str, slots: Slots = "store") -> str:
     """The Redis key of a field: ``{garden}:plants``."""
-    return f"{{{namespace}:{tail}}}" if slots == "field" else f"{{{namespace}}}:{tail}"
+    return f"{{{namespace}::{tail}}}" if slots == "field" else f"{{{namespace}}}:{tail}"
 
 
 def entries_of(namespace: str, tail: str, slots: Slots = "store") -> tuple[str, str]:
     """What stands before and behind each key of a key space: ``{garden}:sessions:`` and nothing."""
     if slots == "key":
-        return f"{namespace}:{tail}:{{", "}"
+        return f"{namespace}::{tail}:{{", "}"
     return f"{key_of(namespace, tail, slots)}:", ""
+
+
+def namespace_of(key: str) -> tuple[str, bool]:
+    """The namespace that ``key``, or what begins like it, has in front; False if it may go on behind the end."""
+    found, ends = key, ""
+    if key.startswith("{"):
+        found, ends, _ = key[1:].partition("}")
+    namespace, goes_on, _ = found.partition("::")
+    return namespace, bool(ends or goes_on)
+
+
+def beside(key: str, what: str) -> str:
+    """The key of something that belongs to ``key``, in its slot of a cluster: ``fence!{garden}:gate``.
+
+    No two keys have one beside them in common. It is not an entry of the key space that ``key`` may be an entry of.
+    """
+    if "}" in key:  # else it has no hash tag, and becomes one: the ! in front tells gate from {gate}
+        return f"{what}!{key}"
+    return f"!{what}!{{{key}}}"
 
 
 def check_name(name: object, where: str, option: str, example: str) -> str:

@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeAlia
 from typing_extensions import Format, get_annotations
 
 from purse._annotations import Annotation, Names, Unresolved, local_names, shown_type, type_arguments
-from purse._claims import claim
+from purse._claims import accept, claim, compare, kinds_of, meeting_text
 from purse._engine.modes import check_engine
 from purse._fields import FieldSpec
 from purse._nested import Member, NestedSpec, flattened
 from purse._options import FieldOptions, StoreDefaults, check_options, check_store_codec, check_ttl
 from purse._parameters import Parameter, check_signature, read_parameters
+from purse._reach import Meeting, meetings, reaches
 from purse._templates import Template, check_template
 from purse.collections import RedisCollection
 from purse.errors import DeclarationError
@@ -94,15 +95,17 @@ class StoreMeta(ABCMeta):
         declaration.own = _own_members(cls, body, definer)
         declaration.members = _all_members(cls, body)
         declaration.fields = MappingProxyType(dict(flattened(declaration.members)))
-        _check_keys(cls)
         with contextlib.suppress(Unresolved):  # complete() says so when the class is used
             declaration.parameters = _parameters(cls)
+        _check_keys(cls)
         for member in declaration.members.values():
             member.check_closed()
             with contextlib.suppress(Unresolved):
                 member.check()
+        compare(cls)
         if declaration.template is not None and own.get("namespace") is not None:
             claim(cls, declaration.template)
+        accept(cls)
         for member_name, member in declaration.members.items():
             setattr(cls, member_name, member)
         return cls
@@ -131,6 +134,7 @@ def complete(cls: type[StoreBase]) -> None:
         except Unresolved as error:
             raise DeclarationError(str(error)) from error.__cause__
         _check_keys(cls)  # which fields are key spaces may be known only now
+        compare(cls)
         declaration.complete = True
 
 
@@ -262,6 +266,8 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
 
 
 def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
+    if not name.isidentifier():  # of a class that was not made by a class statement
+        raise DeclarationError(f"{cls.__name__}: {name!r} cannot be the name of a field, because it is part of the key")
     base = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
     if base is not None and not isinstance(vars(base)[name], (FieldSpec, NestedSpec)):
         raise DeclarationError(
@@ -303,25 +309,20 @@ def _type_arguments_for(cls: type[StoreBase], base: type[object]) -> TypeArgumen
 
 def _check_keys(cls: type[StoreBase]) -> None:
     """Refuse fields that would have the same key, or a key among the entries of a key space."""
-    holders: dict[str, FieldSpec[RedisCollection]] = {}
-    for spec in cls.__purse__.fields.values():
-        key = spec.key if cls.__purse__.defaults.namespace is not None else spec.rkey or f":{spec.tail}"
-        holder = holders.setdefault(key, spec)
-        if holder is not spec:
-            raise DeclarationError(
-                f"{holder} and {spec} have the same Redis key {key!r}; give one of them another key= or rkey="
-            )
-    if cls.__purse__.defaults.namespace is None:
+    declaration = cls.__purse__
+    specs = [*declaration.fields.values()]
+    template = declaration.template
+    if template is None:
+        # Where the keys of a mixin will be is not known yet; but two of one name will be one in any place.
+        holders: dict[str, FieldSpec[RedisCollection]] = {}
+        for spec in specs:
+            holder = holders.setdefault(key := spec.key_in("..."), spec)
+            if holder is not spec:
+                raise DeclarationError(meeting_text(Meeting(holder, spec, key, None)))
         return
-    for prefix, space in holders.items():
-        if space.is_key_space or not space.holds_values:
-            prefix = prefix if space.is_key_space else f"{prefix}:"
-            for key, spec in holders.items():
-                if spec is not space and key.startswith(prefix):
-                    raise DeclarationError(
-                        f"{spec} has the Redis key {key!r}, and all that begin with {prefix!r} belong to {space}; give "
-                        "one of them another key= or rkey="
-                    )
+    its = reaches(specs, template, kinds_of(cls))
+    for meeting in meetings(its, its):
+        raise DeclarationError(meeting_text(meeting))
 
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from uuid import UUID
 from purse._keys import check_name, cleaned, fault_of
 from purse.errors import DeclarationError
 
-__all__ = ["Kind", "Template", "Value", "can_meet", "check_template", "written"]
+__all__ = ["Kind", "Template", "Value", "can_begin", "can_meet", "check_template", "written"]
 
 Value: TypeAlias = str | int | UUID
 Kind: TypeAlias = type[str] | type[int] | type[UUID]
@@ -151,6 +151,19 @@ def can_meet(one: Template, kinds: Mapping[str, Kind], other: Template, others: 
     return len(one.segments) == len(other.segments) and all(
         _segments_meet(mine, kinds, theirs, others) for mine, theirs in zip(one.segments, other.segments, strict=True)
     )
+
+
+def can_begin(template: Template, kinds: Mapping[str, Kind], text: str) -> bool:
+    """Whether a namespace that the template gives, with the ``::`` that may follow it, can begin with ``text``."""
+    *whole, last = Template(text).segments
+    if "{" in text or len(whole) > len(template.segments):
+        return False
+    if not all(_segments_meet(mine, kinds, part, {}) for mine, part in zip(template.segments, whole, strict=False)):
+        return False
+    if len(whole) == len(template.segments):
+        return last[0] == ""  # the first of the two colons
+    name, is_parameter = template.segments[len(whole)]
+    return is_parameter or name.startswith(last[0])  # any character may be the first of a value: nearly true
 
 
 def _segments_meet(

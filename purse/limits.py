@@ -128,6 +128,8 @@ class RedisRateLimiter(_Limit):
 
     __slots__ = ("_bucket", "algorithm", "limit", "rate")
 
+    _by_identity = True
+
     _redis_type: ClassVar[str] = "the state of a rate limiter with this algorithm"
 
     rate: Rate

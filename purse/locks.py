@@ -1,9 +1,9 @@
 """RedisLock: a lock on one Redis deployment, for the tasks of any number of processes.
 
     {garden}:lock             "7c0f.../12"     who holds it; expires with the lease
-    {garden}:lock:fence       41               the latest fencing token; stays for ever
-    {garden}:lock:queue       sorted set       who waits, in the order in which they came; gone with the last of them
-    {garden}:lock:sessions    sorted set       which event loops those belong to, and until when they keep their places
+    fence!{garden}:lock       41               the latest fencing token; stays for ever
+    queue!{garden}:lock       sorted set       who waits, in the order in which they came; gone with the last of them
+    sessions!{garden}:lock    sorted set       which event loops those belong to, and until when they keep their places
 
 One script takes a free lock for whoever came first, or gives a place in the queue; see ``_coordination.lock_line``. A
 held lock costs those who wait one question every two seconds for each event loop, and one for each change of its key.
@@ -27,7 +27,7 @@ from redis.exceptions import TimeoutError as ServerTimeout
 
 from purse._coordination.fencing import fenced_set
 from purse._coordination.leases import Lease, LeasedLock
-from purse._coordination.lock_line import Grant, LockLine, lock_line, validity
+from purse._coordination.lock_line import BESIDE, Grant, LockLine, lock_line, validity
 from purse._coordination.replicas import write_and_wait
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_flag
@@ -75,6 +75,7 @@ class RedisLock(RedisCollection, LeasedLock):
 
     _redis_type = "string"
     _holds_values = False
+    _beside = BESIDE
 
     rkey: str
 

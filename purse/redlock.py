@@ -10,9 +10,9 @@
 
 What is stored on each master, for ``Redlock("gate", masters)``:
 
-    gate            string  the owner's name, 32 random hex digits; expires with the lease
-    {gate}:waiting  string  the event loop that asked in vain, for 300 ms at most; only if several want the lock
-    {gate}:fence    string  the greatest token accepted, for ever; only with ``fencing=True``, see ``.fencing``
+    gate             string  the owner's name, 32 random hex digits; expires with the lease
+    !waiting!{gate}  string  the event loop that asked in vain, for 300 ms at most; only if several want the lock
+    !fence!{gate}    string  the greatest token accepted, for ever; only with ``fencing=True``, see ``.fencing``
 
 (A module with a dot in front is one of ``purse._coordination``.)
 

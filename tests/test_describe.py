@@ -163,7 +163,7 @@ async def test_slots_are_asked_one_by_one(redis: Redis, monitor: Monitor) -> Non
     await describe(Spread(redis))
 
     sent = [words for words in await monitor.commands() if words[0] == "EVALSHA"]
-    assert sorted(words[2:] for words in sent) == [("1", "{inspected-spread:a}"), ("1", "{inspected-spread:b}")]
+    assert sorted(words[2:] for words in sent) == [("1", "{inspected-spread::a}"), ("1", "{inspected-spread::b}")]
 
 
 def keys_of(store: type[Store]) -> list[str]:
@@ -198,7 +198,7 @@ class Sessions(Store, namespace="inspected-sessions"):
 async def test_entries_are_counted(redis: Redis) -> None:
     """Those of all key spaces at once, and of nobody else's keys."""
     store = Sessions(redis)
-    await redis.mset({"other": 1, "{inspected-sessions}:session:1": 1, "inspected-sessions:spread:{1": 1})
+    await redis.mset({"other": 1, "{inspected-sessions}:session:1": 1, "inspected-sessions::spread:{1": 1})
     await store.sessions.update({1: 1, 2: 2})
     await store.spread.set(1, 1)
 

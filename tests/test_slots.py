@@ -57,11 +57,11 @@ def test_what_is_in_the_braces() -> None:
     """The namespace, with ``slots="field"`` the field as well, with ``slots="key"`` the key of an entry alone."""
     assert Garden.plants.key == "{slots}:plants"
     assert Garden.sessions.key == "{slots}:sessions:"
-    assert Garden.spread.key == "slots:spread:{"
-    assert Wide.log.key == "{slots-wide:log}"
-    assert Wide.sessions.key == "{slots-wide:sessions}:"
+    assert Garden.spread.key == "slots::spread:{"
+    assert Wide.log.key == "{slots-wide::log}"
+    assert Wide.sessions.key == "{slots-wide::sessions}:"
     assert Wide.legacy.key == "legacy"
-    assert Wider.log.key == "{slots-wider:log}"
+    assert Wider.log.key == "{slots-wider::log}"
     assert [spec.slots for spec in fields(Garden).values()] == ["store", "store", "key"]
 
 
@@ -73,8 +73,8 @@ async def test_entries_live_where_the_declaration_says(redis: Redis) -> None:
     await wide.sessions.set("a", 3)
 
     assert await all_keys(redis) == [
-        b"slots:spread:{7}",
-        b"{slots-wide:sessions}:a",
+        b"slots::spread:{7}",
+        b"{slots-wide::sessions}:a",
         b"{slots}:sessions:a",
     ]
     assert [pair async for pair in garden.spread] == [(7, 2)]
@@ -84,7 +84,7 @@ async def test_entries_live_where_the_declaration_says(redis: Redis) -> None:
 async def test_clear_empties_key_spaces_too(redis: Redis) -> None:
     """Everything that is declared goes, entries and fields of every layout, and neighbours stay."""
     garden, wide = Garden(redis), Wide(redis)
-    await redis.set("slots:spread:7", "stays")
+    await redis.set("slots::spread:7", "stays")
     await redis.set("{slots}:session", "stays")
     await garden.plants.set("a", 1)
     await asyncio.gather(*(garden.sessions.set(str(i), i) for i in range(3)))
@@ -93,7 +93,7 @@ async def test_clear_empties_key_spaces_too(redis: Redis) -> None:
 
     assert await garden.clear() == 7
     assert await wide.clear() == 4
-    assert await all_keys(redis) == [b"slots:spread:7", b"{slots}:session"]
+    assert await all_keys(redis) == [b"slots::spread:7", b"{slots}:session"]
 
 
 REFUSED: dict[str, Callable[[Garden, Wide], object]] = {

@@ -38,23 +38,17 @@ from purse._coordination.quorum import Answer, majority_of
 from purse._engine.executor import executor_for
 from purse._engine.replies import as_array, as_bytes, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
+from purse._keys import beside
 from purse.errors import LockLost
 
 if TYPE_CHECKING:
     from purse._coordination.leases import Lease
     from purse._engine.clients import RedisClient
 
-__all__ = ["YOUNG", "Plan", "Reading", "beside", "fenced_set", "judge", "reading_of", "repairs", "vote_of"]
+__all__ = ["YOUNG", "Plan", "Reading", "fenced_set", "judge", "reading_of", "repairs", "vote_of"]
 
 YOUNG = 3
 """Seconds of uptime, as the server rounds them, from which on a master without a fence may be given one."""
-
-
-def beside(key: str, what: str) -> str:
-    """A key that belongs to ``key``, in the same slot of a cluster: ``{garden}:gate`` has ``{garden}:gate:fence``."""
-    start = key.find("{")
-    tagged = start >= 0 and key.find("}", start + 1) > start + 1
-    return f"{key}:{what}" if tagged or "}" in key else f"{{{key}}}:{what}"
 
 
 def vote_of(*, held: bool, fence: int | None, token: int) -> str:
@@ -142,7 +136,7 @@ async def fenced_set(client: RedisClient, key: str, value: bytes | str | int | f
 
     Args:
         client: where ``key`` lives; it need not be one of the lock's masters.
-        key: a string. The token is kept beside it, without a time to live: ``{garden}:gate:fenced``.
+        key: a string. The token is kept beside it, without a time to live: ``fenced!{garden}:gate``.
         value: as it is to be stored.
         lease: of a lock that gives tokens.
 

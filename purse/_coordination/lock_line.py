@@ -1,11 +1,11 @@
 """LockLine: the tasks of one event loop that wait for one lock, and their places in the queue that Redis keeps.
 
-    event loop A                            Redis                                   event loop B
-      task 1 --asks--> [1 first]            {lock}:queue     A/1  B/1  A/2  A/3       [1 first] <--asks-- task 1
-      task 2           [2, 3 wait here]     {lock}:sessions  A until 12:00:06
-      task 3                                                 B until 12:00:05
-                                            lock             "C/7", for 8.3 s more
-                                            {lock}:fence     41
+    event loop A                            Redis                                    event loop B
+      task 1 --asks--> [1 first]            queue!{g}:gate     A/1  B/1  A/2  A/3       [1 first] <--asks-- task 1
+      task 2           [2, 3 wait here]     sessions!{g}:gate  A until 12:00:06
+      task 3                                                   B until 12:00:05
+                                            {g}:gate           "C/7", for 8.3 s more
+                                            fence!{g}:gate     41
 
 Everybody takes a place in the queue when they come, in one round trip, so the order is that of all processes. From then
 on only the first of each loop asks: when it hears that the lock's key has changed (wakeups), when the lease that it
@@ -35,16 +35,19 @@ from weakref import WeakSet, WeakValueDictionary
 from redis.exceptions import RedisError
 
 from purse._coordination.attempts import drift_of
-from purse._coordination.fencing import beside
 from purse._coordination.leases import Lease
 from purse._engine.detached import detached
 from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Executor, Origin
 from purse._engine.wakeups import Look
+from purse._keys import beside
 from purse.errors import StoreClosed
 
-__all__ = ["Grant", "LockLine", "lock_line", "validity"]
+__all__ = ["BESIDE", "Grant", "LockLine", "lock_line", "validity"]
+
+BESIDE = ("fence", "queue", "sessions")
+"""What is kept beside the key of a lock."""
 
 PLACE = 6.0
 """Seconds for which a loop that does not ask keeps the places of its tasks."""
@@ -54,7 +57,6 @@ RENEW = 2.0
 
 PATIENCE = 0.25
 """Seconds to wait for each of the two replies that taking back needs; what was sent is executed without that, too."""
-
 
 Loop = asyncio.AbstractEventLoop
 
@@ -103,7 +105,7 @@ class LockLine:
 
     def __init__(self, executor: Executor, key: str) -> None:
         self._executor = executor
-        self._keys = (key, *(beside(key, name) for name in ("fence", "queue", "sessions")))
+        self._keys = (key, *(beside(key, name) for name in BESIDE))
         self._session = uuid4().hex
         self._numbers = count(1)
         self._waiting: OrderedDict[str, asyncio.Future[None]] = OrderedDict()

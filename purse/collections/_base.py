@@ -82,6 +82,8 @@ class RedisCollection(ABC):
     _redis_type: ClassVar[str] = ""
     _items_can_expire: ClassVar[bool] = False
     _holds_values: ClassVar[bool] = True  # False: a lock, a limiter; no value type, codec or TTL, and never cleared
+    _beside: ClassVar[tuple[str, ...]] = ()  # what is kept beside the key, see purse._keys.beside
+    _by_identity: ClassVar[bool] = False  # True: each identity has a key as well, the field's with ":" and it behind
 
     redis: RedisClient
     declared_as: tuple[str, str] | None

@@ -24,7 +24,6 @@ from weakref import WeakSet
 import redis
 from redis.asyncio import ConnectionPool, Redis
 
-from purse._coordination.fencing import beside
 from purse._engine.executor import executor_for
 from purse._metaclass import declaration_of
 from purse._nested import flattened
@@ -41,8 +40,6 @@ S = TypeVar("S")
 
 _CLOSING = 5.0  # seconds for a loop of another thread to close its connections
 _PAGE = 1000  # keys that SCAN looks at in one round trip
-
-_BESIDE_A_LOCK = ("fence", "queue", "sessions")
 
 _ours: set[str] = set()
 """URLs of servers that were started here, and may be emptied."""
@@ -237,11 +234,8 @@ def _delete(url: str, isolation: Isolation) -> None:
 
 
 def _named_by(isolation: Isolation) -> Iterator[str]:
-    """The keys that ``field(rkey=...)`` names in the stores that were bound."""
+    """The keys that ``field(rkey=...)`` names in the stores that were bound, and those beside them."""
     for bound in isolation.classes:
         for _, spec in flattened(declaration_of(bound).members):
-            if spec.rkey is None or spec.is_key_space:
-                continue
-            yield spec.rkey
-            if not spec.holds_values:
-                yield from (beside(spec.rkey, what) for what in _BESIDE_A_LOCK)
+            if spec.rkey is not None:
+                yield from spec.reach_in("").keys

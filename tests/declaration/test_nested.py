@@ -110,7 +110,7 @@ async def test_parameters_and_slots_reach_nested_fields(redis: Redis) -> None:
     """Namespace, parameters and the layout of slots are the outer store's."""
     branch = Branch(redis, number=3)
 
-    assert branch.home.lines.rkey == "{nest-branch:3:home:lines}"
+    assert branch.home.lines.rkey == "{nest-branch:3::home:lines}"
     await branch.home.add("a")
     await branch.home.stock.set("x", 1)
     assert await branch.clear() == 2
@@ -127,7 +127,7 @@ def test_fields_are_listed_with_their_paths() -> None:
     ]
     assert str(found["home.box.labels"]) == "Shop.home.box.labels"
     assert found["cellar.box.labels"].key == "{nest-shop}:c:box:l"
-    assert fields(Branch)["home.stock"].key == "{nest-branch:{number}:home:stock}:"
+    assert fields(Branch)["home.stock"].key == "{nest-branch:{number}::home:stock}:"
     assert vars(Shop)["home"].box.labels is found["home.box.labels"]
     with pytest.raises(AttributeError, match=r"Shop\.home\.box has no field 'label'"):
         _ = vars(Shop)["home"].box.label

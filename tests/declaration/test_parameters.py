@@ -83,7 +83,7 @@ async def test_slots_and_keys_with_parameters(redis: Redis) -> None:
     """The filled-in namespace is what a field's own slot begins with."""
     report = Report(redis, tenant="ACME & sons", number=UUID(int=1))
 
-    assert report.lines.rkey == "{ACME%20%26%20sons:param-report:00000000-0000-0000-0000-000000000001:lines}"
+    assert report.lines.rkey == "{ACME%20%26%20sons:param-report:00000000-0000-0000-0000-000000000001::lines}"
 
 
 def test_the_class_shows_the_template() -> None:

@@ -13,11 +13,12 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from purse._coordination.fencing import YOUNG, Reading, beside, fenced_set, judge, reading_of, vote_of
+from purse._coordination.fencing import YOUNG, Reading, fenced_set, judge, reading_of, vote_of
 from purse._coordination.leases import Lease
 from purse._coordination.quorum import PENDING
 from purse._engine.executor import executor_for
 from purse._engine.scripts import load_script
+from purse._keys import beside
 from purse.embedded import Server
 from purse.errors import LockError, LockLost
 from purse.redlock import Redlock
@@ -113,7 +114,7 @@ async def test_the_first_time_needs_all_masters(cluster: Masters, masters: list[
 async def test_a_first_time_that_was_interrupted_goes_on(masters: list[Redis]) -> None:
     """Some masters have got their first fence, 0, others have not: the next one completes it."""
     for master in masters[:2]:
-        await master.set("{gate}:fence", 0)
+        await master.set("!fence!{gate}", 0)
 
     assert await a_token(Redlock("gate", masters, fencing=True)) == 1
 
@@ -123,7 +124,7 @@ async def test_a_master_that_has_no_fence_gets_one(masters: list[Redis]) -> None
     lock = Redlock("gate", masters, fencing=True)
     for _ in range(3):
         await a_token(lock)
-    await asyncio.gather(*(master.delete("{gate}:fence") for master in masters[:2]))
+    await asyncio.gather(*(master.delete("!fence!{gate}") for master in masters[:2]))
 
     assert await a_token(lock) == 4
     while None in await fences(masters):
@@ -136,7 +137,7 @@ async def test_without_a_majority_of_fences_nothing_is_granted(masters: list[Red
     """Three of five have forgotten their fence: no token, rather than one that was given before."""
     lock = Redlock("gate", masters, fencing=True)
     await a_token(lock)
-    await asyncio.gather(*(master.delete("{gate}:fence") for master in masters[:3]))
+    await asyncio.gather(*(master.delete("!fence!{gate}") for master in masters[:3]))
 
     assert not await Redlock("gate", masters, fencing=True).acquire(timeout=0.3)
 
@@ -170,12 +171,12 @@ async def test_masters_vote_as_the_model_does(masters: list[Redis], held: bool) 
     """The script and ``vote_of``, which the model check goes through, answer the same in every case."""
     master = masters[0]
     for fence, token in itertools.product((None, 0, 1, 9, 10, 2**53 - 2), (1, 2, 10, 2**53 - 1)):
-        await master.delete("gate", "{gate}:fence")
+        await master.delete("gate", "!fence!{gate}")
         if held:
             await master.set("gate", "somebody")
         if fence is not None:
-            await master.set("{gate}:fence", fence)
-        take = load_script("redlock_take")(("gate", "{gate}:waiting", "{gate}:fence"), "me", 9999, 0, "", token)
+            await master.set("!fence!{gate}", fence)
+        take = load_script("redlock_take")(("gate", "!waiting!{gate}", "!fence!{gate}"), "me", 9999, 0, "", token)
 
         (answer,) = await executor_for(master).execute(unit(take))
 
@@ -183,7 +184,7 @@ async def test_masters_vote_as_the_model_does(masters: list[Redis], held: bool) 
         assert reading is not None
         assert reading.vote == vote_of(held=held, fence=fence, token=token)
         assert reading.fence == (token if reading.vote == "took" else fence)
-        assert await master.get("{gate}:fence") == (None if reading.fence is None else str(reading.fence).encode())
+        assert await master.get("!fence!{gate}") == (None if reading.fence is None else str(reading.fence).encode())
         assert bool(reading.run) == (fence is None)
 
 
@@ -208,9 +209,9 @@ def test_what_follows_from_the_answers() -> None:
 
 def test_keys_beside_a_lock_share_its_slot() -> None:
     """The hash tag of the key, or else the whole key."""
-    assert beside("{garden}:gate", "fence") == "{garden}:gate:fence"
-    assert beside("gate", "fence") == "{gate}:fence"
-    assert beside("redlock:list_lock", "fence") == "{redlock:list_lock}:fence"
+    assert beside("{garden}:gate", "fence") == "fence!{garden}:gate"
+    assert beside("gate", "fence") == "!fence!{gate}"
+    assert beside("redlock:list_lock", "fence") == "!fence!{redlock:list_lock}"
 
 
 # --- writes that depend on a token ------------------------------------------------------------------
@@ -286,12 +287,12 @@ async def test_a_fence_is_refused_by_another_run(cluster: Masters, masters: list
     with cluster.dead(0):
         pass
 
-    (late,) = await executor_for(masters[0]).execute(unit(give(("{gate}:fence",), 7, run)))
+    (late,) = await executor_for(masters[0]).execute(unit(give(("!fence!{gate}",), 7, run)))
     again = connect(cluster.servers[0].url)
     run = (await command(again, "INFO", "server"))["run_id"]
-    (given,) = await executor_for(again).execute(unit(give(("{gate}:fence",), 7, run)))
-    (twice,) = await executor_for(again).execute(unit(give(("{gate}:fence",), 8, run)))
+    (given,) = await executor_for(again).execute(unit(give(("!fence!{gate}",), 7, run)))
+    (twice,) = await executor_for(again).execute(unit(give(("!fence!{gate}",), 8, run)))
 
     assert (late, given, twice) == (0, 1, 0)
-    assert await again.get("{gate}:fence") == b"7"
+    assert await again.get("!fence!{gate}") == b"7"
     await again.aclose()

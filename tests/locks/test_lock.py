@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from purse import Engine, Store, configure
+from purse._keys import beside
 from purse.embedded import Server
 from purse.errors import DeclarationError, LockError, LockLost, LockNotAcquired, WrongKind
 from purse.locks import Lease, RedisLock
@@ -47,7 +48,7 @@ async def test_a_block_holds_the_lock(redis: Redis, lock: RedisLock) -> None:
 
     assert not await lock.locked()
     assert lease.remaining == 0
-    assert await all_keys(redis) == [KEY.encode() + b":fence"]
+    assert await all_keys(redis) == [beside(KEY, "fence").encode()]
 
 
 async def test_fifty_tasks_hold_it_one_at_a_time(redis: Redis, lock: RedisLock) -> None:
@@ -65,7 +66,7 @@ async def test_fifty_tasks_hold_it_one_at_a_time(redis: Redis, lock: RedisLock) 
 
     assert await redis.get("counter") == b"50"
     assert tokens == [*range(1, 51)]
-    assert await all_keys(redis) == [b"counter", KEY.encode() + b":fence"]
+    assert await all_keys(redis) == [b"counter", beside(KEY, "fence").encode()]
 
 
 COUNTING = """
@@ -281,12 +282,12 @@ async def test_another_kind_of_key(redis: Redis, lock: RedisLock) -> None:
 @pytest.mark.parametrize(
     ("key", "fence"),
     [
-        ("gate", "{gate}:fence"),
-        ("{garden}:gate", "{garden}:gate:fence"),
-        ("{garden:gate}", "{garden:gate}:fence"),
-        ("a{b}{c}", "a{b}{c}:fence"),
-        ("a{b", "{a{b}:fence"),
-        ("ma\nny sp*ces ü", "{ma\nny sp*ces ü}:fence"),
+        ("gate", "!fence!{gate}"),
+        ("{garden}:gate", "fence!{garden}:gate"),
+        ("{garden::gate}", "fence!{garden::gate}"),
+        ("a{b}{c}", "fence!a{b}{c}"),
+        ("a{b", "!fence!{a{b}"),
+        ("ma\nny sp*ces ü", "!fence!{ma\nny sp*ces ü}"),
     ],
 )
 async def test_what_is_kept_beside_the_lock_is_in_its_slot(redis: Redis, key: str, fence: str) -> None:
@@ -424,7 +425,7 @@ async def test_other_ways_to_reach_redis(
         first, second = RedisLock(client, KEY), RedisLock(client, KEY)
         async with first:
             waiting = asyncio.create_task(second.acquire(timeout=10))
-            await until(lambda: client.zcard(KEY + ":queue"), 1)
+            await until(lambda: client.zcard(beside(KEY, "queue")), 1)
         lease = await waiting
         assert lease is not None
         await lease.release()

@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, TimeoutError
 
+from purse._keys import beside
 from purse.embedded import Server
 from purse.locks import RedisLock
 from tests.support.clients import connect
@@ -121,7 +122,7 @@ async def test_a_server_that_hangs(own_server: Server, own: Redis) -> None:
     assert hasty is None
     assert isinstance(release, TimeoutError)
     assert took < 4  # 1.3 s, on a machine that has nothing else to do
-    await until(lambda: own.exists(KEY, KEY + ":queue", "held"), 0)
+    await until(lambda: own.exists(KEY, beside(KEY, "queue"), "held"), 0)
     async with lock.within(5):
         pass
 
@@ -131,7 +132,7 @@ async def test_a_server_that_restarts(own_server: Server, own: Redis) -> None:
     lock = RedisLock(own, KEY)
     async with lock as lease:
         waiting = asyncio.create_task(lock.acquire())
-        await until(lambda: own.zcard(KEY + ":queue"), 1)
+        await until(lambda: own.zcard(beside(KEY, "queue")), 1)
         await asyncio.to_thread(own_server.kill)
         await asyncio.to_thread(own_server.start)
         await lock.extend()
@@ -147,7 +148,7 @@ async def test_a_server_that_is_gone(own_server: Server, own: Redis) -> None:
     lock = RedisLock(own, KEY)
     async with lock.within(5):
         waiting = [asyncio.create_task(lock.acquire()) for _ in range(20)]
-        await until(lambda: own.zcard(KEY + ":queue"), 20)
+        await until(lambda: own.zcard(beside(KEY, "queue")), 20)
         await asyncio.to_thread(own_server.kill)
         async with asyncio.timeout(10):
             outcomes = await asyncio.gather(*waiting, return_exceptions=True)
@@ -180,7 +181,7 @@ PROGRAMS = {
             asyncio.run(main(steps))
         gc.collect()
         async def check():
-            assert not await client.exists("gate", "{gate}:queue"), await client.keys()
+            assert not await client.exists("gate", "!queue!{gate}"), await client.keys()
             await client.aclose()
         asyncio.run(check())
     """,

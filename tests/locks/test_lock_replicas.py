@@ -19,7 +19,7 @@ from tests.support.polling import until
 from tests.support.sentinel import AT_ONCE, SentinelProcess, replicate
 
 KEY = "gate"
-FENCE = b"{gate}:fence"
+FENCE = b"!fence!{gate}"
 
 
 @pytest.fixture

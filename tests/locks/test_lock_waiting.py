@@ -30,9 +30,9 @@ from tests.support.scripts import ROOT
 from tests.support.tasks import purse_tasks
 
 KEY = "gate"
-QUEUE = "{gate}:queue"
-SESSIONS = "{gate}:sessions"
-FENCE = b"{gate}:fence"
+QUEUE = "!queue!{gate}"
+SESSIONS = "!sessions!{gate}"
+FENCE = b"!fence!{gate}"
 
 LONG = float(os.environ.get("PURSE_LOCK_SECONDS", "0"))
 """Seconds for the long schedules; without it they are short."""

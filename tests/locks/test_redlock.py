@@ -139,7 +139,7 @@ async def test_what_is_sent(cluster: Masters, masters: list[Redis]) -> None:
 
     (_, key, owner, *rest), (_, name, _, *keys_and_owner) = sent
     assert (key, rest) == ("gate", ["NX", "PX", "10000"])
-    assert (name, keys_and_owner[:3]) == ("redlock_release", ["gate", "{gate}:waiting", owner])
+    assert (name, keys_and_owner[:3]) == ("redlock_release", ["gate", "!waiting!{gate}", owner])
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

@@ -152,7 +152,7 @@ GARDEN_FIELDS: dict[str, dict[str, object]] = {
         ttl=DAY,
     ),
     "spread": declared(
-        "inspected:spread:{*}",
+        "inspected::spread:{*}",
         "RedisKeySpace",
         "string",
         value_type="int",

@@ -77,7 +77,7 @@ async def keys_on(masters: Iterable[Redis]) -> list[bytes]:
     """The keys of all of them together, but for the notes of those that wait, which vanish by themselves."""
     found = await asyncio.gather(*(read(master, "KEYS", "*") for master in masters))
     keys = [key for keys in found for key in as_all_bytes(keys)]
-    return [key for key in keys if not key.endswith((b":waiting", b":fence"))]
+    return [key for key in keys if not key.removeprefix(b"!").startswith((b"waiting!", b"fence!"))]
 
 
 async def no_keys_on(masters: Iterable[Redis], seconds: float = 1) -> None:
