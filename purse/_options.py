@@ -114,7 +114,7 @@ def field(
         rkey: the whole Redis key, used as it is, outside of the store's hash tag.
         maxlen: for lists: never more elements than this.
         maxsize: for queues: ``put`` waits while there are as many items as this.
-        slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden:sessions:{<key>}``,
+        slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden::sessions:{<key>}``,
             at the price of what concerns several entries at one moment.
         default: for hashes and key spaces: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
             Only the last three store it, with what they change.

@@ -163,7 +163,7 @@ def can_begin(template: Template, kinds: Mapping[str, Kind], text: str) -> bool:
     if len(whole) == len(template.segments):
         return last[0] == ""  # the first of the two colons
     name, is_parameter = template.segments[len(whole)]
-    return is_parameter or name.startswith(last[0])  # any character may be the first of a value: nearly true
+    return is_parameter or name.startswith(last[0])  # whether a value can begin so is not looked at
 
 
 def _segments_meet(

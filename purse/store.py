@@ -77,7 +77,7 @@ class Store(StoreBase):
             nested in other stores: it declares fields for others and has no instances of its own.
         ttl: the TTL policy of fields that do not declare one.
         codec: a function from a value type to the codec of fields that do not declare one.
-        slots: ``"field"`` gives each field a hash slot of its own, ``{garden:plants}``, so that a big store spreads
+        slots: ``"field"`` gives each field a hash slot of its own, ``{garden::plants}``, so that a big store spreads
             over a cluster, at the price of atomic steps over several fields.
         engine: how calls reach Redis, as ``purse.configure`` takes it. It holds for the client that the store
             is bound to, and so for whatever else is bound to it; the last word counts.

@@ -5,14 +5,61 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from purse._keys import check_name, check_rkey, key_of
+from purse._keys import Slots, beside, check_name, check_rkey, entries_of, key_of, namespace_of
 from purse.errors import DeclarationError
 
 
 def test_the_namespace_is_the_hash_tag() -> None:
     """All keys of a namespace share one hash tag, so that a cluster keeps them on one node."""
     assert key_of("garden", "plants") == "{garden}:plants"
+
+
+def test_how_much_is_in_the_tag_is_declared() -> None:
+    """A store, a field, or an entry; the namespace ends with the tag or with two colons."""
+    assert key_of("a:b", "c:d", "field") == "{a:b::c:d}"
+    assert entries_of("a:b", "c:d") == ("{a:b}:c:d:", "")
+    assert entries_of("a:b", "c:d", "field") == ("{a:b::c:d}:", "")
+    assert entries_of("a:b", "c:d", "key") == ("a:b::c:d:{", "}")
+
+
+@pytest.mark.parametrize("entry", ["", "k", "}", "{", "::", "}:x:{", "x}", ":{"])
+def test_the_namespace_can_be_read_off_a_key(entry: str) -> None:
+    """Whatever an entry contains."""
+    for slots in ("store", "field", "key"):
+        begin, end = entries_of("a:b", "c:d", slots)
+        assert namespace_of(f"{begin}{entry}{end}") == ("a:b", True)
+        if slots != "key":
+            assert namespace_of(key_of("a:b", "c:d", slots)) == ("a:b", True)
+
+
+@pytest.mark.parametrize("key", ["", "a", "a:b", "a:b:", "{", "{a:b", "{a:b:"])
+def test_a_namespace_may_go_on_behind_the_end(key: str) -> None:
+    """What has no end of a namespace may be the beginning of a longer one."""
+    assert namespace_of(key) == (key.removeprefix("{"), False)
+
+
+KEYS = st.text(st.sampled_from("ab{}!:"), max_size=6)
+
+
+@given(KEYS, KEYS, st.sampled_from(["fence", "queue"]))
+@example("gate", "{gate}", "fence")
+@example("{gate}", "!{gate}", "fence")
+def test_no_two_keys_have_one_beside_them_in_common(one: str, other: str, what: str) -> None:
+    """Different keys, different keys beside them; nor is it the key that something else is beside."""
+    assert (beside(one, "fence") == beside(other, what)) == (one == other and what == "fence")
+
+
+@given(st.text(st.sampled_from("ab:"), min_size=1), st.sampled_from(["store", "field", "key"]))
+def test_what_is_beside_a_key_is_no_key_of_a_store(name: str, slots: Slots) -> None:
+    """It begins with a name and "!", which are in no namespace."""
+    begin, end = entries_of("a", "b", slots)
+    beside_it = beside(f"{begin}{name}{end}", "fence")
+
+    assert beside_it == f"fence!{begin}{name}{end}"
+    assert not beside_it.startswith(begin)
 
 
 @pytest.mark.parametrize("name", ["garden", "a", "a:b", "prod.garden-2", "eu/garden_1", "Сад", "庭", "jardín", "๑ต้นไม้"])
@@ -34,6 +81,8 @@ def test_letters_digits_and_separators_are_names(name: str) -> None:
         ("\udc80garden", "garden"),
         ("garden*", "garden"),
         ("garden?", "garden"),
+        ("fence!garden", "fence-garden"),
+        ("!", "garden"),
         ("garden[1]", "garden-1"),
         ("gar\\den", "gar-den"),
         (":garden", "garden"),

@@ -10,17 +10,21 @@ from redis.asyncio import Redis
 
 from purse import (
     DeclarationError,
+    RedisClient,
     RedisHash,
     RedisKeySpace,
     RedisList,
+    RedisLock,
     RedisPriorityQueue,
     RedisQueue,
+    RedisRateLimiter,
     RedisSet,
     RedisSortedSet,
     Store,
     field,
 )
 from purse.inspect import fields
+from purse.locks import fenced_set
 from tests.support.clients import all_keys
 
 
@@ -94,6 +98,81 @@ async def test_clear_empties_key_spaces_too(redis: Redis) -> None:
     assert await garden.clear() == 7
     assert await wide.clear() == 4
     assert await all_keys(redis) == [b"slots::spread:7", b"{slots}:session"]
+
+
+class Team(Store, namespace="slots-team:{team}", slots="field"):
+    notes: RedisKeySpace[str]
+    api: RedisRateLimiter = field(rate="9/day")
+
+    def __init__(self, redis: RedisClient, *, team: str) -> None:
+        super().__init__(redis, team=team)
+
+
+class Member(Store, namespace="slots-team:{team}:{user}", slots="field"):
+    q: RedisList[str]
+    drafts: RedisKeySpace[str] = field(slots="key")
+
+    def __init__(self, redis: RedisClient, *, team: str, user: str) -> None:
+        super().__init__(redis, team=team, user=user)
+
+
+class Plain(Store, namespace="slots-team:{team}:{user}:x"):
+    q: RedisList[str]
+
+    def __init__(self, redis: RedisClient, *, team: str, user: str) -> None:
+        super().__init__(redis, team=team, user=user)
+
+
+class Short(Store, namespace="slots-p", slots="field"):
+    items: RedisList[str] = field(key="q:r")
+    space: RedisKeySpace[str] = field(key="q:s")
+
+
+class Long(Store, namespace="slots-p:q", slots="field"):
+    items: RedisList[str] = field(key="r")
+    s: RedisKeySpace[str]
+
+
+async def test_stores_of_other_namespaces_are_left_alone(redis: Redis) -> None:
+    """Whatever a request chooses for a parameter, ``clear``, ``reset`` and reads concern one store alone."""
+    short, long = Short(redis), Long(redis)
+    team, member = Team(redis, team="red"), Member(redis, team="red", user="notes")
+    limited, plain = Member(redis, team="red", user="api"), Plain(redis, team="red", user="api")
+    await asyncio.gather(short.items.append("short"), short.space.set("a", "short"), team.notes.set("q", "team"))
+    await asyncio.gather(team.api.hit("x:q"), team.api.hit())
+
+    assert await long.items.slice(0, 9) == []
+    assert await long.s.get("a") is None
+    await asyncio.gather(long.items.append("long"), long.s.set("a", "long"), plain.q.append("plain"))
+    await asyncio.gather(member.q.append("member"), member.drafts.set("a", "member"), limited.q.append("limited"))
+
+    assert await short.clear() == 2
+    assert await team.clear() == 1
+    assert await team.api.reset("x:q")
+    assert await long.items.slice(0, 9) == ["long"]
+    assert await long.s.get("a") == "long"
+    assert await member.q.slice(0, 9) == ["member"]
+    assert await member.drafts.get("a") == "member"
+    assert await limited.q.slice(0, 9) == ["limited"]
+    assert await plain.q.slice(0, 9) == ["plain"]
+
+
+async def test_a_lock_may_be_called_like_a_store(redis: Redis) -> None:
+    """What is kept beside a lock is no field of a store, and not among its entries."""
+
+    class Press(Store, namespace="slots-press"):
+        fence: RedisList[str]
+        queue: RedisList[str]
+        jobs: RedisKeySpace[str]
+
+    press = Press(redis)
+    await asyncio.gather(press.fence.append("mine"), press.queue.append("mine"), press.jobs.set("a", "old"))
+
+    async with RedisLock(redis, "slots-press").within(1) as lease:
+        await fenced_set(redis, "{slots-press}:jobs:a", "new", lease)
+
+    assert await press.queue.slice(0, 9) == await press.fence.slice(0, 9) == ["mine"]
+    assert [pair async for pair in press.jobs] == [("a", "new")]
 
 
 REFUSED: dict[str, Callable[[Garden, Wide], object]] = {
