@@ -35,7 +35,8 @@ __all__ = ["accept", "claim", "compare", "kinds_of", "meeting_text"]
 
 # Weak: a class that is gone has given its namespace back.
 _claims: weakref.WeakValueDictionary[str, type[StoreBase]] = weakref.WeakValueDictionary()
-_accepted: weakref.WeakSet[type[StoreBase]] = weakref.WeakSet()
+_families: weakref.WeakKeyDictionary[type[object], weakref.WeakSet[type[StoreBase]]] = weakref.WeakKeyDictionary()
+"""For each class with a namespace itself and its subclasses, those alone that nothing was wrong with."""
 _lock = threading.RLock()
 """Held while they are read or changed: classes may be defined in several threads."""
 
@@ -67,10 +68,10 @@ def claim(cls: type[StoreBase], template: Template) -> None:
 
 
 def accept(cls: type[StoreBase]) -> None:
-    """Remember ``cls``, which nothing was found wrong with, for the relatives that will come."""
-    if cls.__purse__.template is not None:
-        with _lock:
-            _accepted.add(cls)
+    """Remember ``cls``, after all checks, for relatives that are defined later."""
+    with _lock:
+        for base in _bound_bases(cls):
+            _families.setdefault(base, weakref.WeakSet()).add(cls)
 
 
 def compare(cls: type[StoreBase]) -> None:
@@ -126,22 +127,21 @@ def _named_by_us(cls: type[StoreBase]) -> list[FieldSpec[RedisCollection]]:
 
 
 def _relatives(cls: type[StoreBase], template: Template) -> Iterator[type[StoreBase]]:
-    for other in [*_accepted]:
+    found = {other for base in _bound_bases(cls) for other in _families.get(base, ())}
+    for other in found:
         theirs = other.__purse__.template
-        if theirs is None or _home(other) == _home(cls) or not _have_a_bound_base(cls, other):
+        if theirs is None or _home(other) == _home(cls):
             continue
         if theirs == template or _can_meet(cls, template, other, theirs):
             yield other
 
 
-def _have_a_bound_base(cls: type[StoreBase], other: type[StoreBase]) -> bool:
-    """Whether one inherits from the other, or both from a class with a namespace; else ``claim`` compares them."""
-    return any(base in other.__mro__ and _is_bound(base) for base in cls.__mro__)
-
-
-def _is_bound(cls: type[object]) -> bool:
-    declaration = getattr(cls, "__purse__", None)
-    return declaration is not None and declaration.defaults.namespace is not None
+def _bound_bases(cls: type[StoreBase]) -> Iterator[type[object]]:
+    """The class and its bases, those with a namespace: classes with none in common are compared in ``claim``."""
+    for base in cls.__mro__:
+        declaration = getattr(base, "__purse__", None)
+        if declaration is not None and declaration.template is not None:
+            yield base
 
 
 def _is_one_field(cls: type[StoreBase], relative: type[StoreBase], meeting: Meeting) -> bool:

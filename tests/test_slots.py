@@ -100,7 +100,7 @@ async def test_clear_empties_key_spaces_too(redis: Redis) -> None:
     assert await all_keys(redis) == [b"slots::spread:7", b"{slots}:session"]
 
 
-class Team(Store, namespace="slots-team:{team}", slots="field"):
+class Team(Store, namespace="slots:team:{team}", slots="field"):
     notes: RedisKeySpace[str]
     api: RedisRateLimiter = field(rate="9/day")
 
@@ -108,7 +108,7 @@ class Team(Store, namespace="slots-team:{team}", slots="field"):
         super().__init__(redis, team=team)
 
 
-class Member(Store, namespace="slots-team:{team}:{user}", slots="field"):
+class Member(Store, namespace="slots:team:{team}:{user}", slots="field"):
     q: RedisList[str]
     drafts: RedisKeySpace[str] = field(slots="key")
 
@@ -116,7 +116,7 @@ class Member(Store, namespace="slots-team:{team}:{user}", slots="field"):
         super().__init__(redis, team=team, user=user)
 
 
-class Plain(Store, namespace="slots-team:{team}:{user}:x"):
+class Plain(Store, namespace="slots:team:{team}:{user}:x"):
     q: RedisList[str]
 
     def __init__(self, redis: RedisClient, *, team: str, user: str) -> None:

@@ -20,7 +20,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from unittest.mock import patch
 from uuid import UUID
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from redis.asyncio import Redis
 
@@ -92,7 +92,7 @@ _CALLS: Mapping[str, Callable[[Any], Coroutine[object, None, object]]] = {
 
 
 async def _lock_and_release(lock: RedisLock) -> None:
-    async with lock.within(0):
+    async with lock.within(60):
         pass
 
 
@@ -154,9 +154,9 @@ def alone() -> Generator[None]:
     """No namespace is claimed: as if no store had been declared before."""
     with contextlib.ExitStack() as stack:
         for name, registry in cast("Mapping[str, object]", vars(_claims)).items():
-            if type(registry) in (WeakValueDictionary, WeakSet):
+            if type(registry) in (WeakValueDictionary, WeakKeyDictionary):
                 stack.enter_context(patch.object(_claims, name, type(registry)()))
-        # Before a refusal garbage is collected, lest it be because of a class that is gone. Here there is none.
+        # Before a refusal garbage is collected, which may be the class in the way. Here it is not.
         stack.enter_context(patch.object(gc, "collect", lambda: 0))
         yield
 
