@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary
 
 from redis.exceptions import ResponseError
 
+from purse._coordination.leases import has_ended, refuse_to_end
 from purse._coordination.permits import Permit, PermitLine, line_of
 from purse._coordination.rates import MICROSECOND, Bucket, Rate
 from purse._engine.hooks import refuse_in_atomic
@@ -407,16 +408,20 @@ class RedisSemaphore(_Limit):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._leave().__aexit__(kind, error, traceback)
+        permit = self._leave()
+        if permit is None:
+            refuse_to_end(self.rkey, error)
+        else:
+            await permit.__aexit__(kind, error, traceback)
 
-    def _leave(self) -> Permit:
-        """The permit of the innermost block of this task."""
+    def _leave(self) -> Permit | None:
+        """The permit of the innermost block of this task, or else of a task that has ended."""
         here = asyncio.current_task()
         entered_by = [None if task is None else task() for task, _ in self._blocks]
         mine = [nth for nth, task in enumerate(entered_by) if task is here]
-        # A fixture of pytest, or an exit stack that was passed on, may leave in another task than it came.
-        orphaned = [nth for nth, task in enumerate(entered_by) if task is None or task.done()]
-        return self._blocks.pop((mine or orphaned or [-1])[-1])[1]
+        # A fixture of pytest may leave in another task than it came.
+        orphaned = [nth for nth, task in enumerate(entered_by) if has_ended(task)]
+        return self._blocks.pop((mine or orphaned)[-1])[1] if mine or orphaned else None
 
     def _line(self) -> PermitLine:
         return line_of(self._executor, self, self.rkey, self.limit, self._lease_us)

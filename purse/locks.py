@@ -67,8 +67,9 @@ class RedisLock(RedisCollection, LeasedLock):
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
         DeclarationError: an option is not what it should be; a ``TypeError``, too.
 
-    Methods concern the lease of the task that calls them. One object may be shared by any number of tasks, and be used
-    from several event loops one after the other.
+    ``release`` and ``extend`` concern the lease of the task that calls them, or else the latest that a task has
+    acquired which has ended since. Any other lease has both methods itself. One object may be shared by any number of
+    tasks, and be used from several event loops one after the other.
     """
 
     __slots__ = ("_lease_ms", "_line", "_replicas", "_replicas_ms", "rkey")
@@ -76,6 +77,7 @@ class RedisLock(RedisCollection, LeasedLock):
     _redis_type = "string"
     _holds_values = False
     _beside = BESIDE
+    _gives_leases = "acquire()"
 
     rkey: str
 
@@ -161,23 +163,24 @@ class RedisLock(RedisCollection, LeasedLock):
         is never masked.
         """
         seconds = _seconds(timeout)
-        return _Within(lambda: self._enter_within(seconds), self.__aexit__)
+        return _Within(lambda: self._enter_within(seconds), self._leave)
 
     # --- what the holder does ---------------------------------------------------------------------
 
     async def release(self) -> None:
-        """Give back the lock that this task holds; whoever is next is told at once.
+        """Give back the lock that this task holds; the next caller in the queue is told at once.
 
-        Somebody else's lock is never touched. If this is cancelled, the lock is released none the less.
+        The lock of another task is never touched, whether that shares this object or not. If this is cancelled, the
+        lock is released all the same.
 
         Raises:
-            LockError: this object holds no lock.
+            LockError: this task holds nothing through this object, and no task that has ended does; nothing was sent.
             LockLost: the lease had run out, or somebody has taken the lock away; another may have held it meanwhile.
             redis.exceptions.RedisError: the server refused or cannot be reached; the lock ends with its lease.
 
         One round trip, O(log n) for n places in the queue; at most a second. Sends: EVALSHA lock_release.
         """
-        await self._release_lease(self._held_lease("release"))
+        await self._release_lease(self._mine_or_raise("release"))
 
     async def extend(self) -> None:
         """Start the time of the lease that this task holds again.
@@ -185,14 +188,14 @@ class RedisLock(RedisCollection, LeasedLock):
         A lease that has run out is never revived, also if nobody else has the lock.
 
         Raises:
-            LockError: this object holds no lock; or fewer than ``replicas`` have heard of the extension, and the
-                lease ends when it would have ended.
+            LockError: this task holds nothing, as for ``release``; or fewer than ``replicas`` have heard of the
+                extension, and the lease ends when it would have ended.
             LockLost: it is not held any more.
             redis.exceptions.RedisError: the server refused or cannot be reached; the lease goes on as it was.
 
         One round trip, O(1). Sends: EVALSHA lock_extend; with ``replicas`` as ``acquire``.
         """
-        await self._extend_lease(self._held_lease("extend"))
+        await self._extend_lease(self._mine_or_raise("extend"))
 
     async def locked(self) -> bool:
         """Whether anybody holds the lock.
@@ -206,12 +209,6 @@ class RedisLock(RedisCollection, LeasedLock):
     def _disown(self) -> None:
         super()._disown()
         self._line = None
-
-    def _held_lease(self, method: str) -> Lease:
-        lease = self._mine()
-        if lease is None:
-            raise LockError(f"{self.rkey}: {method}() of a lock that is not held; acquire() it first", key=self.rkey)
-        return lease
 
     async def _take_for_block(self) -> Lease | None:
         return await self._take(None)
@@ -330,23 +327,26 @@ class _TooFew(Exception):
 
 
 class _Within(AbstractAsyncContextManager[Lease]):
-    """The block of a lock that is entered in another way than by ``async with lock``."""
+    """The block of a lock that is entered in another way than by ``async with lock``; it knows its lease."""
 
     def __init__(
         self,
         enter: Callable[[], Awaitable[Lease]],
-        leave: Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], Awaitable[None]],
+        leave: Callable[[Lease, BaseException | None], Awaitable[None]],
     ) -> None:
         self._enter = enter
         self._leave = leave
+        self._leases: list[Lease] = []  # one, unless the object is entered again in its own block
 
     async def __aenter__(self) -> Lease:
-        return await self._enter()
+        lease = await self._enter()
+        self._leases.append(lease)
+        return lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._leave(kind, error, traceback)
+        await self._leave(self._leases.pop(), error)
 
 
 def _duration_ms(rkey: str, option: str, given: object, least: int) -> int:

@@ -57,7 +57,6 @@ from purse.errors import LockError, LockLost, LockNotAcquired
 __all__ = ["Redlock"]
 
 _EXTEND, _LEFT = load_script("redlock_extend"), load_script("redlock_left")
-_NOBODY = "the lock is not held through this object"
 
 
 class Redlock(LeasedLock):
@@ -179,7 +178,8 @@ class Redlock(LeasedLock):
         """Ask the masters how long the lock is still good for.
 
         Returns:
-            Milliseconds of validity left; 0 if it is not held through this object, or no majority says so within 0.8 s.
+            Milliseconds of validity left; 0 if this task does not hold it, as for ``release``, or no majority says so
+            within 0.8 s.
 
         Raises:
             LockError: too many masters failed, if that is to be raised; the cause has their errors.
@@ -187,7 +187,7 @@ class Redlock(LeasedLock):
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_left; nothing if it is not held.
         """
         hooks.refuse_in_atomic("Redlock.locked")
-        lease = self._mine() or next(reversed(self._held), None)
+        lease = self._mine() or self._ending()
         if lease is None or not lease.remaining:
             return 0
         asked = self._ask(_LEFT((lease.key,), lease.owner))
@@ -208,37 +208,32 @@ class Redlock(LeasedLock):
             raise_on_redis_errors: as 2.x had it; whatever it is, an extension that fails is raised.
 
         Raises:
-            LockError: there have been ``num_extensions`` already, or nothing is held through this object.
+            LockError: there have been ``num_extensions`` already, or this task holds nothing, as for ``release``.
             LockLost: the lease has run out, or no majority confirmed within 0.8 s; until then it is good for as long
                 as ``lease.remaining`` says.
 
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_extend.
         """
-        await self._extend_lease(self._mine_or_raise())
+        await self._extend_lease(self._mine_or_raise("extend"))
 
     async def release(self, *, raise_on_redis_errors: bool | None = None) -> None:
-        """Give the lock back: the running task's, or else what no running block will release.
+        """Give the lock back: the running task's, or else the latest whose task has ended, unless a block releases it.
 
-        Only the owner's: what others have stored meanwhile is left alone. Whoever is cancelled in it still releases.
-        A master that does not answer now is told later, until the lease has ended.
+        The lock of another task is never touched, whether that shares this object or not. If this is cancelled, the
+        lock is released all the same. A master that does not answer now is told as soon as it does, or until its key
+        has expired.
 
         Args:
             raise_on_redis_errors: as 2.x had it; whatever it is, a release that fails is raised.
 
         Raises:
             LockLost: it was not held any more.
-            LockError: nothing is held through this object; or no majority confirmed within 0.8 s, then the lock is free
-                when the lease ends at the latest.
+            LockError: this task holds nothing through this object, and no task that has ended does: nothing was sent.
+                Or no majority confirmed within 0.8 s: then the lock is free when the lease ends at the latest.
 
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_release.
         """
-        await self._release_lease(self._mine_or_raise())
-
-    def _mine_or_raise(self) -> Lease:
-        lease = self._mine()
-        if lease is None:
-            raise LockError(f"{self._key}: {_NOBODY}; acquire it first", key=self._key)
-        return lease
+        await self._release_lease(self._mine_or_raise("release"))
 
     # --- acquiring ----------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ import os
 import weakref
 from abc import ABC, abstractmethod
 from types import TracebackType
+from typing import ClassVar
 
 from purse._engine.detached import background, detached
 from purse.errors import LockError, LockLost, LockNotAcquired
@@ -29,7 +30,7 @@ from purse.errors import LockError, LockLost, LockNotAcquired
 # pyright: reportPrivateUsage=false
 # A lease, its lock and its watchdog are one thing; what they tell each other is nobody else's business.
 
-__all__ = ["Lease", "LeasedLock"]
+__all__ = ["Lease", "LeasedLock", "has_ended", "refuse_to_end"]
 
 _locks: weakref.WeakSet[LeasedLock] = weakref.WeakSet()
 _inherited: list[object] = []
@@ -43,6 +44,11 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def has_ended(task: asyncio.Task[object] | None) -> bool:
+    """Whether ``task`` will never run again; None stands for one that is not there any more."""
+    return task is None or task.done() or task.get_loop().is_closed()
 
 
 class Lease:
@@ -105,17 +111,21 @@ class Lease:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether the task that acquired it has ended."""
-        task = None if self._body is None else self._body()
-        return task is None or task.done()
+        """Whether the task that acquired it has ended, or was left behind by a loop that is closed."""
+        return has_ended(None if self._body is None else self._body())
 
 
 class LeasedLock(ABC):
     """What locks have in common: who holds what, the block, the watchdog.
 
+    A lease belongs to the task that acquired it. When that task has ended, it belongs to every task that uses the
+    lock's object: ``wait_for`` (up to Python 3.11), ``create_task``, ``gather`` and fixtures acquire in tasks that end.
+
     Args:
         watchdog: whether ``async with`` extends by itself, and cancels its body when the lock is lost.
     """
+
+    _gives_leases: ClassVar[str] = "`async with`"
 
     def __init__(self, key: str, lease_time: float, *, watchdog: bool) -> None:
         self._key = key
@@ -152,12 +162,27 @@ class LeasedLock(ABC):
         self._held.append(lease)
 
     def _mine(self) -> Lease | None:
-        """The lease of the running task, or else the latest that no block will release."""
+        """The latest lease of the running task, or else of a task that has ended, unless its block will release it."""
         task = asyncio.current_task()
         for lease in reversed(self._held):
             if lease.is_of(task):
                 return lease
-        return next((lease for lease in reversed(self._held) if lease not in self._blocks), None)
+        return next((lease for lease in reversed(self._held) if lease.is_orphan and lease not in self._blocks), None)
+
+    def _mine_or_raise(self, method: str) -> Lease:
+        """``_mine``, for the method of that name.
+
+        Raises:
+            LockError: there is none; nothing was sent.
+        """
+        lease = self._mine()
+        if lease is None:
+            raise LockError(
+                f"{self._key}: {method}() by a task for which, through this object, the lock is not held; acquire() it "
+                f"first, or call lease.{method}() on the lease that {self._gives_leases} gave to its holder",
+                key=self._key,
+            )
+        return lease
 
     async def _extend_lease(self, lease: Lease) -> None:
         until = await self._renew(lease) if lease in self._held else None
@@ -206,8 +231,17 @@ class LeasedLock(ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if not self._blocks:  # this process is a fork, and the block was its parent's
+            return
         lease = self._ending()
         if lease is None:
+            refuse_to_end(self._key, error)
+        else:
+            await self._leave(lease, error)
+
+    async def _leave(self, lease: Lease, error: BaseException | None) -> None:
+        """End the block of ``lease``, whose body has raised ``error``."""
+        if lease not in self._blocks:
             return
         watchdog = self._blocks.pop(lease)
         lost = watchdog is not None and watchdog.stop() and watchdog.take_back()
@@ -232,12 +266,25 @@ class LeasedLock(ABC):
         )
 
     def _ending(self) -> Lease | None:
-        """The lease of the block that ends: the running task's latest."""
+        """The lease of the block that ends: the latest of the running task, or else of a task that has ended."""
         task = asyncio.current_task()
         latest = [*reversed(self._blocks)]
         mine = [lease for lease in latest if lease.is_of(task)]
-        # A block may be entered by one task and left by another, as those of fixtures and exit stacks are.
-        return next(iter(mine or [lease for lease in latest if lease.is_orphan] or latest), None)
+        # A block may be entered by one task and left by another, as those of fixtures are.
+        return next(iter(mine or [lease for lease in latest if lease.is_orphan]), None)
+
+
+def refuse_to_end(key: str, error: BaseException | None) -> None:
+    """Tell a task that leaves a block of a task that still runs; ``error``, which the body raised, is not masked.
+
+    Raises:
+        LockError: the body raised nothing.
+    """
+    told = f"{key}: the block belongs to another task, so it was not ended. Leave it there, or call release() on "
+    told += "what `async with` gave that task"
+    if error is None:
+        raise LockError(told, key=key)
+    error.add_note(f"purse: {told}")
 
 
 class _Watchdog:
