@@ -22,9 +22,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, RedisError
 from redis.exceptions import TimeoutError as ServerTimeout
 
+from purse._coordination.debts import is_final
 from purse._coordination.fencing import fenced_set
 from purse._coordination.leases import Lease, LeasedLock
 from purse._coordination.lock_line import BESIDE, Grant, LockLine, lock_line, validity
@@ -255,7 +256,7 @@ class RedisLock(RedisCollection, LeasedLock):
             if until is None:
                 raise LockNotAcquired(f"{self.rkey}: the lock was lost while it was replicated", key=self.rkey)
         except BaseException:
-            await line.take_back(grant.owner, self)
+            await line.take_back(grant.owner, self._lease_time, self)
             raise
         return grant._replace(until=until)
 
@@ -308,11 +309,18 @@ class RedisLock(RedisCollection, LeasedLock):
                     await line.release(lease.owner, self)
                     return True
         except TimeoutError:
-            await line.take_back(lease.owner, self)
+            line.owe(lease.owner, self._lease_time, self)
             raise ServerTimeout(
-                f"{self.rkey}: the server did not answer within {_RELEASE:g} s; the lock is released when it has the "
-                "request, or when its lease ends"
+                f"{self.rkey}: the server did not answer within {_RELEASE:g} s; the lock is released as soon as it "
+                "does, or when its lease ends"
             ) from None
+        except asyncio.CancelledError:  # the loop ends
+            await line.take_back(lease.owner, self._lease_time, self)
+            raise
+        except (RedisError, OSError) as error:
+            if not is_final(error):
+                line.owe(lease.owner, self._lease_time, self)
+            raise
 
     def _line_here(self) -> LockLine:
         line = self._line

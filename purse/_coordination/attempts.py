@@ -123,14 +123,15 @@ class Attempt:
     def _release(self) -> Round:
         """Release on every master that said yes, or may do so yet; the others count as having refused."""
         call = _RELEASE((self.key, beside(self.key, "waiting")), self.owner, self._line)
-        until = self._until
+        left = self._until - get_running_loop().time()
+        lease = max(self._lease_time, left)
         asks: list[Ask | Reply] = [
             0
             if took_nothing(answer)
-            else partial(master.release, call, self.owner, self._origin, until, self._answer(place))
+            else partial(master.release, call, self.owner, self._origin, lease, self._answer(place))
             for place, (master, answer) in enumerate(zip(self._masters, self.round.answers, strict=True))
         ]
-        return Round(asks, is_positive, max(0.0, until - get_running_loop().time()))
+        return Round(asks, is_positive, max(0.0, left))
 
     def _answer(self, place: int) -> Callable[[], Answer]:
         answers = self.round.answers

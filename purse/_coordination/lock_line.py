@@ -16,9 +16,10 @@ served. The clock for that is the server's.
 An owner is ``session/number``, the session random, the number counted: unique for each acquisition. A script that is
 asked again for an owner who has the lock says so again, so a question whose reply was lost can be repeated.
 
-Whoever gives up waiting, for whatever reason, takes back what it has asked for in a task of its own: under a scope of
-anyio, whoever is cancelled is cancelled again at each await. Those who give up together are taken back by one script:
-a thousand of them should not need a thousand connections in the dedicated mode.
+A caller may give up waiting, for any reason. What it has asked for is taken back by a task of the line, because under a
+scope of anyio a cancelled task is cancelled again at each await. One script takes back everything that is due: a
+thousand callers should not need a thousand connections in the dedicated mode. If the server does not answer, it remains
+a debt, see ``.debts``, and as long as the server is silent nothing more is asked for.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from typing import NamedTuple
@@ -35,6 +37,7 @@ from weakref import WeakSet, WeakValueDictionary
 from redis.exceptions import RedisError
 
 from purse._coordination.attempts import drift_of
+from purse._coordination.debts import PATIENCE, Debts, has_link
 from purse._coordination.leases import Lease
 from purse._engine.detached import detached
 from purse._engine.replies import Reply, as_array, as_int
@@ -54,9 +57,6 @@ PLACE = 6.0
 
 RENEW = 2.0
 """Seconds between two questions of a loop, if nothing else makes it ask."""
-
-PATIENCE = 0.25
-"""Seconds to wait for each of the two replies that taking back needs; what was sent is executed without that, too."""
 
 Loop = asyncio.AbstractEventLoop
 
@@ -110,8 +110,7 @@ class LockLine:
         self._numbers = count(1)
         self._waiting: OrderedDict[str, asyncio.Future[None]] = OrderedDict()
         self._asking: dict[str, asyncio.Task[Reply]] = {}
-        self._leaving: list[str] = []
-        self._taking_back: asyncio.Task[None] | None = None
+        self._debts: Debts[Origin] = Debts(self._release_all, lambda: has_link(executor))
         self.loop = asyncio.get_running_loop()
         self.leases: WeakSet[Lease] = WeakSet()
 
@@ -141,44 +140,37 @@ class LockLine:
                 return await self._wait(owner, lease, origin)
             answer = await self._ask(owner, lease, origin, place=0)
             if isinstance(answer, Grant) and answer.until <= self.loop.time():
-                await self.take_back(owner, origin)
+                await self.take_back(owner, lease, origin)
                 return None
         except BaseException:
-            await self.take_back(owner, origin)
+            if owner in self._asking:
+                await self.take_back(owner, lease, origin)
             raise
+        finally:
+            self._asking.pop(owner, None)
         return answer if isinstance(answer, Grant) else None
 
-    async def take_back(self, owner: str, origin: Origin) -> None:
-        """Undo what ``owner`` has asked for, also if this task is cancelled meanwhile; bounded in time."""
-        await asyncio.wait((detached(self._leave(owner, origin), "lock"),))
+    async def take_back(self, owner: str, lease: float, origin: Origin) -> None:
+        """Undo what ``owner`` has asked for, also if this task is cancelled while it waits; bounded in time."""
+        await asyncio.wait((self.owe(owner, lease, origin),), timeout=2 * PATIENCE)
+
+    def owe(self, owner: str, lease: float, origin: Origin) -> asyncio.Future[None]:
+        """Have what ``owner`` has, or has asked for, taken back until that is certain; done when it was tried once."""
+        return self._debts.owe(owner, origin, max(lease, PLACE), self._asking.pop(owner, None))
 
     async def release(self, owner: str, origin: Origin) -> Reply:
         """Give the lock up, or the place in the queue; 1 if it was the lock."""
-        return await self._executor.ask(self._releasing(owner), origin)
+        reply = await self._executor.ask(self._releasing(owner), origin)
+        self._debts.heard()
+        return reply
 
     def _releasing(self, *owners: str) -> ScriptCall:
         lock, _, queue, sessions = self._keys
         return load_script("lock_release")((lock, queue, sessions), *owners)
 
-    async def _leave(self, owner: str, origin: Origin) -> None:
-        asking = self._asking.pop(owner, None)
-        if asking is not None:
-            # What was asked for last may take another way, and be executed after what takes it back.
-            await asyncio.wait((asking,), timeout=PATIENCE)
-            asking.cancel()
-        self._leaving.append(owner)
-        if self._taking_back is None:
-            self._taking_back = detached(self._leave_together(origin), "lock")
-        await asyncio.wait((self._taking_back,))
-
-    async def _leave_together(self, origin: Origin) -> None:
-        await asyncio.sleep(0)  # for those whose turn it is in this iteration of the loop
-        self._taking_back = None
-        owners, self._leaving = self._leaving, []
-        with suppress(RedisError, StoreClosed, TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                # EVAL, not EVALSHA: nobody may be there any more to send it again after a NOSCRIPT.
-                await self._executor.ask(self._releasing(*owners).by_body(), origin)
+    async def _release_all(self, owed: Mapping[str, Origin]) -> None:
+        # EVAL, not EVALSHA: nobody may be there any more to send it again after a NOSCRIPT.
+        await self._executor.ask(self._releasing(*owed).by_body(), next(iter(owed.values())))
 
     # --- waiting ----------------------------------------------------------------------------------
 
@@ -213,12 +205,14 @@ class LockLine:
     async def _ask(self, owner: str, lease: float, origin: Origin, *, place: float) -> Grant | _Refusal:
         ahead = self._first() or owner
         call = load_script("lock_acquire")(self._keys, owner, round(lease * 1000), ahead, round(place * 1000))
+        if self._debts.is_silent:
+            await self._debts.until_heard()
         started = self.loop.time()
-        # Sent again if the reply is lost. In a task of its own, because who takes it back has to wait for its end.
+        # Sent again if the reply is lost. In a task of its own, because what takes it back has to wait for its end.
         asking = self._asking[owner] = detached(self._executor.ask(call, origin, None, True), "lock")
         await asyncio.wait((asking,))
-        self._asking.pop(owner, None)
         granted, number, *held = map(as_int, as_array(asking.result()))
+        self._debts.heard()
         if granted:
             return Grant(owner, number, validity(started, lease))
         return _Refusal(number, held == [1])

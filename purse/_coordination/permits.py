@@ -8,8 +8,8 @@ There is one line for each semaphore and event loop, and one task in it while so
 none of the callers does: whoever is cancelled while a permit is on its way leaves it to the next, and if there is no
 next it is given back. So nobody's cancellation is ever in the way of a request that was sent.
 
-A permit whose reply was lost belongs to nobody. It is given back as well if the server can be reached, and expires
-otherwise, as do those of processes that died.
+A permit whose reply was lost belongs to nobody. It is a debt, as is one that could not be given back: see ``.debts``.
+Those of processes that died expire.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ import copy
 import math
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
+from purse._coordination.debts import PATIENCE, Debts, has_link, is_final
 from purse._engine.detached import detached
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int
-from purse._engine.scripts import load_script
+from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.wakeups import Look
 from purse.errors import LockError, LockLost
 
@@ -102,7 +103,7 @@ class Permit:
             LockLost: it had expired, and somebody else may have had its place meanwhile.
             LockError: it was released before.
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server cannot be reached, or its reply
-                was lost; the permit is given up, and expires by itself if it was not released.
+                was lost; the permit is released as soon as the server can be reached, or expires.
 
         One round trip, O(log(permits)). Sends: EVALSHA semaphore_release.
         """
@@ -138,7 +139,7 @@ class Permit:
     async def _give_back(self) -> bool:
         self._released = True
         # In a task of its own: under a scope of anyio, whoever is cancelled is cancelled again at each await.
-        return await asyncio.shield(detached(self._line.give_back([self.id]), "giving a permit back")) == 1
+        return await asyncio.shield(detached(self._line.give_back(self.id), "giving a permit back"))
 
     def _lost(self) -> LockLost:
         return LockLost(
@@ -170,6 +171,7 @@ class PermitLine:
         self._live = 0  # waiters that are neither served nor gone
         self._task: asyncio.Task[None] | None = None
         self._idle = False  # nothing is under way: the task waits for a permit to become free
+        self._debts: Debts[None] = Debts(self._release_all, lambda: has_link(executor))
 
     @property
     def lease(self) -> float:
@@ -223,9 +225,28 @@ class PermitLine:
         call = load_script("semaphore_extend")((self._key,), name, self._lease_us)
         return as_flag(await self._executor.ask(call, self._origin))
 
-    async def give_back(self, names: Sequence[str]) -> int:
-        """Release permits; how many of them were still good."""
-        return as_int(await self._executor.ask(load_script("semaphore_release")((self._key,), *names), self._origin))
+    async def give_back(self, name: str) -> bool:
+        """Release a permit, later if not now; whether it was still good."""
+        try:
+            return as_flag(await self._executor.ask(self._releasing(name), self._origin))
+        except asyncio.CancelledError:  # the loop ends
+            await self._owe([name])
+            raise
+        except (RedisError, OSError) as error:
+            if not is_final(error):
+                self._debts.owe(name, None, self.lease)
+            raise
+
+    def _releasing(self, *names: str) -> ScriptCall:
+        return load_script("semaphore_release")((self._key,), *names)
+
+    async def _release_all(self, owed: Mapping[str, None]) -> None:
+        await self._executor.ask(self._releasing(*owed).by_body(), self._origin)
+
+    async def _owe(self, names: Sequence[str], *, in_doubt: bool = False) -> None:
+        """Have permits given back, and wait until that was tried once, or for a moment."""
+        tried = [self._debts.owe(name, None, self.lease, in_doubt=in_doubt) for name in names]
+        await asyncio.wait(tried, timeout=PATIENCE)
 
     # --- serving ----------------------------------------------------------------------------------
 
@@ -262,7 +283,11 @@ class PermitLine:
         try:
             taken, free_us = map(as_int, as_array(await self._executor.ask(call, self._origin)))
         except (ConnectionError, TimeoutError):
-            detached(self.give_back(names), "giving back what may have been taken")
+            for name in names:
+                self._debts.owe(name, None, self.lease, in_doubt=True)
+            raise
+        except asyncio.CancelledError:  # the loop ends
+            await self._owe(names, in_doubt=True)
             raise
         return [Permit(self, self._key, name, started + self.lease) for name in names[:taken]], free_us
 
@@ -294,7 +319,7 @@ class PermitLine:
                 self._live -= 1
                 waiter.set_result(permit)
                 return
-        detached(self.give_back([permit.id]), "giving a permit back")
+        detached(self.give_back(permit.id), "giving a permit back")
 
     def _hand_all(self, taking: asyncio.Task[tuple[list[Permit], int]]) -> None:
         if not taking.cancelled() and taking.exception() is None:

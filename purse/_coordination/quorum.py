@@ -10,7 +10,7 @@ A ``Round`` is one question to all of them. It is decided as soon as a majority 
 more, or its time is up: the client's own timeouts play no part. What a master is asked goes over one connection in the
 order in which it is asked, so a release that is sent behind a take whose answer has not come yet is executed behind it.
 Where that is not certain (the connection was lost, or each call has one of its own) the master keeps the release as a
-debt and sends it again, until it is certain or the lease has ended anyway.
+debt and sends it again, until it is certain or the lease has ended anyway: see ``.debts``.
 
 A silent master would else be sent a take and a release by every acquisition, all of which it would execute when it
 wakes up, and each of which would be a task that waits for it.
@@ -19,9 +19,8 @@ wakes up, and each of which would be a task that waits for it.
 from __future__ import annotations
 
 import asyncio
-import random
 from asyncio import get_running_loop
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import Final, TypeAlias
@@ -29,12 +28,14 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError, ResponseError, TimeoutError
 
+from purse._coordination.debts import Debts, has_link, is_final
 from purse._engine.clients import RedisClient
 from purse._engine.detached import detached
 from purse._engine.executor import ClientExecutor, executor_for
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin
+from purse.errors import StoreClosed
 
 __all__ = [
     "PATIENCE",
@@ -54,8 +55,6 @@ __all__ = [
 
 PATIENCE = 0.8
 """Seconds for which an attempt waits for its masters at most."""
-
-_RETRY_FIRST, _RETRY_LAST = 0.03, 1.0  # seconds between two attempts to pay debts
 
 
 class _Pending(Enum):
@@ -83,14 +82,13 @@ class Master:
     def __init__(self, executor: ClientExecutor) -> None:
         self._executor = executor
         self._unanswered: dict[object, float] = {}  # since when, in the order of the questions
-        self._debts: dict[str, tuple[ScriptCall, Origin, float]] = {}  # owner -> its release, until the lease ends
-        self._paying = False
+        self._debts: Debts[tuple[ScriptCall, Origin]] = Debts(self._pay, lambda: has_link(executor))
 
     @property
     def is_silent(self) -> bool:
         """Whether a question waits for its answer for longer than ``PATIENCE``."""
         oldest = next(iter(self._unanswered.values()), None)
-        return oldest is not None and get_running_loop().time() - oldest > PATIENCE
+        return self._debts.is_silent or (oldest is not None and get_running_loop().time() - oldest > PATIENCE)
 
     async def ask(self, call: Command | ScriptCall, origin: Origin) -> Reply:
         """One round trip.
@@ -101,18 +99,20 @@ class Master:
         question = object()
         self._unanswered[question] = get_running_loop().time()
         try:
-            return await self._executor.ask(call, origin)
+            answer = await self._executor.ask(call, origin)
         finally:
             del self._unanswered[question]
+        self._debts.heard()
+        return answer
 
     async def release(
-        self, call: ScriptCall, owner: str, origin: Origin, until: float, taken: Callable[[], Answer]
+        self, call: ScriptCall, owner: str, origin: Origin, lease: float, taken: Callable[[], Answer]
     ) -> Reply:
         """Send the release ``call`` behind a take, and again later if it is not certain that it came behind it.
 
         Args:
-            owner: who took, or tried to.
-            until: the loop's time at which the lease ends, and with it everything that has to be done.
+            owner: of the key that was taken, perhaps.
+            lease: seconds after which the key has expired in any case.
             taken: the answer to the take: what is known when it is asked.
 
         Raises:
@@ -120,49 +120,26 @@ class Master:
         """
         certain = _is_answer(taken())
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout(PATIENCE):
                 released = as_int(await self.ask(call, origin))
-        except ResponseError:  # so it would the next time
-            raise
-        except (RedisError, OSError):
-            self._owe(owner, call, origin, until)
+        except (RedisError, OSError, asyncio.CancelledError) as error:
+            if not is_final(error):
+                self._debts.owe(owner, (call, origin), lease, in_doubt=not certain and not took_nothing(taken()))
             raise
         if not released and not certain and not took_nothing(taken()):
-            self._owe(owner, call, origin, until)
+            self._debts.owe(owner, (call, origin), lease, in_doubt=True)
         return released
 
-    def _owe(self, owner: str, call: ScriptCall, origin: Origin, until: float) -> None:
-        self._debts[owner] = (call, origin, until)
-        if not self._paying:
-            self._paying = True
-            detached(self._pay(), "clean-up")
+    async def _pay(self, owed: Mapping[str, tuple[ScriptCall, Origin]]) -> None:
+        """Send each release once.
 
-    async def _pay(self) -> None:
-        """Send what is owed, again and again, until each release has found the key, or has twice found none."""
-        pause = _RETRY_FIRST
-        absent: set[str] = set()
-        try:
-            while self._debts:
-                await asyncio.sleep(pause * random.uniform(0.5, 1))
-                pause = min(2 * pause, _RETRY_LAST)
-                owners = list(self._debts)
-                for owner, released in zip(owners, await asyncio.gather(*map(self._pay_one, owners)), strict=True):
-                    if released or (released is not None and owner in absent):
-                        self._debts.pop(owner, None)
-                        absent.discard(owner)
-                    elif released is not None:
-                        absent.add(owner)
-        finally:
-            self._paying = False
-
-    async def _pay_one(self, owner: str) -> int | None:
-        """Whether there was something to release; None if that is not known."""
-        call, origin, until = self._debts[owner]
-        try:
-            async with asyncio.timeout_at(min(until, get_running_loop().time() + _RETRY_LAST)):
-                return as_int(await self.ask(call, origin))
-        except (RedisError, OSError, RuntimeError):  # the last: its store was closed
-            return 1 if get_running_loop().time() >= until else None
+        Raises:
+            redis.exceptions.RedisError, OSError: one of them was not answered, or may be granted the next time.
+        """
+        answers = await asyncio.gather(*(self.ask(*what) for what in owed.values()), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, StoreClosed) or (isinstance(answer, BaseException) and not is_final(answer)):
+                raise answer
 
 
 class Round:

@@ -13,7 +13,7 @@ __all__ = ["Watch", "expiries", "no_task_left", "only_waits", "waiters_of"]
 
 async def no_task_left() -> bool:
     """Whether nothing of purse waits or cleans up any more."""
-    return not any("permit" in name or "may have been taken" in name for name in purse_tasks())
+    return not any("permit" in name or name == "purse: giving back" for name in purse_tasks())
 
 
 async def waiters_of(semaphore: RedisSemaphore) -> int:

@@ -1,0 +1,550 @@
+"""What could not be given back is given back later: after a server that hangs, is cut off or refuses for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import textwrap
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+
+import anyio
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError, RedisError, ResponseError
+
+from purse import Store, configure, field
+from purse._coordination.debts import Debts
+from purse._coordination.lock_line import LockLine, lock_line
+from purse._engine.executor import executor_for
+from purse.embedded import Server
+from purse.limits import RedisSemaphore
+from purse.locks import RedisLock
+from purse.redlock import Redlock
+from tests.support import engines
+from tests.support.clients import command, connect
+from tests.support.engines import parametrize
+from tests.support.masters import Masters, no_keys_on
+from tests.support.polling import until
+from tests.support.proxy import Proxy
+from tests.support.scripts import ROOT, run
+
+ROUNDS = int(os.environ.get("PURSE_ROUNDS", "1"))
+"""How often each way to give up is tried; the big run has 25."""
+
+KEY, QUEUE, SESSIONS = "gate", "{gate}:queue", "{gate}:sessions"
+LEASE = 60.0
+SOON = 3.0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """All of this holds however calls reach Redis."""
+    parametrize(metafunc, "shared", "dedicated")
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """The mode in which this test's clients reach Redis."""
+    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
+        yield name
+
+
+@pytest.fixture
+async def own(own_server: Server) -> AsyncIterator[Redis]:
+    """A client of a server that may be paused; it never loses patience by itself."""
+    async with connect(own_server.url, socket_timeout=None, socket_connect_timeout=None) as client:
+        yield client
+
+
+@pytest.fixture
+async def eye(own_server: Server) -> AsyncIterator[Redis]:
+    """Another client of it, which only looks."""
+    async with connect(own_server.url) as client:
+        yield client
+
+
+@contextmanager
+def hung(server: Server) -> Generator[None]:
+    """The server takes connections and requests, and answers nothing."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+async def nothing_left(client: Redis) -> int:
+    """How many of the keys of a lock there are, but for the fence."""
+    return int(await client.exists(KEY, QUEUE, SESSIONS))
+
+
+async def debts() -> int:
+    """Tasks that give something back."""
+    return sum(task.get_name() == "purse: giving back" for task in asyncio.all_tasks())
+
+
+def line_of(client: Redis) -> LockLine:
+    """The line of the lock."""
+    return lock_line(executor_for(client), KEY)
+
+
+# --- ways to give up on a server that hangs ---------------------------------------------------------
+
+GiveUp = Callable[[], Awaitable[object]]
+Way = Callable[[RedisLock], AbstractAsyncContextManager[GiveUp]]
+
+
+async def known(lock: RedisLock) -> None:
+    """Have the server know the scripts: it executes nothing of a script that it does not know."""
+    async with lock:
+        pass
+
+
+@asynccontextmanager
+async def releasing(lock: RedisLock) -> AsyncGenerator[GiveUp]:
+    """The lock is held, and released; the first time by a script that the server does not know."""
+    assert await lock.acquire()
+    yield lock.release
+
+
+@asynccontextmanager
+async def leaving(lock: RedisLock) -> AsyncGenerator[GiveUp]:
+    """The lock is held in a block, which ends."""
+    await known(lock)
+    await lock.__aenter__()
+    yield lambda: lock.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def a_timeout(lock: RedisLock) -> AsyncGenerator[GiveUp]:
+    """The lock is free, and acquired with a timeout."""
+    await known(lock)
+    yield lambda: lock.acquire(timeout=0.05)
+
+
+@asynccontextmanager
+async def at_once(lock: RedisLock) -> AsyncGenerator[GiveUp]:
+    """The lock is free, and acquired without waiting."""
+    await known(lock)
+    yield lambda: lock.acquire(blocking=False)
+
+
+@asynccontextmanager
+async def cancelled(lock: RedisLock) -> AsyncGenerator[GiveUp]:
+    """The lock is free, and the task that acquires it is cancelled."""
+    await known(lock)
+
+    async def give_up() -> None:
+        await asyncio.wait_for(lock.acquire(), 0.05)
+
+    yield give_up
+
+
+@asynccontextmanager
+async def a_scope(lock: RedisLock) -> AsyncGenerator[GiveUp]:
+    """The same by anyio, which cancels again at each await."""
+    await known(lock)
+
+    async def give_up() -> None:
+        with anyio.move_on_after(0.05):
+            await lock.acquire()
+
+    yield give_up
+
+
+@asynccontextmanager
+async def places(lock: RedisLock) -> AsyncGenerator[GiveUp]:
+    """The lock is held by another client, and three tasks wait and are cancelled."""
+    await lock.redis.set(KEY, "somebody")
+    waiting = [asyncio.create_task(lock.acquire()) for _ in range(3)]
+    await until(lambda: lock.redis.zcard(QUEUE), 3)
+
+    async def give_up() -> None:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+    yield give_up
+    await lock.redis.delete(KEY)
+
+
+WAYS = [releasing, leaving, a_timeout, at_once, cancelled, a_scope, places]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_was_given_up_while_the_server_hung(own_server: Server, own: Redis, eye: Redis, way: Way) -> None:
+    """The caller goes on in bounded time; soon after the server answers the lock is free, and no place is left."""
+    loop = asyncio.get_running_loop()
+    for _ in range(ROUNDS):
+        lock = RedisLock(own, KEY, lease=LEASE)
+        async with way(lock) as give_up:
+            with hung(own_server):
+                started = loop.time()
+                with suppress(RedisError, TimeoutError):
+                    await give_up()
+                took = loop.time() - started
+                await asyncio.sleep(0.3)  # the caller is gone, and what was tried at once has failed
+            assert took < 2.5
+        await until(lambda: nothing_left(eye), 0, seconds=SOON)
+        await until(debts, 0, seconds=SOON)
+        assert len(line_of(own)) == 0
+
+
+async def test_a_lock_that_was_given_up_can_be_had(own_server: Server, own: Redis) -> None:
+    """Those who wait while the server hangs have the lock soon after that, in spite of those who gave up before."""
+    lock = RedisLock(own, KEY, lease=LEASE)
+    assert await lock.acquire()
+    with hung(own_server):
+        waiting = asyncio.create_task(lock.acquire(timeout=20))
+        with pytest.raises(RedisError):
+            await lock.release()
+        assert await asyncio.create_task(lock.acquire(blocking=False)) is None
+
+    lease = await asyncio.wait_for(waiting, SOON + 1)
+
+    assert lease is not None
+    await lease.release()
+
+
+async def test_a_silent_server_is_asked_nothing_more(own_server: Server, own: Redis, eye: Redis) -> None:
+    """Callers that try again and again while the server hangs return in time, and leave no more behind."""
+    lock = RedisLock(own, KEY, lease=LEASE)
+    await known(lock)
+    with hung(own_server):
+        for _ in range(5):
+            assert await lock.acquire(timeout=0.01) is None
+        line = line_of(own)
+
+        async def silent() -> bool:
+            return line._debts.is_silent  # pyright: ignore[reportPrivateUsage]
+
+        await until(silent, True)
+        before = len(line._debts), len(asyncio.all_tasks())  # pyright: ignore[reportPrivateUsage]
+        for _ in range(50):
+            assert await lock.acquire(timeout=0.001) is None
+        assert (len(line._debts), len(asyncio.all_tasks())) == before  # pyright: ignore[reportPrivateUsage]
+
+    await until(lambda: nothing_left(eye), 0, seconds=SOON)
+    lease = await lock.acquire(timeout=5)
+    assert lease is not None
+    await lease.release()
+
+
+@pytest.mark.engines("shared")
+async def test_a_server_that_is_busy(own: Redis, eye: Redis) -> None:
+    """A server that refuses because a script runs is told again when that has ended."""
+    await command(eye, "CONFIG", "SET", "lua-time-limit", 1)
+    lock = RedisLock(own, KEY, lease=LEASE)
+    assert await lock.acquire()
+    async with connect(f"redis://127.0.0.1:{eye.connection_pool.connection_kwargs['port']}") as spinning:
+        endless = asyncio.create_task(command(spinning, "EVAL", "while true do end", 0))
+
+        async def is_busy() -> bool:
+            try:
+                return not await command(eye, "PING")
+            except ResponseError:
+                return True
+
+        await until(is_busy, True)
+        with pytest.raises(ResponseError, match="BUSY"):
+            await lock.release()
+        await command(eye, "SCRIPT", "KILL")
+        with pytest.raises(ResponseError):
+            await endless
+
+    await until(lambda: nothing_left(eye), 0, seconds=SOON)
+
+
+# --- connections that are lost ------------------------------------------------------------------------
+
+
+async def test_a_release_when_the_server_cannot_be_reached(redis: Redis, proxy: Proxy) -> None:
+    """The caller is told, and the lock is free soon after the server can be reached again."""
+    async with connect(proxy.url) as client:
+        lock = RedisLock(client, KEY, lease=LEASE)
+        assert await lock.acquire()
+        await proxy.refuse()
+        proxy.drop()
+        with pytest.raises(RedisError):
+            await lock.release()
+        assert await redis.exists(KEY)
+
+        await proxy.listen_again()
+
+        await until(lambda: nothing_left(redis), 0, seconds=SOON)
+        await until(debts, 0, seconds=SOON)
+
+
+async def test_an_acquire_whose_reply_was_lost(redis: Redis, proxy: Proxy) -> None:
+    """The server has granted the lock, and can then not be reached: it is free soon after it can be."""
+    async with connect(proxy.url) as client:
+        lock = RedisLock(client, KEY, lease=LEASE)
+        await known(lock)
+        proxy.swallow()
+        acquiring = asyncio.create_task(lock.acquire())
+        await proxy.swallowed()
+        await proxy.refuse()
+        proxy.drop()
+        with pytest.raises(ConnectionError):
+            await acquiring
+        proxy.heal()
+        await proxy.listen_again()
+
+        await until(lambda: nothing_left(redis), 0, seconds=SOON)
+        await until(debts, 0, seconds=SOON)
+
+
+async def test_a_server_that_stays_away_is_not_asked_for_ever(redis: Redis, proxy: Proxy) -> None:
+    """What is owed is forgotten when its time is over: nothing of it is left anyway."""
+    async with connect(proxy.url) as client:
+        ask = executor_for(client)
+        owed = Debts[None](lambda names: ask.ask(("DEL", *names), RedisLock(client, KEY)), lambda: True)
+        await client.set("first", 1)
+        await proxy.refuse()
+        proxy.drop()
+
+        owed.owe("first", None, 0.1)
+        await until(debts, 0, seconds=SOON)
+
+        assert len(owed) == 0
+
+
+# --- debts --------------------------------------------------------------------------------------------
+
+
+def deleting(client: Redis) -> Debts[None]:
+    """Owners are keys; to give one back is to delete it."""
+    executor = executor_for(client)
+    return Debts(lambda names: executor.ask(("DEL", *names), RedisLock(client, KEY)), lambda: True)
+
+
+async def test_the_time_of_a_debt_stands_still_while_the_server_hangs(own_server: Server, own: Redis) -> None:
+    """A server that hangs for much longer than what is owed would last is told when it goes on."""
+    owed = deleting(own)
+    await own.set("key", 1)
+    with hung(own_server):
+        owed.owe("key", None, 0.05)
+        await asyncio.sleep(1.3)
+
+    await until(lambda: own.exists("key"), 0, seconds=SOON)
+
+
+async def test_what_is_executed_late(own_server: Server, own: Redis, eye: Redis) -> None:
+    """In doubt one answer is not enough: what reaches the server after it, as late as the outage was long, goes too."""
+    owed = deleting(own)
+    await own.set("other", 1)
+    with hung(own_server):
+        tried = owed.owe("late", None, LEASE, in_doubt=True)
+        await asyncio.sleep(0.4)
+    await tried
+    await eye.set("late", 1)
+
+    await until(lambda: eye.exists("late"), 0, seconds=SOON)
+    await until(debts, 0, seconds=SOON)
+    assert len(owed) == 0
+
+
+async def test_what_is_certain_is_paid_once(redis: Redis) -> None:
+    """All that is owed in one moment goes in one command, and one answer ends it."""
+    sent: list[list[str]] = []
+    executor = executor_for(redis)
+
+    async def delete(names: Mapping[str, None]) -> object:
+        sent.append([*names])
+        return await executor.ask(("DEL", *sent[-1]), RedisLock(redis, KEY))
+
+    owed = Debts[None](delete, lambda: True)
+    for name in ("a", "b", "c"):
+        owed.owe(name, None, LEASE)
+
+    await until(debts, 0)
+    assert sent == [["a", "b", "c"]]
+
+
+# --- semaphores -----------------------------------------------------------------------------------------
+
+
+async def test_a_permit_that_could_not_be_given_back(redis: Redis, proxy: Proxy) -> None:
+    """The caller is told, and the place is free soon after the server can be reached again."""
+    async with connect(proxy.url) as client:
+        semaphore = RedisSemaphore(client, KEY, limit=1, lease=LEASE)
+        permit = await semaphore.acquire()
+        await proxy.refuse()
+        proxy.drop()
+        with pytest.raises(RedisError):
+            await permit.release()
+        await asyncio.sleep(1.5)  # longer than a lost connection is tried to be opened again
+        assert await RedisSemaphore(redis, KEY, limit=1).available() == 0
+
+        await proxy.listen_again()
+
+        await until(RedisSemaphore(redis, KEY, limit=1).available, 1, seconds=SOON)
+        await until(debts, 0, seconds=SOON)
+
+
+async def test_permits_whose_reply_was_lost(redis: Redis, proxy: Proxy) -> None:
+    """Permits were taken, and the server can then not be reached: they come back soon after it can be."""
+    async with connect(proxy.url) as client:
+        semaphore = RedisSemaphore(client, KEY, limit=3, lease=LEASE)
+        assert await semaphore.available() == 3
+        proxy.swallow()
+        acquiring = [asyncio.create_task(semaphore.acquire()) for _ in range(3)]
+        await proxy.swallowed()
+        await proxy.refuse()
+        proxy.drop()
+        outcomes = await asyncio.gather(*acquiring, return_exceptions=True)
+        assert all(isinstance(outcome, ConnectionError) for outcome in outcomes)
+        await asyncio.sleep(1.5)  # longer than a lost connection is tried to be opened again
+        proxy.heal()
+        await proxy.listen_again()
+
+        await until(RedisSemaphore(redis, KEY, limit=3).available, 3, seconds=SOON)
+        await until(debts, 0, seconds=SOON)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_permits_of_callers_that_gave_up(own_server: Server, own: Redis, eye: Redis, blocking: bool) -> None:
+    """What a server that hung gives to callers that are gone comes back; so does what they had released."""
+    semaphore = RedisSemaphore(own, KEY, limit=2, lease=LEASE)
+    permit = await semaphore.acquire()
+    with hung(own_server):
+        with anyio.move_on_after(0.05):
+            await semaphore.acquire(blocking=blocking)
+        with anyio.move_on_after(0.05):
+            await permit.release()
+
+    await until(RedisSemaphore(eye, KEY, limit=2).available, 2, seconds=SOON)
+
+
+# --- Redlock ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dedicated", [False, True])
+async def test_a_master_that_hung_has_no_key_soon_after(
+    cluster: Masters, masters: list[Redis], dedicated: bool
+) -> None:
+    """What was cancelled or released while it hung for longer than the lease is gone from it soon after that."""
+    for master in masters:
+        configure(master, engine="dedicated" if dedicated else "auto")
+    lock = Redlock(KEY, masters, auto_release_time=500)
+    assert await lock.acquire()
+    with cluster.paused(1):
+        await lock.release()
+        with anyio.move_on_after(0.001):
+            await lock.acquire()
+        lock.auto_release_time = 60_000
+        for _ in range(3):
+            if await lock.acquire(timeout=1):
+                await lock.release()
+        await asyncio.sleep(0.7)
+
+    await no_keys_on(masters, seconds=SOON)
+
+
+# --- the end ------------------------------------------------------------------------------------------------
+
+
+async def test_a_store_that_is_closed_owes_nothing(own_server: Server) -> None:
+    """Closing it while the server hangs ends what was being given back; no task is left."""
+
+    class Garden(Store, namespace="garden"):
+        gate: RedisLock = field(lease=LEASE)
+
+    async with Garden.open(own_server.url) as garden:
+        assert await garden.gate.acquire()
+        with hung(own_server):
+            with pytest.raises(RedisError):
+                await garden.gate.release()
+            assert await debts() == 1
+            await garden.aclose()
+            await until(debts, 0, seconds=SOON)
+
+
+PROLOGUE = """
+import asyncio, os, signal, sys
+from redis.asyncio import Redis
+from redis.exceptions import TimeoutError
+import purse
+from purse.limits import RedisSemaphore
+from purse.locks import RedisLock
+
+client = Redis.from_url(sys.argv[1])
+purse.configure(client, engine=sys.argv[2])
+lock = RedisLock(client, "gate", lease=60)
+semaphore = RedisSemaphore(client, "workers", limit=3, lease=60)
+pid = int(sys.argv[3])
+
+def pause():
+    os.kill(pid, signal.SIGSTOP)
+
+def resume():
+    os.kill(pid, signal.SIGCONT)
+
+async def check():
+    for _ in range(300):
+        if not await client.exists("gate", "{gate}:queue", "workers"):
+            break
+        await asyncio.sleep(0.01)
+    assert not await client.exists("gate", "{gate}:queue", "workers"), await client.keys()
+    await client.aclose()
+"""
+
+PROGRAMS = {
+    "a release that timed out": """
+        async def main():
+            async with lock:  # the server knows the scripts: a release that it does not know cannot be left to it
+                pass
+            assert await lock.acquire()
+            pause()
+            try:
+                await lock.release()
+            except TimeoutError:
+                pass
+        asyncio.run(main())
+        resume()
+        asyncio.run(check())
+    """,
+    "a release that was under way": """
+        async def main():
+            async with lock:
+                pass
+            async def work():
+                async with lock:
+                    pause()
+            working = asyncio.create_task(work())
+            await asyncio.sleep(0.1)
+        asyncio.run(main())
+        resume()
+        asyncio.run(check())
+    """,
+    "permits that were under way": """
+        async def work(blocking):
+            permit = await semaphore.acquire(blocking=blocking)
+            if permit is not None:
+                async with permit:
+                    await asyncio.sleep(60)
+        async def main(steps):
+            await semaphore.available()
+            global pending
+            pending = [asyncio.create_task(work(number == 0)) for number in range(3)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+        for steps in range(12):
+            asyncio.run(main(steps))
+            asyncio.run(check())
+    """,
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_end_of_the_loop(name: str, own_server: Server, engine: str) -> None:
+    """A loop that ends tries once more, in bounded time, and prints nothing under ``-X dev -W error``."""
+    program = textwrap.dedent(PROLOGUE) + textwrap.dedent(PROGRAMS[name])
+
+    ended = run(
+        ["-c", program, own_server.url, "dedicated" if engine == "dedicated" else "auto", str(own_server.pid)], cwd=ROOT
+    )
+
+    assert ended.err == ""
+    assert ended.code == 0
