@@ -358,8 +358,8 @@ class RedisSemaphore(_Limit):
 
         Callers of one client and event loop that wait are served in the order in which they came; between processes
         there is no order. Waiting costs no connection of its own: the server tells when one is given back, and a timer
-        when the next one expires. Being cancelled at any moment leaves no permit behind, unless the connection is lost
-        in the same moment: then it expires by itself.
+        when the next one expires. Being cancelled at any moment leaves no permit behind. One that was taken when
+        the connection was lost is given back as soon as the server can be reached, or expires.
 
         Args:
             blocking: whether to wait for one. If not, those who wait in this process have precedence.

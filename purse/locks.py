@@ -16,7 +16,7 @@ can hold it. ``replicas=`` makes that rarer, ``Redlock`` asks a majority of inde
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -27,7 +27,7 @@ from redis.exceptions import TimeoutError as ServerTimeout
 
 from purse._coordination.debts import is_final
 from purse._coordination.fencing import fenced_set
-from purse._coordination.leases import Lease, LeasedLock
+from purse._coordination.leases import Lease, LeasedLock, running_task
 from purse._coordination.lock_line import BESIDE, Grant, LockLine, lock_line, validity
 from purse._coordination.replicas import write_and_wait
 from purse._engine.hooks import refuse_in_atomic
@@ -119,7 +119,7 @@ class RedisLock(RedisCollection, LeasedLock):
         """Take the lock, after everybody who came before; released with ``release``, or when its lease ends.
 
         ``async with`` is the safer way: it releases, and tells of a lock that was lost. Cancelling this at any moment
-        leaves neither the lock nor a place in the queue.
+        leaves neither the lock nor a place in the queue; if the server hangs, it takes them back when it goes on.
 
         Args:
             blocking: whether to wait; or else it is taken only if it is free and nobody waits for it.
@@ -168,7 +168,7 @@ class RedisLock(RedisCollection, LeasedLock):
 
     # --- what the holder does ---------------------------------------------------------------------
 
-    async def release(self) -> None:
+    def release(self) -> Coroutine[object, object, None]:
         """Give back the lock that this task holds; the next caller in the queue is told at once.
 
         The lock of another task is never touched, whether that shares this object or not. If this is cancelled, the
@@ -177,13 +177,17 @@ class RedisLock(RedisCollection, LeasedLock):
         Raises:
             LockError: this task holds nothing through this object, and no task that has ended does; nothing was sent.
             LockLost: the lease had run out, or somebody has taken the lock away; another may have held it meanwhile.
-            redis.exceptions.RedisError: the server refused or cannot be reached; the lock ends with its lease.
+            redis.exceptions.RedisError: the server refused, or cannot be reached; the lock is released as soon as it
+                can be, or ends with its lease.
 
         One round trip, O(log n) for n places in the queue; at most a second. Sends: EVALSHA lock_release.
         """
-        await self._release_lease(self._mine_or_raise("release"))
+        return self._release(running_task())
 
-    async def extend(self) -> None:
+    async def _release(self, task: asyncio.Task[object] | None) -> None:
+        await self._release_lease(self._lease_for("release", task))
+
+    def extend(self) -> Coroutine[object, object, None]:
         """Start the time of the lease that this task holds again.
 
         A lease that has run out is never revived, also if nobody else has the lock.
@@ -196,7 +200,10 @@ class RedisLock(RedisCollection, LeasedLock):
 
         One round trip, O(1). Sends: EVALSHA lock_extend; with ``replicas`` as ``acquire``.
         """
-        await self._extend_lease(self._mine_or_raise("extend"))
+        return self._extend(running_task())
+
+    async def _extend(self, task: asyncio.Task[object] | None) -> None:
+        await self._extend_lease(self._lease_for("extend", task))
 
     async def locked(self) -> bool:
         """Whether anybody holds the lock.

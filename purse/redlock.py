@@ -43,10 +43,10 @@ from __future__ import annotations
 import asyncio
 import random
 from asyncio import get_running_loop
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from purse._coordination.attempts import Attempt, drift_of
-from purse._coordination.leases import Lease, LeasedLock
+from purse._coordination.leases import Lease, LeasedLock, running_task
 from purse._coordination.quorum import PATIENCE, Round, ask_all, is_positive, majority_of, master_of
 from purse._coordination.turns import ASK_FIRST, ASK_LAST, Line, line_of
 from purse._engine import hooks
@@ -174,7 +174,7 @@ class Redlock(LeasedLock):
             self._hold(lease)
         return lease is not None
 
-    async def locked(self, *, raise_on_redis_errors: bool | None = None) -> int:
+    def locked(self, *, raise_on_redis_errors: bool | None = None) -> Coroutine[object, object, int]:
         """Ask the masters how long the lock is still good for.
 
         Returns:
@@ -186,8 +186,11 @@ class Redlock(LeasedLock):
 
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_left; nothing if it is not held.
         """
+        return self._validity(running_task(), raise_on_redis_errors)
+
+    async def _validity(self, task: asyncio.Task[object] | None, raise_errors: bool | None) -> int:
         hooks.refuse_in_atomic("Redlock.locked")
-        lease = self._mine() or self._ending()
+        lease = self._lease_of(task) or self._ending(task)
         if lease is None or not lease.remaining:
             return 0
         asked = self._ask(_LEFT((lease.key,), lease.owner))
@@ -196,10 +199,10 @@ class Redlock(LeasedLock):
             left = times[-majority_of(len(asked.answers))]
             elapsed = get_running_loop().time() - asked.started
             return max(0, int(1000 * min(lease.remaining, left / 1000 - elapsed - drift_of(self._lease_time))))
-        self._report(asked, raise_on_redis_errors, LockError)
+        self._report(asked, raise_errors, LockError)
         return 0
 
-    async def extend(self, *, raise_on_redis_errors: bool | None = None) -> None:
+    def extend(self, *, raise_on_redis_errors: bool | None = None) -> Coroutine[object, object, None]:
         """Start the lease again, from now.
 
         Only the holder's, while it is valid and a majority still has it: a key that is gone does not come back.
@@ -214,9 +217,12 @@ class Redlock(LeasedLock):
 
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_extend.
         """
-        await self._extend_lease(self._mine_or_raise("extend"))
+        return self._extend(running_task())
 
-    async def release(self, *, raise_on_redis_errors: bool | None = None) -> None:
+    async def _extend(self, task: asyncio.Task[object] | None) -> None:
+        await self._extend_lease(self._lease_for("extend", task))
+
+    def release(self, *, raise_on_redis_errors: bool | None = None) -> Coroutine[object, object, None]:
         """Give the lock back: the running task's, or else the latest whose task has ended, unless a block releases it.
 
         The lock of another task is never touched, whether that shares this object or not. If this is cancelled, the
@@ -233,7 +239,10 @@ class Redlock(LeasedLock):
 
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_release.
         """
-        await self._release_lease(self._mine_or_raise("release"))
+        return self._release(running_task())
+
+    async def _release(self, task: asyncio.Task[object] | None) -> None:
+        await self._release_lease(self._lease_for("release", task))
 
     # --- acquiring ----------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from purse.errors import LockError, LockLost, LockNotAcquired
 # pyright: reportPrivateUsage=false
 # A lease, its lock and its watchdog are one thing; what they tell each other is nobody else's business.
 
-__all__ = ["Lease", "LeasedLock", "has_ended", "refuse_to_end"]
+__all__ = ["Lease", "LeasedLock", "has_ended", "refuse_to_end", "running_task"]
 
 _locks: weakref.WeakSet[LeasedLock] = weakref.WeakSet()
 _inherited: list[object] = []
@@ -44,6 +44,18 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def running_task() -> asyncio.Task[object] | None:
+    """The running task, if there is one.
+
+    A method asks when it is called, and returns a coroutine: ``wait_for`` (up to Python 3.11), ``shield``, ``gather``
+    and ``create_task`` run that in another task, and it concerns the lease of the caller all the same.
+    """
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        return None
 
 
 def has_ended(task: asyncio.Task[object] | None) -> bool:
@@ -162,20 +174,23 @@ class LeasedLock(ABC):
         self._held.append(lease)
 
     def _mine(self) -> Lease | None:
-        """The latest lease of the running task, or else of a task that has ended, unless its block will release it."""
-        task = asyncio.current_task()
+        """What ``_lease_of`` says of the running task."""
+        return self._lease_of(running_task())
+
+    def _lease_of(self, task: asyncio.Task[object] | None) -> Lease | None:
+        """The latest lease of ``task``, or else of a task that has ended, unless its block will release it."""
         for lease in reversed(self._held):
             if lease.is_of(task):
                 return lease
         return next((lease for lease in reversed(self._held) if lease.is_orphan and lease not in self._blocks), None)
 
-    def _mine_or_raise(self, method: str) -> Lease:
-        """``_mine``, for the method of that name.
+    def _lease_for(self, method: str, task: asyncio.Task[object] | None) -> Lease:
+        """``_lease_of``, for the method of that name.
 
         Raises:
             LockError: there is none; nothing was sent.
         """
-        lease = self._mine()
+        lease = self._lease_of(task)
         if lease is None:
             raise LockError(
                 f"{self._key}: {method}() by a task for which, through this object, the lock is not held; acquire() it "
@@ -233,7 +248,7 @@ class LeasedLock(ABC):
     ) -> None:
         if not self._blocks:  # this process is a fork, and the block was its parent's
             return
-        lease = self._ending()
+        lease = self._ending(running_task())
         if lease is None:
             refuse_to_end(self._key, error)
         else:
@@ -265,9 +280,8 @@ class LeasedLock(ABC):
             key=self._key,
         )
 
-    def _ending(self) -> Lease | None:
-        """The lease of the block that ends: the latest of the running task, or else of a task that has ended."""
-        task = asyncio.current_task()
+    def _ending(self, task: asyncio.Task[object] | None) -> Lease | None:
+        """The lease of the block that ``task`` ends: the latest of its own, or else of a task that has ended."""
         latest = [*reversed(self._blocks)]
         mine = [lease for lease in latest if lease.is_of(task)]
         # A block may be entered by one task and left by another, as those of fixtures are.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from redis.asyncio import Redis
@@ -270,6 +271,24 @@ async def test_ways_to_acquire(redis: Redis, lock: Lock, way: Callable[[Lock], A
     assert await redis.get(KEY) is None
     with pytest.raises(LockError, match="not held"):
         await lock.release()
+
+
+@pytest.mark.parametrize(
+    "wrap", [asyncio.create_task, asyncio.shield, asyncio.gather, partial(asyncio.wait_for, timeout=5)]
+)
+async def test_the_task_that_calls_counts(redis: Redis, lock: Lock, wrap: Callable[..., Awaitable[object]]) -> None:
+    """A lease is the caller's, also if ``wait_for``, ``shield``, ``gather`` or another task awaits the call."""
+    assert await lock.acquire()
+    await redis.pexpire(KEY, 1000)
+
+    await wrap(lock.extend())
+    assert await redis.pttl(KEY) > 9000
+    if isinstance(lock, Redlock):
+        left = asyncio.create_task(lock.locked())
+        assert await left > 9000
+    await wrap(lock.release())
+
+    assert not await redis.exists(KEY)
 
 
 async def test_a_block_that_is_entered_by_a_task_that_ends(redis: Redis, make: MakeLock) -> None:
