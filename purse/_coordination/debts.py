@@ -33,7 +33,7 @@ from typing import Generic, TypeVar
 from redis.exceptions import ClusterDownError, ReadOnlyError, RedisError, ResponseError, TryAgainError
 from redis.exceptions import TimeoutError as ServerTimeout
 
-from purse._coordination.leases import detached
+from purse._engine.detached import detached
 from purse._engine.executor import ClientExecutor
 from purse.errors import StoreClosed
 
@@ -120,7 +120,7 @@ class Debts(Generic[T]):
         debt = self._owed[owner] = _Debt(what, lasts, question, in_doubt=in_doubt)
         self._more.set()
         if self._task is None or self._task.done():
-            self._task = detached(self._pay(), "giving back")
+            self._task = detached(self._pay(), "giving back", hasten=self._hasten)
         return debt.tried
 
     @property
@@ -135,6 +135,10 @@ class Debts(Generic[T]):
     async def until_heard(self) -> None:
         """Wait while the server is silent: what is asked then is asked in vain, and would be one more debt."""
         await self._speaks.wait()
+
+    def _hasten(self) -> None:
+        if self._task is not None:
+            self._task.cancel()  # which makes it try once more
 
     # --- paying -------------------------------------------------------------------------------------
 

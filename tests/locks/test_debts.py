@@ -17,6 +17,7 @@ from purse import Store, configure, field
 from purse._coordination.debts import Debts
 from purse._coordination.lock_line import LockLine, lock_line
 from purse._engine.executor import executor_for
+from purse._keys import beside
 from purse.embedded import Server
 from purse.limits import RedisSemaphore
 from purse.locks import RedisLock
@@ -28,6 +29,7 @@ from tests.support.masters import Masters, no_keys_on
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.scripts import ROOT, run
+from tests.support.tasks import purse_tasks
 
 ROUNDS = int(os.environ.get("PURSE_ROUNDS", "1"))
 """How often each way to give up is tried; the big run has 25."""
@@ -77,13 +79,13 @@ def hung(server: Server) -> Generator[None]:
 
 async def nothing_left(client: Redis, *locks: str) -> int:
     """How many keys of locks there are, but for their fences."""
-    beside = [f"{{{lock}}}:{name}" for lock in locks or (KEY,) for name in ("queue", "sessions")]
-    return int(await client.exists(*(locks or (KEY,)), *beside))
+    others = [beside(lock, name) for lock in locks or (KEY,) for name in ("queue", "sessions")]
+    return int(await client.exists(*(locks or (KEY,)), *others))
 
 
 async def debts() -> int:
     """Tasks that give something back."""
-    return sum(task.get_name() == "purse: giving back" for task in asyncio.all_tasks())
+    return purse_tasks().count("purse: giving back")
 
 
 def line_of(client: Redis) -> LockLine:
@@ -198,10 +200,10 @@ async def test_a_silent_server_is_asked_nothing_more(own_server: Server, own: Re
             return line._debts.is_silent  # pyright: ignore[reportPrivateUsage]
 
         await until(silent, True)
-        before = len(line._debts), len(asyncio.all_tasks())  # pyright: ignore[reportPrivateUsage]
+        before = len(line._debts), len(purse_tasks())  # pyright: ignore[reportPrivateUsage]
         for _ in range(50):
             assert await lock.acquire(timeout=0.001) is None
-        assert (len(line._debts), len(asyncio.all_tasks())) == before  # pyright: ignore[reportPrivateUsage]
+        assert (len(line._debts), len(purse_tasks())) == before  # pyright: ignore[reportPrivateUsage]
 
     await until(lambda: nothing_left(eye), 0, seconds=SOON)
     lease = await lock.acquire(timeout=5)
