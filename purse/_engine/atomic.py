@@ -194,7 +194,7 @@ class _Transaction:
         replies = await self._executor.transact(whole)
         executed = replies[-1]
         if not isinstance(executed, list):
-            if isinstance(replies[0], RedisError):  # then each command was executed by itself, if it was at all
+            if isinstance(replies[0], RedisError):  # MULTI was refused, or not sent because it would be
                 raise whole.origin.explain(replies[0], None)
             queued = iter(replies[1:-1])
             for unit in units:

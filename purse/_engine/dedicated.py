@@ -6,7 +6,9 @@ connections. The promises are those of the shared link, kept in another way:
 * a call that is cancelled, or fails while replies are on the way, closes its connection, so that a late
   reply answers nobody;
 * a call for which no connection is free waits, first come first served, instead of raising;
-* a connection that the server has closed meanwhile is noticed before anything is sent on it.
+* a connection that the server has closed meanwhile is noticed before anything is sent on it;
+* a connection is asked whether the server executes transactions together with its first call, or before it if that
+  is one.
 
 The client's pool makes the connections, but they are kept here: one that lies in the pool may belong to an
 event loop that has ended, and redis-py's own commands must not run out of connections because of ours.
@@ -27,6 +29,7 @@ from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 from purse._engine.shared import OUTBOX
+from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
 
 __all__ = ["DedicatedLink"]
 
@@ -54,6 +57,9 @@ class DedicatedLink:
         self._bytes = 0  # bytes of those
         self._idle = [first]
         self._busy: set[Connection] = set()
+        self._permission = Permission()
+        self._unasked = {first}  # connections that were not asked yet whether they may send MULTI and EXEC
+        self._transacting: set[Connection] = set()  # those that may
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent: set[object] = set()  # tasks whose request may have left
         self._on_close: Callable[[DedicatedLink], None] | None = on_close
@@ -107,7 +113,7 @@ class DedicatedLink:
         try:
             if not connection.is_connected:  # any more; redis-py would quietly connect again
                 raise self._turned_away()
-            replies = await self._exchange(connection, packed)
+            replies = await self._call(connection, packed)
             whole = True
             return replies
         finally:
@@ -118,6 +124,10 @@ class DedicatedLink:
             else:
                 self._discard(connection)
             self._end(packed)
+
+    def permit(self, permission: Permission) -> None:
+        """See ``Link.permit``; here each connection asks with its first call."""
+        self._permission = permission
 
     async def room(self, size: int) -> None:
         """See ``Link.room``: a place among the calls that may be under way at a time."""
@@ -162,6 +172,7 @@ class DedicatedLink:
                     raise refused(error) from error
                 remember(self._pool, connection)
                 self._busy.add(connection)
+                self._unasked.add(connection)
                 if self.is_open:
                     return connection
             else:
@@ -178,10 +189,61 @@ class DedicatedLink:
             self._discard(connection)
         raise self._turned_away()
 
-    async def _exchange(self, connection: Connection, packed: Packed) -> list[Reply]:
+    async def _call(self, connection: Connection, packed: Packed) -> list[Reply]:
+        """Send a request; a transaction only after the server has said on ``connection`` that it executes them."""
+        payload, wanted = packed
+        if wanted > 1 and connection not in self._transacting:
+            refusal = self._permission.refusal() or await self._ask(connection)
+            if refusal is not None:
+                return [refusal]
+        self.traffic.count(1)
+        if connection in self._unasked and self._permission.eager:
+            question, asked = QUESTION
+            replies = await self._exchange(connection, (question + payload, asked + wanted), asking=True)
+            self._learn(connection, replies[:asked])
+            return replies[asked:]
+        replies = await self._exchange(connection, packed)
+        if wanted > 1 and isinstance(replies[-1], Exception):
+            await self._look_at(connection, replies)
+        return replies
+
+    async def _ask(self, connection: Connection) -> RedisError | None:
+        """Ask whether ``connection`` may send MULTI and EXEC; the answer if it may not.
+
+        Raises:
+            LinkLost: nothing else was sent.
+        """
+        try:
+            return self._learn(connection, await self._exchange(connection, QUESTION, asking=True))
+        except LinkLost as lost:
+            raise LinkLost(lost.cause, sent=False) from lost
+
+    def _learn(self, connection: Connection, answer: list[Reply]) -> RedisError | None:
+        self._unasked.discard(connection)
+        verdict = judge(answer)
+        if verdict.error is None:
+            self._transacting.add(connection)
+            self._permission.allow()
+            return None
+        if verdict.refused:
+            self._permission.refuse(verdict.error)
+        if verdict.stuck:  # nothing that came behind it was executed
+            raise LinkLost(verdict.error, sent=False)
+        return told(verdict.error)
+
+    async def _look_at(self, connection: Connection, replies: list[Reply]) -> None:
+        """Draw the consequences of a transaction that was not executed."""
+        verdict = judge(replies)
+        if verdict.refused and verdict.error is not None:
+            self._transacting.discard(connection)
+            self._permission.refuse(verdict.error)
+        annotate(replies, verdict)
+        if verdict.stuck:
+            await connection.disconnect(nowait=True)
+
+    async def _exchange(self, connection: Connection, packed: Packed, *, asking: bool = False) -> list[Reply]:
         payload, wanted = packed
         replies: list[Reply] = []
-        self.traffic.count(1)
         try:
             await send_packed(connection, payload)
             while len(replies) < wanted:
@@ -192,12 +254,16 @@ class DedicatedLink:
                     # longer the primary; so the server has refused the rest of the unit as well.
                     replies += [reply] * (wanted - len(replies))
         except (RedisError, OSError) as error:
+            if asking:
+                self._permission.lost()
             raise LinkLost(self._lost or error, sent=True) from error
         return replies
 
     def _discard(self, connection: Connection) -> None:
         if self._disowned:
             return
+        self._unasked.discard(connection)
+        self._transacting.discard(connection)
         forget(self._pool, connection)
         if connection.is_connected:
             self._spawn(connection.disconnect(nowait=True))

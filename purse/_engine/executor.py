@@ -6,6 +6,7 @@
     LOADING                           sent again for about a second (not executed: the server just started)
     READONLY                          sent again once, on a new connection (not executed: no longer the primary)
     NOSCRIPT                          the same call as EVAL (not executed either)
+    MULTI or EXEC refused             raised, with nothing sent: see ``transactions``
 
 There is one executor for each client object; its connections are kept in ``links``. An executor never refers to its
 client strongly.

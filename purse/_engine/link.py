@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
+from purse._engine.transactions import Permission
 
 __all__ = ["Leave", "Link", "LinkLost", "Traffic", "lost_reply", "reply_was_lost"]
 
@@ -122,6 +123,13 @@ class Link(Protocol):
 
         Raises:
             LinkLost: the link was lost meanwhile.
+        """
+        ...
+
+    def permit(self, permission: Permission, /) -> None:
+        """Share with the client's other links what the server says about MULTI and EXEC; to be called once, at first.
+
+        A shared link asks the server at once. Only transactions wait for the answer.
         """
         ...
 

@@ -26,6 +26,7 @@ from purse._engine.detached import hidden
 from purse._engine.link import Link, Traffic
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
+from purse._engine.transactions import Permission
 from purse.errors import StoreClosed
 
 __all__ = ["Links", "Loop"]
@@ -58,6 +59,7 @@ class Links:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._past = Traffic()
+        self._permission = Permission()
         self.by_loop: dict[Loop, Link] = {}
         self.engine: Engine = "auto"
         self.mode: Mode | None = None
@@ -118,6 +120,7 @@ class Links:
         if former is not None:
             self._past.add(former.traffic)
             self.reconnects += 1
+        link.permit(self._permission)
         self.by_loop[loop] = link
         self._opened[loop] = monotonic()
         if not opening.done():

@@ -27,6 +27,9 @@ What bounds time: one timer for the link, not one for each command. If replies a
 came for the client's ``socket_timeout``, the link is given up. The timer also asks whether the
 connection should be replaced (new credentials, a server that is about to move).
 
+A transaction stays in the outbox, and what came after it as well, until the server has said that it executes
+transactions; see ``transactions``.
+
 Commands that block on the server, subscribe, or change the connection's state never go here.
 """
 
@@ -42,11 +45,12 @@ from itertools import accumulate, compress, islice
 from time import monotonic
 from typing import TypeAlias, cast
 
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
+from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
 
 __all__ = ["SharedLink"]
 
@@ -95,6 +99,10 @@ class SharedLink(ABC):
         self._progress = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._lost: BaseException | None = None
+        self._permission = Permission()
+        self._transacts = False  # the server has said here that it executes transactions
+        self._question: Request | None = None  # on its way
+        self._holding = False  # a transaction is in the outbox, and waits for the answer
         self.ready = True
         self.is_open = True
         self.traffic = Traffic()
@@ -126,8 +134,13 @@ class SharedLink(ABC):
             future.set_exception(LinkLost(self._lost, sent=False))
             return future
         payload, wanted = packed
+        if wanted == 1:
+            self._outbox.append(future)
+        elif self._transacts or self._awaits_answer(future):
+            self._outbox.append((future, wanted))
+        else:
+            return future
         self._payloads.append(payload)
-        self._outbox.append(future if wanted == 1 else (future, wanted))
         self._queued += len(payload)
         if self._queued > OUTBOX:
             self.ready = False
@@ -193,10 +206,13 @@ class SharedLink(ABC):
                 self.abort(ConnectionError("Connection closed by server."))
                 return
             was_idle = not in_flight
-            payloads, requests = self._take_from_outbox(IN_FLIGHT - len(in_flight))
+            most = IN_FLIGHT - len(in_flight)
+            if self._holding and not (most := min(most, self._before_transactions())):
+                break
+            payloads, requests = self._take_from_outbox(most)
             if payloads:
                 in_flight += requests
-                batch += len(payloads)
+                batch += len(payloads) - (requests[0] is self._question)
                 if was_idle:
                     self._progress = monotonic()  # nothing was due until now
                     if self._timer is None:
@@ -257,6 +273,8 @@ class SharedLink(ABC):
         if len(replies) == wanted:
             in_flight.popleft()
             self._replies = []
+            if request is self._question or (wanted > 1 and isinstance(reply, Exception)):
+                self._learn(replies, asked=request is self._question)
             if not future.done():
                 future.set_result(replies)
             else:
@@ -282,6 +300,74 @@ class SharedLink(ABC):
                 self._flush_soon()
         elif self._outbox and len(self._in_flight) < IN_FLIGHT // 2:
             self._flush_soon()
+
+    # --- transactions ---------------------------------------------------------------------------------
+
+    def permit(self, permission: Permission) -> None:
+        """See ``Link.permit``."""
+        self._permission = permission
+        if self._lost is None and permission.eager:
+            self._ask()
+            self._flush()
+
+    def _ask(self) -> None:
+        """Put the question in front of all that waits to be sent."""
+        nobody = self._create_future()
+        nobody.set_result([])  # nobody waits for it: the answer is looked at when it is delivered
+        self._question = (nobody, QUESTION[1])
+        self._outbox.insert(0, self._question)
+        self._payloads.insert(0, QUESTION[0])
+        self._queued += len(QUESTION[0])
+
+    def _awaits_answer(self, future: Future) -> bool:
+        """Whether a transaction may join the outbox; otherwise ``future`` has its answer."""
+        if self._question is None:
+            refusal = self._permission.refusal()
+            if refusal is not None:
+                future.set_result([refusal])
+                self._admit()  # it may have waited for room, and does not need it now
+                return False
+            self._ask()
+        self._holding = True
+        return True
+
+    def _before_transactions(self) -> int:
+        """How many requests of the outbox may go before the answer is there."""
+        question = self._question
+        held = (n for n, request in enumerate(self._outbox) if isinstance(request, tuple) and request is not question)
+        return next(held, len(self._outbox))
+
+    def _learn(self, replies: list[Reply], *, asked: bool) -> None:
+        """Draw the consequences of a transaction that was not executed, or of the answer to the question."""
+        verdict = judge(replies)
+        if verdict.refused and verdict.error is not None:
+            self._permission.refuse(verdict.error)
+        if asked:
+            self._question = None
+            self._holding = False
+            self._transacts = verdict.error is None
+            if verdict.error is None:
+                self._permission.allow()
+        else:
+            annotate(replies, verdict)
+            self._transacts = self._transacts and not verdict.refused
+        if verdict.error is not None and (asked or verdict.refused):
+            self._turn_away_transactions(verdict.error)
+        if verdict.stuck:
+            if asked:  # only single commands came after it, and the server has executed none of them
+                self._outbox[:0] = self._in_flight
+                self._in_flight.clear()
+            self.abort(ConnectionError(f"the server does not end a transaction that it has begun: {verdict.error}"))
+
+    def _turn_away_transactions(self, error: RedisError) -> None:
+        """Answer the transactions in the outbox: they are not sent."""
+        kept = [isinstance(request, asyncio.Future) or request is self._question for request in self._outbox]
+        for request, stays in zip(self._outbox, kept, strict=True):
+            if not stays and not _future_of(request).done():
+                _future_of(request).set_result([told(error)])
+        self._payloads, self._outbox = [*compress(self._payloads, kept)], [*compress(self._outbox, kept)]
+        self._queued = sum(map(len, self._payloads))
+        self._admit()
 
     # --- the deadline ---------------------------------------------------------------------------------
 
@@ -318,6 +404,8 @@ class SharedLink(ABC):
             return
         self._lost = cause
         self.is_open = self.ready = False
+        if self._question is not None:
+            self._permission.lost()
         if self._timer is not None:
             self._timer.cancel()
         for request in self._in_flight:

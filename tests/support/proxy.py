@@ -29,6 +29,7 @@ class Proxy:
         self._swallowing = False
         self._swallowed = asyncio.Event()
         self._answers: list[bytes] = []
+        self._forbidden: bytes | None = None
         self._delay = 0.0
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -93,6 +94,7 @@ class Proxy:
         self._replies_left = None
         self._swallowing = False
         self._answers = []
+        self._forbidden = None
         self._delay = 0.0
         self._flowing.set()
         self._released.set()
@@ -100,6 +102,10 @@ class Proxy:
     def answer(self, reply: bytes, times: int) -> None:
         """Answer the next so many pieces of requests with ``reply``; the server never sees them."""
         self._answers = [reply] * times
+
+    def hang_up_at(self, word: bytes) -> None:
+        """Close each connection on which a request has this word, as some proxies do; the server never sees it."""
+        self._forbidden = word
 
     def drop(self) -> None:
         """Close every connection, both ways, now."""
@@ -150,6 +156,9 @@ class Proxy:
             while data := await source.read(65536):
                 await self._flowing.wait()
                 self.requests += data
+                if self._forbidden is not None and self._forbidden in data:
+                    back.transport.abort()
+                    return
                 if self._answers:
                     back.write(self._answers.pop())
                     continue
