@@ -199,7 +199,7 @@ class DedicatedLink:
         self.traffic.count(1)
         if connection in self._unasked and self._permission.eager:
             question, asked = QUESTION
-            replies = await self._exchange(connection, (question + payload, asked + wanted), asking=True)
+            replies = await self._exchange(connection, (question + payload, asked + abs(wanted)), asking=True)
             self._learn(connection, replies[:asked])
             return replies[asked:]
         replies = await self._exchange(connection, packed)
@@ -246,13 +246,13 @@ class DedicatedLink:
         replies: list[Reply] = []
         try:
             await send_packed(connection, payload)
-            while len(replies) < wanted:
+            while len(replies) < abs(wanted):
                 reply = await read_reply(connection)
                 replies.append(reply)
                 if isinstance(reply, Exception) and not connection.is_connected:
                     # A connection of Sentinel's closes itself when its server refuses because it is no
                     # longer the primary; so the server has refused the rest of the unit as well.
-                    replies += [reply] * (wanted - len(replies))
+                    replies += [reply] * (abs(wanted) - len(replies))
         except (RedisError, OSError) as error:
             if asking:
                 self._permission.lost()

@@ -41,7 +41,7 @@ from purse._engine.connecting import DELAYS, pause
 from purse._engine.hooks import Call, Observer
 from purse._engine.link import Leave, LinkLost, lost_reply
 from purse._engine.links import Links, Loop
-from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_transaction, size_of
+from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_loose, pack_transaction, size_of
 from purse._engine.replies import Reply, as_flag, bytes_in, first
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin, Unit
@@ -124,7 +124,7 @@ class ClientExecutor:
         link = self.links.by_loop.get(get_running_loop())
         if link is not None and link.ready:
             try:
-                replies = await link.request(pack(unit.commands))
+                replies = await link.request((pack_loose if unit.loose else pack)(unit.commands))
             except LinkLost as lost:
                 replies = await self._exchange(unit, pack, lost)
         else:
@@ -144,7 +144,7 @@ class ClientExecutor:
         link = self.links.by_loop.get(get_running_loop())
         if link is not None and link.ready:
             try:
-                replies = await link.take(pack(unit.commands), leave)
+                replies = await link.take((pack_loose if unit.loose else pack)(unit.commands), leave)
             except LinkLost as lost:
                 replies = await self._exchange(unit, pack, lost, leave=leave)
         else:
@@ -199,6 +199,8 @@ class ClientExecutor:
             leave: of a unit that removes something.
         """
         attempts = 0
+        if unit.loose and pack is not pack_transaction:
+            pack = pack_loose
         while True:
             if lost is not None and lost.sent:
                 attempts += 1
@@ -222,8 +224,12 @@ class ClientExecutor:
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
             by_body = partial(pack, script_by_body=True)
             replies = await self._insist(unit, by_body, await self._exchange(unit, by_body, leave=leave), leave)
+        return self._checked(unit, replies)
+
+    @staticmethod
+    def _checked(unit: Unit[R], replies: list[Reply]) -> list[Reply]:
         try:
-            return _no_error(exec_replies(replies) if len(unit.commands) > 1 else replies)
+            return _answers(unit, replies)
         except RedisError as error:
             explained = unit.origin.explain(error, unit.field)
             raise explained from (None if explained is error else error)
@@ -264,7 +270,7 @@ class ClientExecutor:
         scripts = [command.script.name for command in unit.commands if isinstance(command, ScriptCall)]
         names = [
             ("EVALSHA" if len(unit.commands) == 1 else "EVAL") if isinstance(c, ScriptCall) else hooks.command_name(c)
-            for c in unit.commands
+            for c in (unit.commands[-1:] if unit.loose else unit.commands)
         ]
         return Call(
             method=method,
@@ -347,7 +353,7 @@ def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[R
         taken: list[E] = []
         try:
             if replies is not None:  # an error says that nothing was removed
-                taken = unit.decode(_no_error(exec_replies(replies) if len(unit.commands) > 1 else replies))
+                taken = unit.decode(_answers(unit, replies))
         except RedisError as error:
             _log.debug("purse: a call that was cancelled would have failed: %s", error)
         finally:
@@ -361,6 +367,18 @@ def _says_readonly(reply: Reply) -> bool:
     if isinstance(reply, list):
         return any(isinstance(inner, Exception) and _says_readonly(inner) for inner in reply)
     return isinstance(reply, ReadOnlyError) or (isinstance(reply, ResponseError) and "-READONLY " in str(reply))
+
+
+def _answers(unit: Unit[R], replies: list[Reply]) -> list[Reply]:
+    """What ``unit`` decodes, out of the replies as they came.
+
+    Raises:
+        Exception: an error that the server answered; of a loose unit only that of the last command.
+    """
+    if unit.loose:
+        _no_error(replies[-1:])
+        return replies
+    return _no_error(exec_replies(replies) if len(unit.commands) > 1 else replies)
 
 
 def _no_error(replies: list[Reply]) -> list[Reply]:

@@ -3,6 +3,7 @@
     one command         [HGET ...]                           1 reply
     one script          [EVALSHA ...]                        1 reply; NOSCRIPT: the same again as EVAL
     several             [MULTI] [HSET ...] [EVAL ...] [EXEC] n + 2 replies, the last holds the n
+    several, loose      [UNLINK ...] [GETDEL ...]            n replies, only the last of which has to be good
 
 Packing happens before anything is queued: an argument that cannot be packed must not shift the
 replies of other calls.
@@ -20,13 +21,13 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command
 
-__all__ = ["Packed", "Packer", "exec_replies", "pack", "pack_command", "pack_transaction", "size_of"]
+__all__ = ["Packed", "Packer", "exec_replies", "pack", "pack_command", "pack_loose", "pack_transaction", "size_of"]
 
 _MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 
 Packed = tuple[bytes, int]
-"""The bytes of one contiguous write, and how many replies it brings."""
+"""The bytes of one contiguous write, and how many replies it brings; negative: of commands without MULTI."""
 
 Packer: TypeAlias = "Callable[[Sequence[Command | ScriptCall]], Packed]"
 
@@ -51,6 +52,11 @@ def pack_transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
     parts += [pack_command(c.by_body() if isinstance(c, ScriptCall) else c) for c in commands]
     parts.append(_EXEC)
     return b"".join(parts), len(commands) + 2
+
+
+def pack_loose(commands: Sequence[Command | ScriptCall]) -> Packed:
+    """The commands one after the other, without MULTI; no scripts."""
+    return b"".join([pack_command(c) for c in commands if not isinstance(c, ScriptCall)]), -len(commands)
 
 
 def size_of(commands: Sequence[Command | ScriptCall]) -> int:

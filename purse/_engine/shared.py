@@ -66,8 +66,8 @@ _TICK = 5.0  # seconds between two looks at a busy connection that has no socket
 
 Future = asyncio.Future[list[Reply]]
 
-# Who waits for how many replies; for a single one the bare future. At a thousand calls in flight each further
-# object for each of them is one more that the garbage collector visits again and again.
+# Who waits for how many replies (see Packed); for a single one the bare future. At a thousand calls in flight each
+# further object for each of them is one more that the garbage collector visits again and again.
 Request: TypeAlias = "Future | tuple[Future, int]"
 
 
@@ -136,7 +136,7 @@ class SharedLink(ABC):
         payload, wanted = packed
         if wanted == 1:
             self._outbox.append(future)
-        elif self._transacts or self._awaits_answer(future):
+        elif wanted < 0 or self._transacts or self._awaits_answer(future):
             self._outbox.append((future, wanted))
         else:
             return future
@@ -270,7 +270,7 @@ class SharedLink(ABC):
         future, wanted = request if isinstance(request, tuple) else (request, 1)
         replies = self._replies
         replies.append(reply)
-        if len(replies) == wanted:
+        if len(replies) == abs(wanted):
             in_flight.popleft()
             self._replies = []
             if request is self._question or (wanted > 1 and isinstance(reply, Exception)):
@@ -333,9 +333,11 @@ class SharedLink(ABC):
 
     def _before_transactions(self) -> int:
         """How many requests of the outbox may go before the answer is there."""
-        question = self._question
-        held = (n for n, request in enumerate(self._outbox) if isinstance(request, tuple) and request is not question)
+        held = (n for n, request in enumerate(self._outbox) if self._is_transaction(request))
         return next(held, len(self._outbox))
+
+    def _is_transaction(self, request: Request) -> bool:
+        return isinstance(request, tuple) and request[1] > 1 and request is not self._question
 
     def _learn(self, replies: list[Reply], *, asked: bool) -> None:
         """Draw the consequences of a transaction that was not executed, or of the answer to the question."""
@@ -361,7 +363,7 @@ class SharedLink(ABC):
 
     def _turn_away_transactions(self, error: RedisError) -> None:
         """Answer the transactions in the outbox: they are not sent."""
-        kept = [isinstance(request, asyncio.Future) or request is self._question for request in self._outbox]
+        kept = [not self._is_transaction(request) for request in self._outbox]
         for request, stays in zip(self._outbox, kept, strict=True):
             if not stays and not _future_of(request).done():
                 _future_of(request).set_result([told(error)])

@@ -52,9 +52,12 @@ class Unit(Generic[R]):
         origin: explains errors.
         field: the hash field, list index, ... that errors should name.
         read_only: executing it twice is harmless, so it may be sent again when its reply was lost.
+        loose: several commands need no MULTI, because others may come between them. All but the last are attempts:
+            ``decode`` looks at the last reply alone, and an error of another is passed over. (Inside ``atomic`` they
+            are commands like all others.)
     """
 
-    __slots__ = ("commands", "decode", "field", "origin", "read_only")
+    __slots__ = ("commands", "decode", "field", "loose", "origin", "read_only")
 
     def __init__(
         self,
@@ -64,12 +67,14 @@ class Unit(Generic[R]):
         *,
         field: object = None,
         read_only: bool = False,
+        loose: bool = False,
     ) -> None:
         self.commands: Sequence[Command | ScriptCall] = commands
         self.decode: Callable[[list[Reply]], R] = decode
         self.origin: Origin = origin
         self.field: object = field
         self.read_only: bool = read_only
+        self.loose: bool = loose
 
 
 class Executor(Protocol):

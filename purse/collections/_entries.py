@@ -15,15 +15,16 @@ is one step of one task, and goes out before the page in hand is decoded (``coll
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeAlias
+from operator import itemgetter
+from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
 
 from purse._engine.hooks import refuse_in_atomic
-from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_optional_bytes
+from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_int, as_optional_bytes
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec, bind_codec
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from purse._engine.clients import RedisClient
+    from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
     from purse.ttl import TTL
 
@@ -47,6 +49,9 @@ K = TypeVar("K", default=str)
 
 Entry: TypeAlias = tuple[bytes, bytes]
 """The name of a Redis key, and the bytes under it."""
+
+Taken: TypeAlias = tuple[bytes, int]
+"""The bytes that were under a key, and the milliseconds that they had left; not positive: for ever, or not known."""
 
 Duration: TypeAlias = float | timedelta
 """A number of the unit that the argument is named after, or a ``timedelta``."""
@@ -138,9 +143,53 @@ class Entries(RedisCollection, Generic[V, K]):
             commands = [("MGET", *page) for page in pages]
         return _flat(await self._execute_all(commands, method, read_only=True))
 
-    async def _unlink(self, names: Sequence[bytes], method: str) -> int:
-        pages = paged(names, 1 if self._spread else PAGE)
-        return total(await self._execute_all([("UNLINK", *page) for page in pages], method, read_only=False))
+    def _removal(self, name: bytes, command: str, field: object = None) -> Unit[Reply]:
+        """One entry goes by UNLINK or GETDEL, and before it its marker."""
+        commands: list[Command] = [("UNLINK", self._names.marker(name)), (command, name)]
+        return Unit(commands, _last, self, field=field, loose=True)
+
+    def _taking(self, name: bytes, field: object) -> Unit[list[Taken]]:
+        """One entry goes by GETDEL, and before it its marker; PTTL is for the caller that is cancelled."""
+        commands: list[Command] = [("UNLINK", self._names.marker(name)), ("PTTL", name), ("GETDEL", name)]
+        return Unit(commands, _taken, self, field=field, loose=True)
+
+    def _line(self, name: bytes, field: object) -> Line[Taken]:
+        """What puts an entry back, unless there is another by then, with the time it had left."""
+
+        def put_back(entries: list[Taken]) -> Unit[object]:
+            store = load_script("key_space_setdefault")
+            latest_first = [
+                store((name,), raw, policy_of(left_ms) if left_ms > 0 else "", "") for raw, left_ms in reversed(entries)
+            ]
+            return Unit(latest_first, _last, self, field=field)
+
+        return self._executor.line(name.decode(errors="surrogateescape"), "pop", None, put_back)
+
+    async def _delete_all(self, names: Sequence[bytes], method: str) -> int:
+        """Delete entries, of whatever type, and their markers; how many entries were there."""
+        if not names:
+            return 0
+        if self._spread:
+            return sum(map(as_int, await self._apart([self._removal(name, "UNLINK") for name in names], method)))
+        pages = [*paged(names)]
+        markers: list[Command] = [("UNLINK", *map(self._names.marker, page)) for page in pages]
+        entries: list[Command] = [("UNLINK", *page) for page in pages]
+        only_entries = itemgetter(slice(-len(pages), None))
+        unit = Unit([*markers, *entries], lambda replies: total(only_entries(replies)), self, loose=len(pages) == 1)
+        return await self._executor.execute(unit)
+
+    async def _delete_found(self, names: Sequence[bytes]) -> int:
+        """Delete what a search for entries and markers has found; how many entries were there."""
+        entries, marked = self._names.told_apart(names)
+        commands: list[Command] = [("UNLINK", *page) for page in paged(entries, 1 if self._spread else PAGE)]
+        removed = total(await self._execute_all(commands, "clear", read_only=False))
+        # A value that was stored a moment ago may lie where the search has been already: its marker tells of it.
+        for page in paged(marked):
+            calls = (self._executor.execute(self._removal(name, "GETDEL")) for name in page)
+            for outcome in await asyncio.gather(*calls, return_exceptions=True):
+                if not isinstance(outcome, WrongKind):  # something else than an entry: it stays
+                    removed += _no_error(outcome) is not None
+        return removed
 
     async def _execute_all(
         self, commands: Sequence[Command | ScriptCall], method: str, *, read_only: bool
@@ -150,8 +199,12 @@ class Entries(RedisCollection, Generic[V, K]):
             return []
         if not self._spread:
             return await self._executor.execute(Unit(commands, list, self, read_only=read_only))
+        return await self._apart([Unit((c,), _last, self, read_only=read_only) for c in commands], method)
+
+    async def _apart(self, units: Sequence[Unit[Reply]], method: str) -> list[Reply]:
+        """The replies of units for slots of their own, sent together."""
         refuse_in_atomic(method, "of a key space with a suffix sends one command for each key")
-        calls = (self._executor.ask(command, self, None, read_only) for command in commands)
+        calls = map(self._executor.execute, units)
         outcomes = await asyncio.gather(*calls, return_exceptions=True)  # none is left running when one has failed
         return [_no_error(outcome) for outcome in outcomes]
 
@@ -159,8 +212,13 @@ class Entries(RedisCollection, Generic[V, K]):
 
     def _scan(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[bytes]:
         """What fetches the names of entries, page by page."""
-        scan = _Scan(self._names, match, batch_hint, self._redis_type)
+        return self._searching(_Scan(self._names.pattern(match), self._names.own, batch_hint, self._redis_type))
 
+    def _scan_with_markers(self) -> Fetch[bytes]:
+        """What fetches the names of entries and markers, and perhaps of others, page by page."""
+        return self._searching(_Scan(self._names.pattern_with_markers(), list, None, self._redis_type))
+
+    def _searching(self, scan: _Scan) -> Fetch[bytes]:
         async def fetch() -> tuple[list[bytes], bool]:
             return scan.advance(await self._look(scan.command())), scan.more
 
@@ -168,7 +226,7 @@ class Entries(RedisCollection, Generic[V, K]):
 
     def _entries(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[Entry]:
         """What fetches entries, page by page; those that vanished meanwhile are left out."""
-        scan = _Scan(self._names, match, batch_hint, self._redis_type)
+        scan = _Scan(self._names.pattern(match), self._names.own, batch_hint, self._redis_type)
         following: list[bytes] | None = None
 
         async def fetch() -> tuple[list[Entry], bool]:
@@ -204,11 +262,13 @@ class Entries(RedisCollection, Generic[V, K]):
 class _Scan:
     """Where a search for the keys of a key space has come to."""
 
-    def __init__(self, names: KeyNames[K], match: str | bytes | None, batch_hint: int | None, redis_type: str) -> None:
-        self._own = names.own
+    def __init__(
+        self, pattern: bytes, own: Callable[[list[bytes]], list[bytes]], batch_hint: int | None, redis_type: str
+    ) -> None:
+        self._own = own
         count = PAGE if batch_hint is None else batch_hint
         # Foreign types are left out by the server: MGET would answer nil for them, as for a key that vanished.
-        self._options = ("MATCH", names.pattern(match), "COUNT", count, "TYPE", redis_type)
+        self._options = ("MATCH", pattern, "COUNT", count, "TYPE", redis_type)
         self._cursor = b"0"
 
     def command(self) -> Command:
@@ -227,6 +287,9 @@ class _Scan:
         return self._cursor != b"0"
 
 
+_last = cast("Callable[[list[Reply]], Reply]", itemgetter(-1))
+
+
 def _flat(replies: list[Reply]) -> list[bytes | None]:
     """The values in the replies of several MGET."""
     return [as_optional_bytes(raw) for page in replies for raw in as_array(page)]
@@ -241,6 +304,11 @@ def _no_error(outcome: Reply | BaseException) -> Reply:
 def was_stored(reply: Reply) -> bool:
     """What SET, MSET, MSETNX and the script answer: whether they stored."""
     return reply not in (None, 0)
+
+
+def _taken(replies: list[Reply]) -> list[Taken]:
+    left_ms, raw = replies[-2:]
+    return [] if raw is None else [(as_bytes(raw), left_ms if isinstance(left_ms, int) else 0)]
 
 
 def policy_of(ms: int) -> str:

@@ -8,6 +8,11 @@ Nothing is put between the parts. Names are bytes, as they are in Redis: a key m
 codec. What is between prefix and suffix is the key, so no two keys have the same name.
 
 A glob pattern that finds them must not mean more than it says: ``a*`` as a prefix is written ``a\*``.
+
+While a value is made, a marker stands in for its entry (see ``_making``). It has the entry's hash tag:
+
+    entry       {garden}:sessions:ada              sessions:ada
+    marker      making!{garden}:sessions:ada       making!{sessions:ada}
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ __all__ = ["KeyNames"]
 K = TypeVar("K", default=str)
 
 _GLOB = re.compile(rb"[*?\[\\]")
+_MAKING = b"making!"
 
 
 class KeyNames(Generic[K]):
@@ -45,12 +51,13 @@ class KeyNames(Generic[K]):
         DeclarationError: ``key_type`` has no canonical form.
     """
 
-    __slots__ = ("_begin", "_end", "_prefix", "codec")
+    __slots__ = ("_begin", "_end", "_meets_markers", "_prefix", "codec")
 
     def __init__(self, prefix: str, suffix: str, key_type: TypeForm[K]) -> None:
         self._prefix = prefix
         self._begin = prefix.encode()
         self._end = suffix.encode()
+        self._meets_markers = _MAKING.startswith(self._begin)  # such a prefix cannot be declared
         self.codec: ValueCodec[K] = canonical_codec_for(key_type)
 
     def name(self, key: K) -> bytes:
@@ -85,12 +92,46 @@ class KeyNames(Generic[K]):
     def own(self, names: Iterable[bytes]) -> list[bytes]:
         """Those that have the suffix, each once; SCAN may repeat names, and a user's pattern swallow the suffix."""
         end = self._end
+        if self._meets_markers:
+            names = [name for name in names if not name.startswith(_MAKING)]
         return [name for name in dict.fromkeys(names) if name.endswith(end)] if end else [*dict.fromkeys(names)]
 
     def pattern(self, match: str | bytes | None) -> bytes:
         """The glob pattern for the names whose encoded key matches ``match``; None: all."""
         glob = b"*" if match is None else match.encode() if isinstance(match, str) else match
         return _escaped(self._begin) + glob + _escaped(self._end)
+
+    @staticmethod
+    def marker(name: bytes) -> bytes:
+        """The Redis key that stands in for the entry ``name`` while its value is made."""
+        start = name.find(b"{")
+        tagged = start >= 0 and name.find(b"}", start + 1) > start + 1
+        # A name with a lone } has no tag, and cannot be one.
+        return _MAKING + name if tagged or b"}" in name else b"%b{%b}" % (_MAKING, name)
+
+    def pattern_with_markers(self) -> bytes:
+        """The glob pattern for all entries and their markers; it may find others, which ``told_apart`` leaves out."""
+        end = _escaped(self._end)
+        return b"*" + _escaped(self._begin) + b"*" + (end + b"*" if end else b"")
+
+    def told_apart(self, names: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Of ``names`` those that are entries, and the entries for which there are markers, each once."""
+        entries: list[bytes] = []
+        marked: dict[bytes, None] = {}
+        for name in dict.fromkeys(names):
+            if not name.startswith(_MAKING):
+                if self._is_own(name):
+                    entries.append(name)
+                continue
+            rest = name[len(_MAKING) :]
+            for entry in (rest, rest[1:-1]):
+                if self._is_own(entry) and self.marker(entry) == name:
+                    marked[entry] = None
+        return entries, [*marked]
+
+    def _is_own(self, name: bytes) -> bool:
+        begin, end = self._begin, self._end
+        return name.startswith(begin) and name.endswith(end) and len(name) >= len(begin) + len(end)
 
 
 def _escaped(text: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from time import monotonic
 from typing import Literal, overload
 
 from typing_extensions import TypeVar
@@ -15,9 +16,12 @@ from purse._engine.unit import Command, Unit
 from purse.codecs import codec_for
 from purse.collections._base import PAGE, paged
 from purse.collections._entries import Duration, Entries, Entry, lifetime_ms, policy_of, was_stored
-from purse.collections._paging import OnError, iterate
+from purse.collections._making import AFTER
+from purse.collections._paging import Fetch, OnError, iterate
 
 __all__ = ["ManyEntries"]
+
+_FEW = 40  # pages: to search them again costs next to nothing, now that the entries are gone
 
 V = TypeVar("V")
 K = TypeVar("K", default=str)
@@ -88,14 +92,15 @@ class ManyEntries(Entries[V, K]):
     async def delete_many(self, keys: Iterable[K]) -> int:
         """Remove ``keys``, of whatever Redis type, all at one moment.
 
-        With a suffix it is not one moment: one command for each key, sent together.
+        With a suffix it is not one moment: one command for each key, sent together. What a ``get_or_create`` makes at
+        this time for one of them is not stored.
 
         Returns:
             How many of them were there.
 
-        One round trip, O(n). Sends: UNLINK, in MULTI with 500 keys each if there are more.
+        One round trip, O(n). Sends: UNLINK of their markers and UNLINK; in MULTI with 500 keys each if there are more.
         """
-        return await self._unlink(self._names.names([*keys]), "delete_many")
+        return await self._delete_all(self._names.names([*keys]), "delete_many")
 
     # --- all entries ----------------------------------------------------------------------------
 
@@ -107,22 +112,29 @@ class ManyEntries(Entries[V, K]):
         One round trip for each page of about 500 keys, O(all keys of the database). Sends: SCAN.
         """
         refuse_in_atomic("len")
-        async with aclosing(self._pages()) as pages:
+        async with aclosing(_pages(self._scan(None, None))) as pages:
             return sum([len(page) async for page in pages])
 
     async def clear(self) -> int:
         """Remove all entries, page by page; other keys, and other Redis types under the prefix, are left alone.
 
-        An entry that is stored meanwhile may stay.
+        An entry that is stored meanwhile may stay, but not what a ``get_or_create`` of before stores: its value is
+        removed, or not stored.
 
         Returns:
             How many were removed.
 
-        Two round trips for each page of about 500 keys, O(all keys of the database). Sends: SCAN, UNLINK.
+        Two round trips for each page of about 500 keys, O(all keys of the database). Sends: SCAN, UNLINK; for a value
+        that is made at this time, or was a moment ago, UNLINK of its marker and GETDEL. A search of a few pages, or of
+        more than a few seconds, is made twice.
         """
         refuse_in_atomic("clear")
-        async with aclosing(self._pages()) as pages:
-            return sum([await self._unlink(page, "clear") async for page in pages])
+        begun = monotonic()
+        removed, pages = await self._clear_once()
+        # A value may have been stored where the search had been, and its marker be gone when the search came to it.
+        if 1 < pages <= _FEW or monotonic() - begun > AFTER / 2:
+            removed += (await self._clear_once())[0]
+        return removed
 
     @overload
     def keys(
@@ -240,6 +252,13 @@ class ManyEntries(Entries[V, K]):
         words = [word for (_, raw), policy in zip(page, policies, strict=True) for word in (raw, policy)]
         return load_script("key_space_set")(tuple(name for name, _ in page), condition, *words)
 
-    def _pages(self) -> AsyncGenerator[Sequence[bytes], None]:
-        """The names of all entries, page by page."""
-        return iterate(self._scan(None, None), lambda page: [page], lambda name, _: [name], "raise")
+    async def _clear_once(self) -> tuple[int, int]:
+        """How many entries were removed, and how many pages searched."""
+        async with aclosing(_pages(self._scan_with_markers())) as pages:
+            removed = [await self._delete_found(page) async for page in pages]
+        return sum(removed), len(removed)
+
+
+def _pages(scan: Fetch[bytes]) -> AsyncGenerator[Sequence[bytes], None]:
+    """Names, page by page."""
+    return iterate(scan, lambda page: [page], lambda name, _: [name], "raise")

@@ -1,12 +1,15 @@
 """Single flight: of the callers in one event loop who miss the same value at the same time, one makes it.
 
-    caller A   look: missing    flight: make() ............ store .... its value
-    caller B         look: missing      waits for that flight ........ the same
-    caller C                                        look: missing ...  waits for its end, and looks again
+    caller A   look: missing    flight: claim .. make() ............ store .... its value
+    caller B         look: missing               waits for that flight ........ the same
+    caller C                                                look: missing ...  waits for its end, and looks again
 
 C came while the value was being stored, or later. What C sees missing may have been stored and removed meanwhile, so
 the value of that flight would be older than C's call. Those who came before the store share the outcome, also if they
 hear only after its end that the value was missing.
+
+If the value was removed while it was made, nothing is stored. Only the caller that began the flight returns it: its
+call is older than the removal. The others may have come later, and look again.
 
 A flight is a task of its own: whoever is cancelled leaves it to the others. When nobody is left it is cancelled, too,
 so nothing runs on that nobody waits for.
@@ -16,29 +19,74 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from enum import IntEnum
+from typing import Protocol
 
 from purse._engine.detached import background
 
-__all__ = ["single_flight"]
+__all__ = ["Attempt", "single_flight"]
+
+
+class Attempt(Protocol):
+    """How one flight stores what it makes."""
+
+    async def claim(self) -> bytes | None:
+        """Called before the value is made; the value, if there is one by now."""
+        ...
+
+    async def store(self, made: bytes) -> bytes | None:
+        """Store what was made unless there is a value by now; the stored one, or None if it was removed meanwhile."""
+        ...
+
+    async def give_up(self) -> None:
+        """Called if nothing was made. Raises nothing."""
+        ...
+
+
+class _Phase(IntEnum):
+    CLAIMING = 0
+    MAKING = 1
+    STORING = 2
+    OVER = 3
 
 
 class _Flight:
-    """One attempt to make the value and store it."""
+    """One attempt to make the value and store it.
 
-    def __init__(self, make: Callable[[], Awaitable[bytes]], store: Callable[[bytes], Awaitable[bytes]]) -> None:
-        self.storing = False
-        self.task = background(self._run(make, store), "single flight")
+    Attributes:
+        decided: the phase from which on a call that begins is newer than the outcome.
+        outdated: the value was removed while it was made.
+    """
+
+    def __init__(self, attempt: Attempt, make: Callable[[], Awaitable[bytes]]) -> None:
+        self.decided = _Phase.STORING
+        self.outdated = False
+        self._phase = _Phase.CLAIMING
+        self.task = background(self._run(attempt, make), "single flight")
         self.task.add_done_callback(_retrieve)
 
-    async def _run(self, make: Callable[[], Awaitable[bytes]], store: Callable[[bytes], Awaitable[bytes]]) -> bytes:
-        made = await make()
-        self.storing = True
-        return await store(made)
-
     @property
-    def decided(self) -> bool:
-        """Whether what comes of it is older than a call that begins now."""
-        return self.storing or self.task.done()
+    def phase(self) -> _Phase:
+        return _Phase.OVER if self.task.done() else self._phase
+
+    async def _run(self, attempt: Attempt, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        try:
+            found = await attempt.claim()
+            if found is not None:
+                self.decided = _Phase.CLAIMING
+                return found
+            self._phase = _Phase.MAKING
+            made = await make()
+        except (Exception, asyncio.CancelledError) as error:
+            unmade = self._phase is _Phase.MAKING or isinstance(error, asyncio.CancelledError)
+            self._phase = _Phase.OVER  # whoever comes now tries again
+            if unmade:
+                await attempt.give_up()
+            raise
+        self._phase = _Phase.STORING
+        stored = await attempt.store(made)
+        self.outdated = stored is None
+        return made if stored is None else stored
 
 
 class _Callers:
@@ -56,7 +104,7 @@ async def single_flight(
     what: Hashable,
     look: Callable[[], Awaitable[bytes | None]],
     make: Callable[[], Awaitable[bytes]],
-    store: Callable[[bytes], Awaitable[bytes]],
+    attempt: Callable[[], Attempt],
 ) -> bytes:
     """What ``look`` finds; if it finds None, what was made and stored, by this caller or by another one.
 
@@ -64,36 +112,42 @@ async def single_flight(
         what: names the value; callers of one event loop with an equal one share flights.
         look: reads the value.
         make: makes it.
-        store: stores what was made unless there is a value by now, and returns the one that is stored.
+        attempt: begins an attempt to store it.
 
     Raises:
         RuntimeError: ``make`` asks for the very value that it makes.
-        Exception: what ``make`` or ``store`` raised, to all who waited for it.
+        Exception: what ``make`` or the attempt raised, to all who waited for it.
     """
     place = (asyncio.get_running_loop(), what)
     callers = _wanted.setdefault(place, _Callers())
     callers.count += 1
     try:
         while True:
-            flight = callers.flight
-            too_old = flight if flight is not None and flight.decided else None
+            seen = callers.flight
+            since = seen.phase if seen is not None else _Phase.CLAIMING
             found = await look()
             if found is not None:
                 return found
             flight = callers.flight
-            if flight is None or (flight is too_old and flight.task.done()):
-                flight = callers.flight = _Flight(make, store)
+            begins = flight is None or (flight.task.done() and (flight.outdated or _is_newer(since, flight, seen)))
+            if flight is None or begins:
+                flight = callers.flight = _Flight(attempt(), make)
             if flight.task is asyncio.current_task():
                 raise RuntimeError("a factory asks for the very value that it makes")
             await asyncio.wait([flight.task])
-            if flight is not too_old:
+            if begins or not (flight.outdated or _is_newer(since, flight, seen)):
                 return flight.task.result()
     finally:
         callers.count -= 1
         if not callers.count:
             del _wanted[place]
-            if callers.flight is not None:
+            if callers.flight is not None and not callers.flight.task.done():
                 callers.flight.task.cancel()
+
+
+def _is_newer(since: _Phase, flight: _Flight, seen: _Flight | None) -> bool:
+    """Whether a call that began when ``seen`` had come to ``since`` is newer than the outcome of ``flight``."""
+    return flight is seen and since >= flight.decided
 
 
 def _retrieve(task: asyncio.Task[bytes]) -> None:

@@ -8,10 +8,10 @@ Every entry is a Redis string of its own, so each has a clock of its own, and no
     {garden}:sessions:bob    {"user":"bob","cart":[]}                     none
 
 Every method is one command, one MULTI or one script, and therefore atomic; ``modify``, ``edit`` and ``patch`` are a
-read and a compare-and-set, ``get_or_create`` a read and a ``setdefault``. Iteration, ``len`` and ``clear`` have to look
-for the keys among all keys of the database, page by page. That is O(all keys), and no snapshot: an entry that is there
-all the time is seen, one that comes or goes meanwhile may be, and one may be seen twice when the server resizes its
-table.
+read and a compare-and-set, ``get_or_create`` a read and then, before and after the factory, a script (see ``_making``).
+Iteration, ``len`` and ``clear`` have to look for the keys among all keys of the database, page by page. That is O(all
+keys), and no snapshot: an entry that is there all the time is seen, one that comes or goes meanwhile may be, and one
+may be seen twice when the server resizes its table.
 
 Strings alone are entries. What another Redis type holds under the prefix is not seen by iteration, ``len``, ``clear``
 and ``get_many``; ``get`` and what else reads it raise ``WrongKind``. ``set``, ``update`` and ``delete`` replace or
@@ -28,14 +28,15 @@ from typing import TYPE_CHECKING, cast, overload
 from typing_extensions import TypeVar
 
 from purse._engine.hooks import refuse_in_atomic
-from purse._engine.replies import as_array, as_bytes, as_flag, as_int, as_optional_bytes
-from purse._engine.scripts import load_script
+from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes
+from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command
 from purse.codecs import Codec
 from purse.collections._base import milliseconds
 from purse.collections._changing import Changing, default_of
 from purse.collections._editing import MISSING, Missing, Place
 from purse.collections._entries import MAX_MS, Duration, lifetime_ms, policy_of, was_stored
+from purse.collections._making import Making
 from purse.collections._many_entries import ManyEntries
 from purse.collections._numbers import addend, as_sum
 from purse.collections._single_flight import single_flight
@@ -268,6 +269,10 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         an object of its own. A cancelled caller leaves the factory to the others; only with the last of them it is
         cancelled, too.
 
+        What the factory has read may be out of date when it ends. So a value is not stored if the entry was removed
+        while it was made, by ``delete``, ``delete_many``, ``pop``, ``expire(key, 0)`` or ``clear`` of any process, and
+        no call that begins after the removal returns it. A value that was written in the meantime wins.
+
         Args:
             factory: takes nothing; returns the value, or an awaitable of it.
             ex, px: as for ``set``, for a value that is stored by this call.
@@ -281,8 +286,10 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             WrongKind: the Redis key holds another type.
             RuntimeError: ``factory`` itself calls this for the same key.
 
-        One round trip if the value is there, else two, and the time of ``factory``. O(1). Sends: GET (with
-        ``TTL(renew="read")`` GETEX), EVALSHA key_space_setdefault.
+        A value that takes more than an hour to make is returned and not stored.
+
+        One round trip if the value is there, else three, and the time of ``factory``. O(1). Sends: GET (with
+        ``TTL(renew="read")`` GETEX), EVALSHA key_space_claim, EVALSHA key_space_made.
         """
         refuse_in_atomic("get_or_create")
         name = self._names.name(key)
@@ -296,10 +303,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             value = await cast("Awaitable[V]", made) if inspect.isawaitable(made) else made
             return self._encode(self._codec, value, key)
 
-        async def store(raw: bytes) -> bytes:
-            return await self._store_default(name, raw, ms, key)
+        def attempt() -> Making:
+            policy = self._policy() if ms is None else policy_of(ms)
+            return Making(name, self._names.marker(name), send, policy, self._read_policy())
 
-        raw = await single_flight((self._executor, name), look, make, store)
+        def send(call: ScriptCall, again: bool) -> Awaitable[Reply]:
+            return self._executor.ask(call, self, key, again)
+
+        raw = await single_flight((self._executor, name), look, make, attempt)
         return self._decode(self._codec, raw, key)
 
     @overload
@@ -309,27 +320,32 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     async def pop(self, key: K, default: object = None) -> object:
         """Remove ``key`` and return its value, or ``default`` if it was not there.
 
-        Each value goes to at most one caller. If the reply is lost on the way, the value is gone: at
-        most once.
+        Each value goes to at most one caller. If the connection is lost with the reply on its way, the value is gone:
+        at most once. If the caller is cancelled by then, the value is put back with the time it had left, unless
+        another one was stored under ``key`` since. What a ``get_or_create`` makes at this time is not stored.
 
         Raises:
             DecodeError: the removed bytes are not a valid value; the error's ``raw`` carries them.
             WrongKind: the Redis key holds another type.
 
-        One round trip, O(1). Sends: GETDEL.
+        One round trip, O(1). Sends: UNLINK of the entry's marker, PTTL, GETDEL.
         """
-        raw = await self._send(("GETDEL", self._names.name(key)), key)
-        return default if raw is None else self._decode_taken(self._codec, as_bytes(raw), key)
+        name = self._names.name(key)
+        taken = await self._executor.take(self._taking(name, key), lambda: self._line(name, key))
+        return self._decode_taken(self._codec, taken[0][0], key) if taken else default
 
     async def delete(self, key: K) -> int:
         """Remove ``key``, of whatever Redis type; its memory is freed in the background.
 
+        What a ``get_or_create`` makes at this time is not stored: after a change of the data that it reads, ``delete``
+        is all that is needed.
+
         Returns:
             1 if it was there, else 0.
 
-        One round trip, O(1). Sends: UNLINK.
+        One round trip, O(1). Sends: UNLINK of the entry's marker, UNLINK.
         """
-        return as_int(await self._send(("UNLINK", self._names.name(key)), key))
+        return as_int(await self._executor.execute(self._removal(self._names.name(key), "UNLINK", key)))
 
     async def contains(self, key: K) -> bool:
         """Whether the Redis key of ``key`` exists. Never restarts a TTL.
@@ -405,7 +421,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         Returns:
             True if the entry exists and now has this time to live. Zero or less deletes it.
 
-        One round trip, O(1). Sends: PEXPIRE.
+        One round trip, O(1). Sends: PEXPIRE; for zero or less what ``delete`` sends.
         """
         return await self._expire(key, milliseconds(seconds, 1000))
 
@@ -439,7 +455,9 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     async def _expire(self, key: K, ms: int) -> bool:
         if ms > MAX_MS:
             raise ValueError(f"an entry lives for at most {MAX_MS} ms, not {ms} ms; to keep it for ever, persist(key)")
-        return as_flag(await self._send(("PEXPIRE", self._names.name(key), max(ms, 0)), key))
+        if ms <= 0:
+            return bool(await self.delete(key))
+        return as_flag(await self._send(("PEXPIRE", self._names.name(key), ms), key))
 
     async def _store_default(self, name: bytes, raw: bytes, ms: int | None, key: K) -> bytes:
         """Store ``raw`` unless there is a value; the very object ``raw`` if it was stored, else what is there."""

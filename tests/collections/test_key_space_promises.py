@@ -16,9 +16,9 @@ from purse.embedded import Server
 from purse.ttl import TTL
 from tests.collections.garden import Plant, collect
 from tests.collections.test_concurrency import beside
-from tests.collections.test_linearizable import run_disturbed
+from tests.collections.test_linearizable import back_if_absent, run_disturbed
 from tests.support.clients import connect
-from tests.support.linearizable import History, Step
+from tests.support.linearizable import History, PutBack, Recorded
 from tests.support.proxy import Proxy
 
 Visits: TypeAlias = RedisKeySpace[int]
@@ -267,7 +267,7 @@ async def test_reads_survive_a_cut(redis: Redis, proxy: Proxy, cut: int) -> None
 # --- histories ----------------------------------------------------------------------------------
 
 
-def some_call(space: Visits, chance: random.Random) -> tuple[str, Coroutine[Any, Any, object], Step[Field]]:
+def some_call(space: Visits, chance: random.Random) -> Recorded:
     """One call on the entry "x", and its model."""
     value = chance.randrange(5)
 
@@ -291,10 +291,11 @@ def some_call(space: Visits, chance: random.Random) -> tuple[str, Coroutine[Any,
             return (
                 f"get_or_create {value}",
                 space.get_or_create("x", lambda: value),
-                lambda s: (value, value) if s is None else (s, s),
+                default,
+                lambda s: (s, value if s is None else s),  # the entry was removed meanwhile: returned, and not stored
             )
         case 6:
-            return "pop", space.pop("x"), lambda s: (None, s)
+            return "pop", space.pop("x"), lambda s: (None, s), PutBack(back_if_absent)
         case 7:
             return "increment", space.increment("x"), lambda s: ((s or 0) + 1, (s or 0) + 1)
         case 8:

@@ -252,4 +252,4 @@ async def test_what_is_sent(redis: Redis, monitor: Monitor, renew: Literal["writ
     assert await sent(lambda s: s.get("a")) == [getting]
     getting = f"EVALSHA key_space_read 1 visits:a {policy}" if renew == "read" else "MGET visits:a"
     assert await sent(lambda s: s.get_many(["a"])) == [getting]
-    assert await sent(lambda s: s.pop("a")) == ["GETDEL visits:a"]
+    assert await sent(lambda s: s.pop("a")) == ["UNLINK making!{visits:a}", "PTTL visits:a", "GETDEL visits:a"]

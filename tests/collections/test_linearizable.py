@@ -68,6 +68,11 @@ def test_the_search_finds_an_order_where_there_is_one() -> None:
     assert not history(2, 1).explained_from(0)
 
 
+def back_if_absent(s: Field, popped: Field) -> Field:
+    """Putting back what was popped, unless there is another value."""
+    return popped if s is None else s
+
+
 def hash_call(h: RedisHash[int], chance: random.Random) -> Recorded:
     """One call on the field "x", and its model."""
     value = chance.randrange(5)
@@ -79,7 +84,7 @@ def hash_call(h: RedisHash[int], chance: random.Random) -> Recorded:
         case 2:
             return f"setdefault {value}", h.setdefault("x", value), lambda s: (value, value) if s is None else (s, s)
         case 3:
-            return "pop", h.pop("x"), lambda s: (None, s), lambda s, popped: popped if s is None else s
+            return "pop", h.pop("x"), lambda s: (None, s), PutBack(back_if_absent)
         case 4:
             return "increment", h.increment("x"), lambda s: ((s or 0) + 1, (s or 0) + 1)
         case 5:
@@ -108,7 +113,7 @@ def list_call(items: RedisList[str], chance: random.Random) -> Recorded:
                 return s
             return (*s, popped) if end else (popped, *s)
 
-        return back
+        return PutBack(back)
 
     match chance.randrange(9):
         case 0:

@@ -18,7 +18,7 @@ from purse.collections.priority_queue import RedisPriorityQueue
 from purse.collections.queue import RedisLifoQueue, RedisQueue
 from purse.embedded import Server
 from tests.support.clients import connect
-from tests.support.linearizable import History, Recorded, Step
+from tests.support.linearizable import History, PutBack, Recorded, Step
 from tests.support.proxy import Proxy
 
 AnyQueue: TypeAlias = BaseQueue[Any, Any]
@@ -248,9 +248,9 @@ def a_call(name: str, queue: AnyQueue, chance: random.Random) -> Recorded:
                 put(item, other),
             )
         case 2:
-            return "get_nowait", outcome(queue.get_nowait()), taken, back
+            return "get_nowait", outcome(queue.get_nowait()), taken, PutBack(back)
         case 3:
-            return "get_many", queue.get_many(2), many_taken, back
+            return "get_many", queue.get_many(2), many_taken, PutBack(back)
         case 4:
             return (
                 "peek",

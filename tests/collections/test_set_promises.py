@@ -17,7 +17,7 @@ from purse.embedded import Server
 from purse.ttl import TTL
 from tests.collections.test_concurrency import beside
 from tests.support.clients import connect
-from tests.support.linearizable import History, Recorded
+from tests.support.linearizable import History, PutBack, Recorded
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 
@@ -301,7 +301,7 @@ def one_call(s: Ints, t: Ints, chance: random.Random) -> Recorded:
         case 4:
             return f"contains {n}", s.contains(n), lambda b: (b, n in b[0])
         case 5:
-            return "pop all", _sorted(s.pop(9)), lambda b: ((frozenset(), b[1]), sorted(b[0])), back
+            return "pop all", _sorted(s.pop(9)), lambda b: ((frozenset(), b[1]), sorted(b[0])), PutBack(back)
         case 6:
             return "move", s.move(t, n), lambda b: ((b[0] - one, b[1] | one), True) if n in b[0] else (b, False)
         case 7:

@@ -19,7 +19,7 @@ from purse.errors import EncodeError
 from tests.collections.test_concurrency import beside
 from tests.collections.test_linearizable import run_disturbed
 from tests.support.clients import connect
-from tests.support.linearizable import History, Recorded
+from tests.support.linearizable import History, PutBack, Recorded
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.tasks import no_task_left
@@ -167,9 +167,9 @@ def call(z: Ranking, chance: random.Random) -> Recorded:
         case 2:
             return f"increment {member} {score}", z.increment((member, score)), incremented
         case 3:
-            return "pop_min", z.pop_min(), lambda s: (s[1:], [*s[:1]]), back
+            return "pop_min", z.pop_min(), lambda s: (s[1:], [*s[:1]]), PutBack(back)
         case 4:
-            return "pop_max", z.pop_max(), lambda s: (s[:-1], [*s[-1:]]), back
+            return "pop_max", z.pop_max(), lambda s: (s[:-1], [*s[-1:]]), PutBack(back)
         case 5:
             return f"remove {member}", z.remove(member), removed
         case 6:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import random
 import threading
 import time
@@ -16,13 +17,16 @@ from redis.exceptions import AuthenticationError, ConnectionError, ExecAbortErro
 
 from purse import statistics
 from purse._engine.executor import executor_for
+from purse._engine.packing import pack_command
+from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import Script
+from purse._engine.unit import Unit
 from purse.embedded import Server
 from purse.errors import StoreClosed
 from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
-from tests.support.units import read, send, unit
+from tests.support.units import Unexplained, read, send, unit
 
 
 async def connections(redis: Redis) -> int:
@@ -115,6 +119,30 @@ async def test_a_command_refused_when_queued_applies_nothing(redis: Redis) -> No
 
     assert not isinstance(caught.value, ExecAbortError)
     assert await read(redis, "EXISTS", "a", "b") == 0
+
+
+async def test_a_loose_unit(proxy: Proxy, redis: Redis) -> None:
+    """Its commands go out in one write without MULTI; the last reply counts, and an error of another is passed over."""
+    client = connect(proxy.url)
+    await send(client, "SET", "word", "x")
+    proxy.requests.clear()
+
+    def loose(*commands: tuple[str | int, ...]) -> Unit[list[Reply]]:
+        return Unit(commands, lambda replies: replies[-1:], Unexplained(), loose=True)
+
+    execute = executor_for(client).execute
+    assert await execute(loose(("INCR", "word"), ("INCR", "n"), ("INCR", "n"))) == [2]
+    assert proxy.requests == b"".join(pack_command(c) for c in (("INCR", "word"), ("INCR", "n"), ("INCR", "n")))
+    with pytest.raises(ResponseError, match="not an integer"):
+        await execute(loose(("INCR", "n"), ("INCR", "word")))
+    replies = await asyncio.gather(*(execute(loose(("PING",), ("INCR", "n"))) for _ in range(3)))
+    assert sorted(map(as_int, itertools.chain(*replies))) == [4, 5, 6]
+    assert statistics(client).commands == 6
+    proxy.cut_after(0)
+    with pytest.raises(ConnectionError, match="not sent again"):
+        await execute(loose(("INCR", "n"), ("GET", "word")))
+    assert await read(client, "GET", "n") == b"7"
+    await client.aclose()
 
 
 async def test_an_error_inside_exec_is_raised(redis: Redis) -> None:

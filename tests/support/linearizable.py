@@ -21,14 +21,16 @@ S = TypeVar("S", bound=Hashable)
 Step = Callable[[S], tuple[S, object]]
 """The model of one call: from a state to the next state and what the call returns."""
 
-PutBack = Callable[[S, Any], S]
-"""The model of putting back what a call has returned: the state after it."""
 
-Recorded = (
-    tuple[str, Coroutine[Any, Any, object], Step[Any]]
-    | tuple[str, Coroutine[Any, Any, object], Step[Any], PutBack[Any]]
-)
-"""A call and its model as ``History.record`` takes them, and if it takes something the model of putting that back."""
+@dataclass(frozen=True, slots=True)
+class PutBack(Generic[S]):
+    """The model of putting back what a call has returned: from a state and that to the state after it."""
+
+    after: Callable[[S, Any], S]
+
+
+Recorded = tuple[str, Coroutine[Any, Any, object], *tuple[Step[Any] | PutBack[Any], ...]]
+"""A call and its models, as ``History.record`` takes them."""
 
 _NEVER = 2**62
 
@@ -36,7 +38,7 @@ _NEVER = 2**62
 @dataclass(slots=True)
 class _Call(Generic[S]):
     name: str
-    step: Step[S]
+    steps: list[Step[S]]
     put_back: PutBack[S] | None
     began: int
     ended: int = _NEVER
@@ -51,11 +53,15 @@ class History(Generic[S]):
     calls: list[_Call[S]] = field(default_factory=list[_Call[S]])
     _clock: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def record(
-        self, name: str, call: Awaitable[object], step: Step[S], put_back: PutBack[S] | None = None
-    ) -> None:
-        """Await ``call`` and write down when it ran and what came of it; IndexError counts as a result."""
-        entry = _Call(name, step, put_back, next(self._clock))
+    async def record(self, name: str, call: Awaitable[object], *models: Step[S] | PutBack[S]) -> None:
+        """Await ``call`` and write down when it ran and what came of it; IndexError counts as a result.
+
+        Args:
+            models: of the call, which may do what any of them does; and of putting back what it took.
+        """
+        steps = [model for model in models if not isinstance(model, PutBack)]
+        back = next((model for model in models if isinstance(model, PutBack)), None)
+        entry = _Call(name, steps, back, next(self._clock))
         self.calls.append(entry)
         try:
             entry.result = await call
@@ -81,21 +87,21 @@ class History(Generic[S]):
             tried.add((left, away, state))
             for what in away:
                 back = calls[what[0]].put_back
-                if back is not None and search(left, away - {what}, back(state, taken[what])):
+                if back is not None and search(left, away - {what}, back.after(state, taken[what])):
                     return True
             first_end = min(calls[i].ended for i in left)
             for i in left:
                 if calls[i].began < first_end:  # nothing that is left had returned before it began
-                    after, result = calls[i].step(state)
-                    if calls[i].seen and result != calls[i].result:
-                        continue
-                    gone: frozenset[tuple[int, str]] = frozenset()
-                    if not calls[i].seen and calls[i].put_back is not None:
-                        what = i, repr(result)
-                        taken[what] = result
-                        gone = frozenset({what})
-                    if search(left - {i}, away | gone, after):
-                        return True
+                    for after, result in (step(state) for step in calls[i].steps):
+                        if calls[i].seen and result != calls[i].result:
+                            continue
+                        gone: frozenset[tuple[int, str]] = frozenset()
+                        if not calls[i].seen and calls[i].put_back is not None:
+                            what = i, repr(result)
+                            taken[what] = result
+                            gone = frozenset({what})
+                        if search(left - {i}, away | gone, after):
+                            return True
             return False
 
         return search(frozenset(range(len(calls))), frozenset(), state)

@@ -17,9 +17,14 @@ Ints: TypeAlias = RedisKeySpace[int]
 
 KEY = "{numbers}:one:"
 A, NEW = f"{KEY}a", f"{KEY}new"
+MARK_A, MARK_NEW = f"making!{A}", f"making!{NEW}"
+
+TOKEN = "<token>"
+"""Stands for the random token of a marker."""
 
 _SCRIPT = ("EVALSHA", "EVAL")
 _SCAN = f"SCAN 0 MATCH {KEY}* COUNT 500 TYPE string"
+_SCAN_WITH_MARKERS = f"SCAN 0 MATCH *{KEY}* COUNT 500 TYPE string"
 _MGET = f"MGET {A}"
 
 
@@ -76,14 +81,30 @@ CALLS: list[Case[Ints]] = [
     Case(
         "get_or_create a missing one",
         lambda s: s.get_or_create("new", lambda: 5),
-        (f"GET {NEW}", f"EVALSHA key_space_setdefault 1 {NEW} 5  "),
-        (*_SCRIPT, "GET", "SET"),
-        trips=2,
+        (
+            f"GET {NEW}",
+            f"EVALSHA key_space_claim 2 {NEW} {MARK_NEW} {TOKEN} 3600000 400 ",
+            f"EVALSHA key_space_made 2 {NEW} {MARK_NEW} {TOKEN}- 10000 5  ",
+        ),
+        (*_SCRIPT, "GET", "SET", "DBSIZE", "UNLINK"),
+        trips=3,
         touches=False,
     ),
-    Case("pop", lambda s: s.pop("a"), (f"GETDEL {A}",), ("GETDEL",), reads=True),
-    Case("pop with a default", lambda s: s.pop("a", 7), (f"GETDEL {A}",), ("GETDEL",), reads=True),
-    Case("delete", lambda s: s.delete("a"), (f"UNLINK {A}",), ("UNLINK",), touches=False),
+    Case(
+        "pop",
+        lambda s: s.pop("a"),
+        (f"UNLINK {MARK_A}", f"PTTL {A}", f"GETDEL {A}"),
+        ("UNLINK", "PTTL", "GETDEL"),
+        reads=True,
+    ),
+    Case(
+        "pop with a default",
+        lambda s: s.pop("a", 7),
+        (f"UNLINK {MARK_A}", f"PTTL {A}", f"GETDEL {A}"),
+        ("UNLINK", "PTTL", "GETDEL"),
+        reads=True,
+    ),
+    Case("delete", lambda s: s.delete("a"), (f"UNLINK {MARK_A}", f"UNLINK {A}"), ("UNLINK",), touches=False),
     Case("contains", lambda s: s.contains("a"), (f"EXISTS {A}",), ("EXISTS",), touches=False),
     Case("increment", lambda s: s.increment("a", -3), (f"INCRBY {A} -3",), ("INCRBY",), reads=True),
     Case(
@@ -116,6 +137,7 @@ CALLS: list[Case[Ints]] = [
     Case("expires_in", lambda s: s.expires_in("a"), (f"PTTL {A}",), ("PTTL",), touches=False),
     Case("expire", lambda s: s.expire("a", 1.5), (f"PEXPIRE {A} 1500",), ("PEXPIRE",), touches=False),
     Case("pexpire", lambda s: s.pexpire("a", 1500), (f"PEXPIRE {A} 1500",), ("PEXPIRE",), touches=False),
+    Case("expire now", lambda s: s.expire("a", 0), (f"UNLINK {MARK_A}", f"UNLINK {A}"), ("UNLINK",), touches=False),
     Case("persist", lambda s: s.persist("a"), (f"PERSIST {A}",), ("PERSIST",), touches=False),
     Case("update", lambda s: s.update({"a": 5, "new": 6}), (f"MSET {A} 5 {NEW} 6",), ("MSET",), touches=False),
     Case(
@@ -137,10 +159,16 @@ CALLS: list[Case[Ints]] = [
     Case("set_many with nothing", lambda s: s.set_many({}), (), (), trips=0, touches=False),
     Case("get_many", lambda s: s.get_many(["a", "new"]), (f"MGET {A} {NEW}",), ("MGET",), reads=True, touches=False),
     Case("get_many of nothing", lambda s: s.get_many([]), (), (), trips=0, touches=False),
-    Case("delete_many", lambda s: s.delete_many(["a", "new"]), (f"UNLINK {A} {NEW}",), ("UNLINK",), touches=False),
+    Case(
+        "delete_many",
+        lambda s: s.delete_many(["a", "new"]),
+        (f"UNLINK {MARK_A} {MARK_NEW}", f"UNLINK {A} {NEW}"),
+        ("UNLINK",),
+        touches=False,
+    ),
     Case("delete_many of nothing", lambda s: s.delete_many([]), (), (), trips=0, touches=False),
     Case("len", lambda s: s.len(), (_SCAN,), ("SCAN",), touches=False),
-    Case("clear", lambda s: s.clear(), (_SCAN, f"UNLINK {A}"), ("SCAN", "UNLINK"), trips=2, touches=False),
+    Case("clear", lambda s: s.clear(), (_SCAN_WITH_MARKERS, f"UNLINK {A}"), ("SCAN", "UNLINK"), trips=2, touches=False),
     Case("keys", lambda s: collect(s.keys()), (_SCAN,), ("SCAN",), touches=False),
     Case("keys with the prefix", lambda s: collect(s.keys(None, True)), (_SCAN,), ("SCAN",), touches=False),
     Case(
