@@ -129,7 +129,7 @@ class ClientExecutor:
                 replies = await self._exchange(unit, pack, lost)
         else:
             replies = await self._exchange(unit, pack)
-        if len(replies) > 1 or isinstance(replies[0], Exception):
+        if isinstance(replies[-1], Exception) or (len(replies) > 1 and not unit.loose):
             replies = await self._settle(unit, replies)
         return unit.decode(replies)
 

@@ -66,9 +66,15 @@ _TICK = 5.0  # seconds between two looks at a busy connection that has no socket
 
 Future = asyncio.Future[list[Reply]]
 
-# Who waits for how many replies (see Packed); for a single one the bare future. At a thousand calls in flight each
+# Who waits for how many replies; for a single one the bare future. At a thousand calls in flight each
 # further object for each of them is one more that the garbage collector visits again and again.
 Request: TypeAlias = "Future | tuple[Future, int]"
+
+
+class _Loose(tuple[Future, int]):
+    """A request of several commands that are no transaction."""
+
+    __slots__ = ()
 
 
 class SharedLink(ABC):
@@ -136,7 +142,9 @@ class SharedLink(ABC):
         payload, wanted = packed
         if wanted == 1:
             self._outbox.append(future)
-        elif wanted < 0 or self._transacts or self._awaits_answer(future):
+        elif wanted < 0:
+            self._outbox.append(_Loose((future, -wanted)))
+        elif self._transacts or self._awaits_answer(future):
             self._outbox.append((future, wanted))
         else:
             return future
@@ -270,10 +278,10 @@ class SharedLink(ABC):
         future, wanted = request if isinstance(request, tuple) else (request, 1)
         replies = self._replies
         replies.append(reply)
-        if len(replies) == abs(wanted):
+        if len(replies) == wanted:
             in_flight.popleft()
             self._replies = []
-            if request is self._question or (wanted > 1 and isinstance(reply, Exception)):
+            if request is self._question or (isinstance(reply, Exception) and type(request) is tuple):
                 self._learn(replies, asked=request is self._question)
             if not future.done():
                 future.set_result(replies)
@@ -337,7 +345,7 @@ class SharedLink(ABC):
         return next(held, len(self._outbox))
 
     def _is_transaction(self, request: Request) -> bool:
-        return isinstance(request, tuple) and request[1] > 1 and request is not self._question
+        return type(request) is tuple and request is not self._question
 
     def _learn(self, replies: list[Reply], *, asked: bool) -> None:
         """Draw the consequences of a transaction that was not executed, or of the answer to the question."""

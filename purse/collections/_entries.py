@@ -174,11 +174,11 @@ class Entries(RedisCollection, Generic[V, K]):
         pages = [*paged(names)]
         markers: list[Command] = [("UNLINK", *map(self._names.marker, page)) for page in pages]
         entries: list[Command] = [("UNLINK", *page) for page in pages]
-        only_entries = itemgetter(slice(-len(pages), None))
-        unit = Unit([*markers, *entries], lambda replies: total(only_entries(replies)), self, loose=len(pages) == 1)
+        loose = len(pages) == 1
+        unit = Unit([*markers, *entries], lambda replies: total(replies[-len(pages) :]), self, loose=loose)
         return await self._executor.execute(unit)
 
-    async def _delete_found(self, names: Sequence[bytes]) -> int:
+    async def _delete_found(self, names: list[bytes]) -> int:
         """Delete what a search for entries and markers has found; how many entries were there."""
         entries, marked = self._names.told_apart(names)
         commands: list[Command] = [("UNLINK", *page) for page in paged(entries, 1 if self._spread else PAGE)]

@@ -29,12 +29,13 @@ from purse.errors import EncodeError
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-__all__ = ["KeyNames"]
+__all__ = ["MAKING", "KeyNames"]
 
 K = TypeVar("K", default=str)
 
 _GLOB = re.compile(rb"[*?\[\\]")
-_MAKING = b"making!"
+MAKING = b"making!"
+"""What the names of markers begin with."""
 
 
 class KeyNames(Generic[K]):
@@ -51,13 +52,14 @@ class KeyNames(Generic[K]):
         DeclarationError: ``key_type`` has no canonical form.
     """
 
-    __slots__ = ("_begin", "_end", "_meets_markers", "_prefix", "codec")
+    __slots__ = ("_begin", "_end", "_meets_markers", "_prefix", "_tagged", "codec")
 
     def __init__(self, prefix: str, suffix: str, key_type: TypeForm[K]) -> None:
         self._prefix = prefix
         self._begin = prefix.encode()
         self._end = suffix.encode()
-        self._meets_markers = _MAKING.startswith(self._begin)  # such a prefix cannot be declared
+        self._meets_markers = MAKING.startswith(self._begin)  # such a prefix cannot be declared
+        self._tagged = _has_tag(self._begin)  # so every name has one
         self.codec: ValueCodec[K] = canonical_codec_for(key_type)
 
     def name(self, key: K) -> bytes:
@@ -93,7 +95,7 @@ class KeyNames(Generic[K]):
         """Those that have the suffix, each once; SCAN may repeat names, and a user's pattern swallow the suffix."""
         end = self._end
         if self._meets_markers:
-            names = [name for name in names if not name.startswith(_MAKING)]
+            names = [name for name in names if not name.startswith(MAKING)]
         return [name for name in dict.fromkeys(names) if name.endswith(end)] if end else [*dict.fromkeys(names)]
 
     def pattern(self, match: str | bytes | None) -> bytes:
@@ -101,37 +103,47 @@ class KeyNames(Generic[K]):
         glob = b"*" if match is None else match.encode() if isinstance(match, str) else match
         return _escaped(self._begin) + glob + _escaped(self._end)
 
-    @staticmethod
-    def marker(name: bytes) -> bytes:
+    def marker(self, name: bytes) -> bytes:
         """The Redis key that stands in for the entry ``name`` while its value is made."""
-        start = name.find(b"{")
-        tagged = start >= 0 and name.find(b"}", start + 1) > start + 1
         # A name with a lone } has no tag, and cannot be one.
-        return _MAKING + name if tagged or b"}" in name else b"%b{%b}" % (_MAKING, name)
+        tagged = self._tagged or _has_tag(name) or b"}" in name
+        return MAKING + name if tagged else b"%b{%b}" % (MAKING, name)
 
     def pattern_with_markers(self) -> bytes:
         """The glob pattern for all entries and their markers; it may find others, which ``told_apart`` leaves out."""
         end = _escaped(self._end)
         return b"*" + _escaped(self._begin) + b"*" + (end + b"*" if end else b"")
 
-    def told_apart(self, names: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """Of ``names`` those that are entries, and the entries for which there are markers, each once."""
-        entries: list[bytes] = []
+    def told_apart(self, names: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Of ``names`` those that are entries, and the entries for which there are markers."""
+        begin, end, least = self._begin, self._end, len(self._begin) + len(self._end)
+        # What is between two names that begin in the same way begins so, too. Nearly always these are all.
+        if names and min(names).startswith(begin) and max(names).startswith(begin):
+            entries = names
+        else:
+            entries = [name for name in names if name.startswith(begin)]
+        if end:
+            entries = [name for name in entries if name.endswith(end) and len(name) >= least]
+        if len(entries) == len(names) and not self._meets_markers:
+            return entries, []
         marked: dict[bytes, None] = {}
-        for name in dict.fromkeys(names):
-            if not name.startswith(_MAKING):
-                if self._is_own(name):
-                    entries.append(name)
-                continue
-            rest = name[len(_MAKING) :]
-            for entry in (rest, rest[1:-1]):
-                if self._is_own(entry) and self.marker(entry) == name:
-                    marked[entry] = None
-        return entries, [*marked]
+        for name in names:
+            if name.startswith(MAKING):
+                rest = name[len(MAKING) :]
+                marked.update(
+                    dict.fromkeys(e for e in (rest, rest[1:-1]) if self._is_own(e) and self.marker(e) == name)
+                )
+        return self.own(entries), [*marked]
 
     def _is_own(self, name: bytes) -> bool:
         begin, end = self._begin, self._end
         return name.startswith(begin) and name.endswith(end) and len(name) >= len(begin) + len(end)
+
+
+def _has_tag(name: bytes) -> bool:
+    """Whether a part of ``name`` is its hash tag: what is between the first { and the next }, if anything is."""
+    start = name.find(b"{")
+    return start >= 0 and name.find(b"}", start + 1) > start + 1
 
 
 def _escaped(text: bytes) -> bytes:

@@ -255,7 +255,7 @@ class ManyEntries(Entries[V, K]):
     async def _clear_once(self) -> tuple[int, int]:
         """How many entries were removed, and how many pages searched."""
         async with aclosing(_pages(self._scan_with_markers())) as pages:
-            removed = [await self._delete_found(page) async for page in pages]
+            removed = [await self._delete_found([*page]) async for page in pages]
         return sum(removed), len(removed)
 
 

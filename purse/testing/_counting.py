@@ -43,6 +43,7 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink
 from purse._fields import binding_of
+from purse.collections._key_names import MAKING
 from purse.store import Store
 
 if TYPE_CHECKING:
@@ -328,6 +329,8 @@ def _commands(payload: bytes) -> Iterator[str]:
             sha = arguments[0].decode() if command == "EVALSHA" else _sha_of(arguments[0])
             arguments = arguments[2:] if int(arguments[1]) else []
             command = f"{command} {_scripts().get(sha, sha)}"
+        if command == "UNLINK" and arguments[0].startswith(MAKING):
+            continue  # of a key space: it goes in front of the command of which the caller knows
         if command not in _KEYLESS:
             yield f"{command} {arguments[0].decode(errors='backslashreplace')}" if arguments else command
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from redis.asyncio import Redis
 
-from purse import RedisHash, RedisList, RedisLock, RedisQueue, Store, configure
+from purse import RedisHash, RedisKeySpace, RedisList, RedisLock, RedisQueue, Store, configure
 from purse._engine.dedicated import DedicatedLink
 from purse._engine.links import Links
 from purse._engine.shared import SharedLink
@@ -221,3 +221,14 @@ def test_what_is_no_client_is_refused() -> None:
 def test_it_is_what_the_annotation_says() -> None:
     """``RoundTrips`` is there for annotations."""
     assert isinstance(round_trips(), RoundTrips)
+
+
+async def test_what_goes_in_front_of_a_removal_is_not_shown(garden: Garden) -> None:
+    """Removing an entry of a key space is one trip, listed as the command that the caller knows."""
+    pages = RedisKeySpace(garden.plants.redis, "pages:", str)
+
+    with round_trips() as trips:
+        await pages.delete("a")
+        await pages.pop("a")
+
+    assert trips.trips == (("UNLINK pages:a",), ("GETDEL pages:a",))
