@@ -44,7 +44,7 @@ T = TypeVar("T")
 PATIENCE = 0.25
 """Seconds to wait for the answer to a question that is being given up; and for the last try when the loop ends."""
 
-_FIRST, _LAST = 0.03, 1.0  # seconds between two tries; each drawn from half to whole
+_FIRST, _LAST = 0.03, 4.0  # seconds between two tries; each drawn from half to whole
 _BRIEF, _LONG = 1.5, 8.0  # seconds for which one try waits for its answer; a lost connection is opened for 1.2
 _LONGEST_DOUBT = 60.0  # seconds
 _MOST = 10_000  # debts that are kept while the server does not answer

@@ -28,6 +28,7 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError, ResponseError, TimeoutError
 
+from purse._coordination.debts import PATIENCE as DEBT_PATIENCE
 from purse._coordination.debts import Debts, has_link, is_final
 from purse._engine.clients import RedisClient
 from purse._engine.detached import detached
@@ -124,7 +125,10 @@ class Master:
                 released = as_int(await self.ask(call, origin))
         except (RedisError, OSError, asyncio.CancelledError) as error:
             if not is_final(error):
-                self._debts.owe(owner, (call, origin), lease, in_doubt=not certain and not took_nothing(taken()))
+                in_doubt = not certain and not took_nothing(taken())
+                tried = self._debts.owe(owner, (call, origin), lease, in_doubt=in_doubt)
+                if isinstance(error, asyncio.CancelledError):  # the loop ends, or the lease
+                    await asyncio.wait((tried,), timeout=DEBT_PATIENCE)
             raise
         if not released and not certain and not took_nothing(taken()):
             self._debts.owe(owner, (call, origin), lease, in_doubt=True)
