@@ -1,8 +1,8 @@
 """Canonical form: equal values of one type are equal bytes, so that the server can compare them.
 
-Set members, hash keys and what ``list.remove`` looks for are compared by Redis byte by byte. Pydantic's
-JSON alone is not enough: it writes a dict in insertion order, a set in hash order, ``Decimal("1.0")`` and
-``Decimal("1")`` differently. The canonical form is the same JSON, with
+Members of sets and hash keys are compared by Redis byte by byte. Pydantic's JSON alone is not enough: it writes a dict
+in insertion order, a set in hash order, ``Decimal("1.0")`` and ``Decimal("1")`` differently. The canonical form is the
+same JSON, with
 
     models, dataclasses, TypedDicts    fields in declared order (as ``model_dump_json`` writes), extras by name
     mappings                           by key (not an OrderedDict, whose order is part of its value)
@@ -15,13 +15,16 @@ JSON alone is not enough: it writes a dict in insertion order, a set in hash ord
 Equal means equal and of the same types all the way down: ``1``, ``1.0`` and ``True`` in a ``int | float | bool`` are
 three values here. Which of these a type can contain is read from its core schema once (``plan_for``); only such
 types pay for the parse, the walk of value and JSON side by side, and the second dump.
+
+Elements of lists are written by ``Plan.as_written``: only sets are sorted, which cannot be seen in a value. Their
+canonical form is one of those that are searched for.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from types import NoneType
@@ -33,7 +36,7 @@ from pydantic_core import from_json, to_json, to_jsonable_python
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Plan", "canonical", "has_serializer", "plan_for"]
+__all__ = ["Plan", "canonical", "has_serializer", "makes_no_bytes", "nodes", "plan_for"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -70,11 +73,21 @@ class Plan:
         walk: it can hold what only the walk of value and JSON puts right.
         typed_dicts: the declared keys of each TypedDict in it.
         doubts: parts for which equal values may still be different bytes.
+        sets: it can hold a set, whose order is that of its hashes.
+        any_order: it can hold a mapping, and none of which the order is part of the value.
+        normal: put everything into normal form; False: sort the sets, and leave the rest as it was written.
     """
 
     walk: bool
-    typed_dicts: tuple[tuple[str, ...], ...]
-    doubts: tuple[str, ...]
+    typed_dicts: tuple[tuple[str, ...], ...] = ()
+    doubts: tuple[str, ...] = ()
+    sets: bool = True
+    any_order: bool = False
+    normal: bool = True
+
+    def as_written(self) -> Plan:
+        """What it takes to write equal sets as equal bytes, and to change nothing that can be seen in a value."""
+        return replace(self, walk=self.sets, normal=False)
 
 
 def plan_for(core_schema: object) -> Plan:
@@ -82,7 +95,7 @@ def plan_for(core_schema: object) -> Plan:
     types: set[str] = set()
     typed_dicts: list[tuple[str, ...]] = []
     doubts: dict[str, None] = {}
-    for node in _nodes(core_schema):
+    for node in nodes(core_schema):
         kind = cast("str", node["type"])
         types.add(kind)
         if kind == "typed-dict":
@@ -93,7 +106,15 @@ def plan_for(core_schema: object) -> Plan:
             doubts[_CALLED.get(kind, f"{kind!r}")] = None
         if not _is_pydantics(node.get("serialization")):
             doubts["a serializer of your own"] = None
-    return Plan(bool(doubts) or bool(types & _WALKED), tuple(typed_dicts), tuple(doubts))
+    sets = bool(types & {"set", "frozenset"}) or (bool(doubts) and any(kind.startswith("function-") for kind in types))
+    mappings = bool(types & {"dict", "defaultdict", "counter"}) or bool(doubts)
+    return Plan(
+        walk=bool(doubts) or bool(types & _WALKED),
+        typed_dicts=tuple(typed_dicts),
+        doubts=tuple(doubts),
+        sets=sets,
+        any_order=mappings and "ordered-dict" not in types,
+    )
 
 
 def canonical(value: object, raw: bytes, plan: Plan) -> bytes:
@@ -103,10 +124,19 @@ def canonical(value: object, raw: bytes, plan: Plan) -> bytes:
 
 def has_serializer(core_schema: object) -> bool:
     """Whether any part of a type is written by a function."""
-    return any("serialization" in node for node in _nodes(core_schema))
+    return any("serialization" in node for node in nodes(core_schema))
 
 
-def _nodes(schema: object) -> Iterable[Mapping[str, object]]:
+def makes_no_bytes(core_schema: object) -> bool:
+    """Whether no value that is read as this type can hold bytes."""
+    for node in nodes(core_schema):
+        kind = cast("str", node["type"])
+        if kind not in _SETTLED | _WALKED | {"any"} or kind in ("bytes", "literal", "enum") or not _is_pydantics(node):
+            return False
+    return True
+
+
+def nodes(schema: object) -> Iterable[Mapping[str, object]]:
     waiting = [schema]
     while waiting:
         node = waiting.pop()
@@ -146,8 +176,8 @@ def _walk(value: object, tree: Json, plan: Plan) -> Json:
     if isinstance(tree, list):
         return _walk_array(value, tree, plan)
     if isinstance(tree, float):
-        return tree or 0.0  # -0.0 is false, too
-    return _leaf(value, tree) if isinstance(tree, str) else tree
+        return (tree or 0.0) if plan.normal else tree  # -0.0 is false, too
+    return _leaf(value, tree) if plan.normal and isinstance(tree, str) else tree
 
 
 def _walk_object(value: object, tree: dict[str, Json], plan: Plan) -> Json:
@@ -165,6 +195,8 @@ def _walk_mapping(value: Mapping[object, object], tree: dict[str, Json], plan: P
     if len(value) != len(tree):
         return tree
     pairs = zip(value.items(), tree.items(), strict=True)
+    if not plan.normal:
+        return {name: _walk(item, part, plan) for (_, item), (name, part) in pairs}
     done = {_leaf(key, name): _walk(item, part, plan) for (key, item), (name, part) in pairs}
     if isinstance(value, OrderedDict):
         return done
@@ -180,6 +212,8 @@ def _walk_fields(
     declared: Mapping[str, object], values: Mapping[str, object], tree: dict[str, Json], plan: Plan
 ) -> Json:
     # What was read back is written in declared order, extras behind.
+    if not plan.normal:
+        return {name: _walk(values.get(name), part, plan) for name, part in tree.items()}
     order = [name for name in tree if name in declared]
     order += sorted(name for name in tree if name not in declared)
     return {name: _walk(values.get(name), tree[name], plan) for name in order}

@@ -1,22 +1,28 @@
-"""Plain types: those of which a look at the value proves that its JSON reads back as an equal value.
+"""Plain types: those of which a look at the value proves that its JSON reads back as the same value.
 
-The rule for a write is: encode, read back, compare. For a model of strings, numbers, booleans and other such
-models, without aliases, constraints, validators or serializers, that always comes out the same way, if the
-instance holds what its class declares. So it is enough to see that it does, at a third of the cost. Whatever
-is not recognised here, in the type or in the value, is not plain, and goes the long way.
+The rule for a write is: encode, read back, compare. For strings, numbers and booleans, for models of them without
+aliases, constraints, validators or serializers, and for lists and string-keyed dicts of all these, that always comes
+out the same way, if the value holds what its type declares. So it is enough to see that it does, at a third of the
+cost. Whatever is not recognised here, in the type or in the value, is not plain, and goes the long way.
 
 What a plain value is, exactly: an instance of the very class, with exactly the declared fields, each of exactly a
 declared type; integers of 64 bits; finite floats. Where equal values must be equal bytes, the fields are in declared
-order as well, because that is the order in which they are written.
+order as well, because that is the order in which they are written, and there is no dict, whose order is its own.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import TypeAlias, cast
+
+from pydantic import BaseModel
+
+from purse._state import own_slots
 
 __all__ = ["PlainCheck", "plain_check"]
 
@@ -34,20 +40,40 @@ _KEYS = {
     "nullable": {"type", "schema", "metadata"},
     "model-field": {"type", "schema", "metadata", "frozen"},
     "model-fields": {"type", "fields", "model_name", "computed_fields"},
+    "list": {"type", "items_schema", "metadata"},
+    "dict": {"type", "keys_schema", "values_schema", "metadata"},
     "model": {"type", "cls", "schema", "config", "custom_init", "root_model", "metadata", "ref"},
 }
 _CONFIG_KEYS = {"title", "frozen"}
 
 
-def plain_check(core_schema: object, *, ordered: bool = False) -> PlainCheck | None:
+def plain_check(core_schema: object, *, ordered: bool = False, normal: bool = False) -> PlainCheck | None:
     """The function that recognises plain values of a type, or None if the type has none.
 
     Args:
         ordered: whether the fields of a plain model must be in declared order.
+        normal: whether equal values must be equal bytes, so that there can be no dict.
     """
-    schema = cast("Schema", core_schema)
-    if schema.get("type") == "model":
-        return _model_check(schema, ordered=ordered)
+    return _check(cast("Schema", core_schema), _Order(ordered, normal))
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What plain values must be beside plain."""
+
+    fields: bool
+    normal: bool
+
+
+def _check(schema: Schema, order: _Order) -> PlainCheck | None:
+    kind = schema["type"]
+    if kind == "model":
+        return _model_check(schema, order)
+    if kind in ("list", "dict") and _harmless(schema):
+        return _list_check(schema, order) if kind == "list" else _dict_check(schema, order)
+    if kind == "nullable" and _harmless(schema):
+        inner = _check(cast("Schema", schema["schema"]), order)
+        return None if inner is None else lambda value: value is None or inner(value)
     scalar = _scalar(schema)
     if scalar is None:
         return None
@@ -57,17 +83,63 @@ def plain_check(core_schema: object, *, ordered: bool = False) -> PlainCheck | N
     return lambda value: type(value) is scalar
 
 
+def _list_check(schema: Schema, order: _Order) -> PlainCheck | None:
+    every = _every(schema.get("items_schema"), order)
+    return None if every is None else lambda value: type(value) is list and every(cast("list[object]", value))
+
+
+def _dict_check(schema: Schema, order: _Order) -> PlainCheck | None:
+    every = _every(schema.get("values_schema"), order)
+    keys = schema.get("keys_schema")
+    if order.normal or every is None or not isinstance(keys, dict) or _scalar(cast("Schema", keys)) is not str:
+        return None
+
+    def check(value: object) -> bool:
+        if type(value) is not dict:
+            return False
+        given = cast("dict[object, object]", value)
+        return {*map(type, given)} <= {str} and every(given.values())
+
+    return check
+
+
+def _every(items: object, order: _Order) -> Callable[[Collection[object]], bool] | None:
+    """The function that recognises a list or the like of plain values, at once for all where that is quicker."""
+    if items is None:
+        return None
+    schema = cast("Schema", items)
+    scalar = _scalar(schema)
+    if scalar is int:
+
+        def integers(values: Collection[object]) -> bool:
+            if not {*map(type, values)} <= {int}:
+                return False
+            try:
+                return len(array("q", cast("Collection[int]", values))) == len(values)
+            except OverflowError:  # one has more than 64 bits
+                return False
+
+        return integers
+    if scalar is float:
+        return lambda values: {*map(type, values)} <= {float} and all(map(math.isfinite, cast("list[float]", values)))
+    if scalar is not None:
+        return lambda values: {*map(type, values)} <= {scalar}
+    each = _check(schema, order)
+    return None if each is None else lambda values: all(map(each, values))
+
+
 def _scalar(schema: Schema) -> type | None:
     return _SCALARS.get(cast("str", schema["type"])) if len(schema) == 1 else None
 
 
-def _model_check(schema: Schema, *, ordered: bool) -> PlainCheck | None:
+def _model_check(schema: Schema, order: _Order) -> PlainCheck | None:
     fields = cast("Schema", schema["schema"])
     config = cast("Schema", schema.get("config") or {})
     if (
         not _harmless(schema)
         or schema.get("custom_init")
         or schema.get("root_model")
+        or own_slots(cast("type", schema["cls"]), BaseModel)
         or not config.keys() <= _CONFIG_KEYS
         or fields["type"] != "model-fields"
         or not _harmless(fields)
@@ -75,11 +147,11 @@ def _model_check(schema: Schema, *, ordered: bool) -> PlainCheck | None:
     ):
         return None
     declared = cast("Mapping[str, Schema]", fields["fields"])
-    tests = [_field_test(nth, field, ordered=ordered) for nth, field in enumerate(declared.values())]
+    tests = [_field_test(nth, field, order) for nth, field in enumerate(declared.values())]
     whole = [test for test in tests if test is not None]
     if len(whole) < len(tests) or not tests:
         return None
-    return _compiled(cast("type", schema["cls"]), tuple(declared), whole, ordered=ordered)
+    return _compiled(cast("type", schema["cls"]), tuple(declared), whole, ordered=order.fields)
 
 
 def _harmless(schema: Schema) -> bool:
@@ -94,7 +166,7 @@ class _Test:
     names: dict[str, object]
 
 
-def _field_test(nth: int, field: Schema, *, ordered: bool) -> _Test | None:
+def _field_test(nth: int, field: Schema, order: _Order) -> _Test | None:
     optional = False
     while field["type"] in ("model-field", "default", "nullable"):
         if not _harmless(field):
@@ -111,7 +183,7 @@ def _field_test(nth: int, field: Schema, *, ordered: bool) -> _Test | None:
             expression += f" and l{nth} <= {value} <= h{nth}"
             names |= {f"l{nth}": _LOWEST[scalar], f"h{nth}": _HIGHEST[scalar]}
     else:
-        nested = _model_check(field, ordered=ordered) if field["type"] == "model" else None
+        nested = _check(field, order)
         if nested is None:
             return None
         expression = f"c{nth}({value})"

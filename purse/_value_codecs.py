@@ -1,8 +1,8 @@
 """ValueCodec: what collections hold to turn one value into bytes and back.
 
 ``TextCodec`` and ``BytesCodec`` store raw (``ConstrainedCodec`` is around them if the type has constraints),
-``JsonCodec`` stores everything else, ``CanonicalCodec`` JSON that the server compares byte by byte. All of them
-return from ``encode`` only bytes that decode to an equal value.
+``JsonCodec`` stores everything else, ``OrderedCodec`` does it for lists, which are searched, ``CanonicalCodec`` where
+the server compares values byte by byte. All of them return from ``encode`` only bytes that decode to the same value.
 
 ``encode`` is written for the value that is fine: dump, load, compare, with pydantic's functions bound once; where a
 look proves that the value is fine (``_plain``) the dump is enough.
@@ -13,19 +13,20 @@ say what is wrong.
 from __future__ import annotations
 
 import json
-import operator
 from abc import ABC, abstractmethod
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
 from typing_extensions import is_typeddict
 
-from purse._canonical import canonical, plan_for
+from purse._canonical import canonical, makes_no_bytes, plan_for
 from purse._plain import plain_check
-from purse._sameness import Difference, first_difference
+from purse._sameness import EXACT, Difference, Rule, first_difference
 from purse._typenames import type_name, unwrapped
+from purse._unset import check_factories, has_models
 from purse._wording import changed, evidence, invalid, not_read_back, unwritable, wrong_type
 from purse.errors import DeclarationError, DecodeError, EncodeError, PurseError
 
@@ -40,6 +41,7 @@ __all__ = [
     "CanonicalCodec",
     "ConstrainedCodec",
     "JsonCodec",
+    "OrderedCodec",
     "TextCodec",
     "ValueCodec",
     "adapter_for",
@@ -58,7 +60,7 @@ class Codec(Protocol[T]):
 
     Both methods are synchronous, may be called from any thread, and raise whatever they like for a value or bytes
     they cannot handle: it becomes the ``__cause__`` of an ``EncodeError`` or ``DecodeError``. A collection calls
-    ``decode`` on what ``encode`` returned before it sends anything, and refuses what does not come back equal.
+    ``decode`` on what ``encode`` returned before it sends anything, and refuses what does not come back with its state.
     """
 
     def encode(self, value: T, /) -> bytes:
@@ -86,7 +88,7 @@ class ValueCodec(ABC, Generic[T]):
 
     @abstractmethod
     def encode(self, value: T, /) -> bytes:
-        """The bytes to store for ``value``; they decode to an equal value of the same type.
+        """The bytes to store for ``value``; they decode to a value of the same type and state.
 
         Raises:
             EncodeError: there are no such bytes; the message is only the reason.
@@ -118,8 +120,15 @@ class ValueCodec(ABC, Generic[T]):
         """
         return [self.decode(raw) for raw in raws]
 
+    @property
+    def any_order(self) -> bool:
+        """Whether equal values may be stored as JSON in which the members of objects stand in another order."""
+        return False
+
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
-        """The other bytes under which redis-purse 2.x stored an equal value; mostly none.
+        """The other bytes under which an equal value may be stored; mostly none.
+
+        They are its normal form, for a list, and what redis-purse 2.x wrote.
 
         Raises:
             EncodeError: as ``encode``.
@@ -216,18 +225,24 @@ class ConstrainedCodec(ValueCodec[T]):
 
 
 class JsonCodec(ValueCodec[T]):
-    """Any type that pydantic validates, as JSON."""
+    """Any type that pydantic validates, as JSON.
 
-    __slots__ = ("_equal", "_load_json", "_to_json", "is_plain")
+    Attributes:
+        exclude_unset: leave out the fields of models that were never set, and keep them unset.
+    """
 
-    _ordered: ClassVar[bool] = False  # whether equal values must be equal bytes
+    __slots__ = ("_load_json", "_rule", "_to_json", "exclude_unset", "is_plain")
 
-    def __init__(self, value_type: object) -> None:
+    _ordered: ClassVar[bool] = False  # whether the fields of a model are written in declared order
+    _exact: ClassVar[Rule] = EXACT
+
+    def __init__(self, value_type: object, *, exclude_unset: bool = False) -> None:
         super().__init__(value_type)
+        self.exclude_unset = exclude_unset
+        self._rule = self._exact
         # Until the first use these bind; then they are pydantic's own, without a layer between.
         self._to_json: Callable[..., bytes] = self._first_dump
         self._load_json: Callable[..., T] = self._first_load
-        self._equal: Callable[[object, object], bool] = operator.eq
         self.is_plain: PlainCheck | None = None
 
     def encode(self, value: T, /) -> bytes:
@@ -235,8 +250,7 @@ class JsonCodec(ValueCodec[T]):
             if self.is_plain is not None and self.is_plain(value):
                 return self._to_json(value)
             raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
-            back = self._load_json(raw, by_alias=True, by_name=True)
-            if type(back) is type(value) and self._equal(back, value):
+            if self._is_kept(value, self._load_json(raw, by_alias=True, by_name=True)):
                 return raw
         except Exception:  # explained by what follows, which meets it again
             pass
@@ -282,13 +296,15 @@ class JsonCodec(ValueCodec[T]):
 
     def _bind(self) -> TypeAdapter[T]:
         adapter = cast("TypeAdapter[T]", adapter_for(self.value_type))
-        form = self.value_type
-        if isinstance(form, type) and issubclass(form, BaseModel) and form.__eq__ is BaseModel.__eq__:
-            self._equal = _equal_fields
-            self.is_plain = plain_check(adapter.core_schema, ordered=self._ordered)
-        elif form in (int, float, bool):
-            self.is_plain = plain_check(adapter.core_schema, ordered=self._ordered)
-        self._to_json = adapter.serializer.to_json
+        to_json: Callable[..., bytes] = adapter.serializer.to_json
+        self._rule = replace(self._exact, native=makes_no_bytes(adapter.core_schema))
+        if self.exclude_unset and has_models(adapter.core_schema):
+            check_factories(adapter.core_schema, self.value_type)
+            self._rule = replace(self._rule, fields_set=True)
+            to_json = partial(to_json, exclude_unset=True)
+        else:
+            self.is_plain = plain_check(adapter.core_schema, ordered=self._ordered, normal=self._exact.normal)
+        self._to_json = to_json
         self._load_json = adapter.validator.validate_json
         return adapter
 
@@ -300,6 +316,9 @@ class JsonCodec(ValueCodec[T]):
         self._bind()
         return self._load_json(raw, by_alias=by_alias, by_name=by_name)
 
+    def _is_kept(self, value: object, back: object) -> bool:
+        return type(back) is type(value) and first_difference(value, back, self._rule) is None
+
     def _write(self, value: T) -> bytes:
         return self._to_json(value, by_alias=False, round_trip=True, warnings=False)
 
@@ -310,7 +329,7 @@ class JsonCodec(ValueCodec[T]):
         cause: Exception | None = None
         try:
             raw = self._write(value)
-            found = lost(value, self._read(raw))
+            found = lost(value, self._read(raw), self._rule)
             if found is None:
                 return raw
             reason = wrong_type(self.value_type, value) or changed(self.value_type, found)
@@ -325,36 +344,101 @@ class JsonCodec(ValueCodec[T]):
         raise EncodeError(reason) from evidence(cause)
 
 
-class CanonicalCodec(JsonCodec[T]):
-    """JSON in canonical form: equal values are equal bytes, as `purse._canonical` defines it."""
+class OrderedCodec(JsonCodec[T]):
+    """JSON of which the bytes do not depend on how the value was made, for lists, which are searched.
 
-    __slots__ = ("_best_effort", "_plan")
+    Fields are in declared order, and sets are sorted. Everything else is as it was written, so that it comes back
+    like that.
+    """
+
+    __slots__ = ("_normal_plan", "_plan")
 
     _ordered = True
     _plan: Plan
-
-    def __init__(self, value_type: object, *, best_effort: bool) -> None:
-        super().__init__(value_type)
-        self._best_effort = best_effort
+    _normal_plan: Plan
 
     def encode(self, value: T, /) -> bytes:
         try:
             if self.is_plain is not None and self.is_plain(value):
                 raw = self._to_json(value)
-                if b"-0.0" not in raw:
+                if not self._plan.normal or b"-0.0" not in raw:
                     return raw
             raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
             back = self._load_json(raw, by_alias=True, by_name=True)
-            if type(back) is type(value) and self._equal(back, value):
-                best = self._put_right(back)
-                if best == raw:
-                    return raw
-                back = self._load_json(best, by_alias=True, by_name=True)
-                if type(back) is type(value) and self._equal(back, value):
+            if self._is_kept(value, back):
+                best = self._put_right(back, self._plan)
+                if best == raw or self._is_kept(value, self._load_json(best, by_alias=True, by_name=True)):
                     return best
         except Exception:  # explained by what follows, which meets it again
             pass
         return self._carefully(value)
+
+    @property
+    def any_order(self) -> bool:
+        if self._load_json == self._first_load:
+            self._bind()
+        return self._plan.any_order and not self._plan.normal
+
+    def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
+        raw = self.encode(value)
+        normal, older = self._in_normal_form(raw), self._form_of_2x(value)
+        if normal == raw and not older:
+            return ()
+        return tuple(dict.fromkeys((raw, normal, *older)))[1:]
+
+    def _in_normal_form(self, raw: bytes) -> bytes:
+        plan = self._normal_plan
+        if plan is self._plan or not (plan.walk or b"-0.0" in raw):
+            return raw
+        return canonical(self._read(raw), raw, plan)
+
+    def _form_of_2x(self, value: T) -> tuple[bytes, ...]:
+        try:
+            if isinstance(value, BaseModel):
+                if self.is_plain is not None and self.is_plain(value):
+                    return ()  # it wrote it as it is written now
+                return (value.model_dump_json(warnings=False).encode(),)
+            return (json.dumps(value).encode(),) if type(value) is dict else ()
+        except Exception:  # then 2.x could not store it either
+            return ()
+
+    def _bind(self) -> TypeAdapter[T]:
+        adapter = cast("TypeAdapter[T]", adapter_for(self.value_type))
+        self._normal_plan = plan_for(adapter.core_schema)
+        self._plan = self._chosen(self._normal_plan)
+        return super()._bind()
+
+    def _chosen(self, plan: Plan) -> Plan:
+        """The plan by which values are written.
+
+        Raises:
+            DeclarationError: the type cannot be stored in this way.
+        """
+        return plan.as_written()
+
+    def _write(self, value: T) -> bytes:
+        return self._put_right(self._read(super()._write(value)), self._plan)
+
+    def _put_right(self, back: T, plan: Plan) -> bytes:
+        """The bytes of a value that was read.
+
+        What was read is dumped again, because it has its fields in declared order and its parts of the declared
+        types: what was given may hold a ``1`` where ``1.0`` comes back.
+        """
+        raw = self._to_json(back, by_alias=False, round_trip=True, warnings=False)
+        return canonical(back, raw, plan) if plan.walk or (plan.normal and b"-0.0" in raw) else raw
+
+
+class CanonicalCodec(OrderedCodec[T]):
+    """JSON in canonical form: equal values are equal bytes, as `purse._canonical` defines it."""
+
+    __slots__ = ("_best_effort",)
+
+    _exact = Rule(normal=True)
+
+    def __init__(self, value_type: object, *, best_effort: bool, exclude_unset: bool = False) -> None:
+        super().__init__(value_type, exclude_unset=exclude_unset)
+        self._best_effort = best_effort
 
     def encode_all(self, values: Iterable[T], /) -> list[bytes]:
         given = [*values]
@@ -363,42 +447,13 @@ class CanonicalCodec(JsonCodec[T]):
             return raws
         return [self.encode(value) if b"-0.0" in raw else raw for value, raw in zip(given, raws, strict=True)]
 
-    def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
-        raw = self.encode(value)
-        try:
-            if isinstance(value, BaseModel):
-                old = value.model_dump_json(warnings=False).encode()
-            elif type(value) is dict:
-                old = json.dumps(value).encode()
-            else:
-                return ()
-        except Exception:  # then 2.x could not store it either
-            return ()
-        return () if old == raw else (old,)
-
-    def _bind(self) -> TypeAdapter[T]:
-        adapter = cast("TypeAdapter[T]", adapter_for(self.value_type))
-        plan = plan_for(adapter.core_schema)
+    def _chosen(self, plan: Plan) -> Plan:
         if plan.doubts and not self._best_effort:
             raise DeclarationError(
                 f"{type_name(self.value_type)} cannot be a key or a member: it holds {' and '.join(plan.doubts)}, for "
                 "which equal values may be stored as different bytes. Declare its exact type, or use it as a value."
             )
-        self._plan = plan
-        return super()._bind()
-
-    def _write(self, value: T) -> bytes:
-        return self._put_right(self._read(super()._write(value)))
-
-    def _put_right(self, back: T) -> bytes:
-        """The canonical bytes of a value that was read.
-
-        What was read is dumped again, because it has its fields in declared order and its parts of the declared
-        types: what was given may hold a ``True`` where ``1`` comes back.
-        """
-        plan = self._plan
-        raw = self._to_json(back, by_alias=False, round_trip=True, warnings=False)
-        return canonical(back, raw, plan) if plan.walk or b"-0.0" in raw else raw
+        return plan
 
 
 def adapter_for(form: object) -> TypeAdapter[object]:
@@ -432,16 +487,9 @@ def _has_config(core: object) -> bool:
     return is_dataclass(core) or is_typeddict(core) or (isinstance(core, type) and issubclass(core, BaseModel))
 
 
-def lost(value: object, back: object) -> Difference | None:
-    """What of ``value`` is not in ``back``; nothing, if it has the same type and is equal."""
-    found = first_difference(value, back)
+def lost(value: object, back: object, rule: Rule = EXACT) -> Difference | None:
+    """What of ``value`` is not in ``back``; nothing, if it has the same type and the same state."""
+    found = first_difference(value, back, rule)
     if found is None and type(back) is not type(value) and not (type(back) is float and type(value) is int):
         return Difference("", value, back)
     return found
-
-
-def _equal_fields(back: object, value: object) -> bool:
-    # A third of the time of BaseModel.__eq__ for two models of one class, and private attributes, which are not
-    # stored, do not make them unequal.
-    here, there = cast("BaseModel", back), cast("BaseModel", value)
-    return here.__dict__ == there.__dict__ and here.__pydantic_extra__ == there.__pydantic_extra__

@@ -11,8 +11,12 @@ Nothing here runs while all is well.
 from __future__ import annotations
 
 import math
+import re
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from datetime import datetime, time
+from enum import Enum
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
@@ -23,8 +27,12 @@ if TYPE_CHECKING:
     from purse._sameness import Difference
 
 __all__ = [
+    "ABSENT",
+    "NEVER_SET",
+    "WAS_SET",
     "changed",
     "evidence",
+    "fix_for",
     "hide_values",
     "invalid",
     "message_of",
@@ -43,6 +51,20 @@ _NAN_FIX = 'set ser_json_inf_nan="constants" in the model_config'
 _INVERSE_FIX = "write what would come back, or make the type's serializer and validator inverse"
 
 _hidden = False
+
+
+class Mark(Enum):
+    """What a message calls something that is not a value."""
+
+    ABSENT = "nothing"
+    WAS_SET = "a field that was set"
+    NEVER_SET = "one that was never set"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+ABSENT, WAS_SET, NEVER_SET = Mark
 
 
 def hide_values(hide: bool = True) -> None:
@@ -68,7 +90,7 @@ def shown(raw: bytes, most: int | None = 200) -> str:
 
 def short(value: object) -> str:
     """The repr of a value in at most 80 characters, or its type's name while values are hidden."""
-    if _hidden:
+    if _hidden and not isinstance(value, Mark):
         return type(value).__name__
     try:
         return _cut(repr(value), 80)
@@ -144,9 +166,11 @@ def changed(form: object, found: Difference) -> str:
     if here is not there and issubclass(here, there):
         return where + _subclass(form if not found.path else there, here, there)
     if isinstance(before, _SECRETS):
-        reason = f"{here.__name__} is masked in JSON: declare a serializer"
+        reason = f"{here.__name__} is masked in JSON: {_secret_fix(found)}"
     elif isinstance(before, float) and not math.isfinite(before):
         reason = f"{before} is not a JSON number: {_NAN_FIX}"
+    elif found.fix:
+        reason = f"{short(before)} would come back as {short(after)}: {found.fix}"
     elif found.owner is not None and _is_excluded(found.owner, found.field):
         reason = "the field is excluded from JSON and would be lost: store it, or leave it at its default"
     elif here is not there and plain_class(form) is None and isinstance(before, BaseModel):
@@ -156,6 +180,32 @@ def changed(form: object, found: Difference) -> str:
     else:
         reason = f"{short(before)} would come back as {short(after)}: {_INVERSE_FIX}"
     return f"does not come back equal: {where}{reason}."
+
+
+def fix_for(value: object) -> str:
+    """What to write instead of a value that came back as another; empty if there is nothing to say about its class."""
+    if isinstance(value, (datetime, time)):
+        if value.fold:
+            return "JSON has no fold: store a datetime with a time zone"
+        if value.tzinfo is not None and value.utcoffset() is None:
+            return "its zone has no offset without a date: give it a fixed one, tzinfo=timezone(timedelta(hours=...))"
+    if isinstance(value, re.Pattern):
+        return 'JSON has no flags: write them into the pattern, re.compile("(?i)...")'
+    if isinstance(value, deque):
+        return (
+            "JSON has no maxlen: declare Annotated[deque[...], AfterValidator(lambda items: deque(items, maxlen=...))]"
+        )
+    if isinstance(value, defaultdict):
+        return (
+            "JSON has no default_factory: declare defaultdict[..., Annotated[..., Field(default_factory=...)]] with "
+            "that function"
+        )
+    return ""
+
+
+def _secret_fix(found: Difference) -> str:
+    serializer = f'@field_serializer("{found.field}", when_used="json")' if found.field else "PlainSerializer"
+    return f"declare a serializer, {serializer}, that returns its get_secret_value()"
 
 
 def _subclass(form: object, given: type[object], declared: type[object]) -> str:

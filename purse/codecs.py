@@ -1,7 +1,7 @@
 """Codecs: how one value becomes the bytes that Redis stores, and back.
 
-A collection has one codec for its values, and a canonical one wherever the server compares bytes (hash
-keys, members of sets and sorted sets, what a list is searched for). Unless a store or a field declares its own:
+A collection has one codec for its values, and a canonical one wherever the server compares bytes (hash keys, members
+of sets and sorted sets). Unless a store or a field declares its own:
 
     declared type             stored as
     str                       spinach                                     UTF-8, raw
@@ -10,10 +10,9 @@ keys, members of sets and sorted sets, what a list is searched for). Unless a st
     Plant | None              null
     Plant                     {"name":"spinach","healthiness":9.8}        pydantic JSON, by field name
 
-**What is written comes back.** A value is encoded, the bytes are validated as the declared type, and the result
-must have the same type as the value and be equal to it (`purse._sameness` says what equal means), or the
-write is an ``EncodeError`` and nothing is sent. What Python's ``==`` calls equal may have another type below the top:
-``[True]`` in a ``list[int]`` comes back as ``[1]``. At the top only an int may be given for a float.
+**What is written comes back.** A value is encoded, the bytes are validated as the declared type, and the result must
+have the same type and the same state as the value, whatever an ``__eq__`` of the user's says (`purse._sameness` defines
+it), or the write is an ``EncodeError`` and nothing is sent. Only an int may be given for a float.
 
 The price, beside the encoding: each write also pays for one read. For a small model that is about 1.5
 microseconds more, for ``str`` and ``bytes`` nothing.
@@ -21,10 +20,12 @@ microseconds more, for ``str`` and ``bytes`` nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast, overload
 
 from purse._canonical import has_serializer
+from purse._sameness import Rule
 from purse._typenames import fits, type_name, unwrapped
 from purse._value_codecs import (
     BytesCodec,
@@ -32,6 +33,7 @@ from purse._value_codecs import (
     Codec,
     ConstrainedCodec,
     JsonCodec,
+    OrderedCodec,
     TextCodec,
     adapter_for,
     lost,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
     from purse._sameness import Difference
 
-__all__ = ["Codec", "CodecFactory", "codec_for", "hide_values"]
+__all__ = ["Codec", "CodecFactory", "Json", "codec_for", "hide_values"]
 
 T = TypeVar("T")
 
@@ -83,7 +85,7 @@ def codec_for(value_type: TypeForm[T] | type[T], /) -> ValueCodec[T]:
     Raises:
         DeclarationError: pydantic cannot validate such a type; at the latest at first use.
     """
-    return cast("ValueCodec[T]", _cached(_plain, value_type))
+    return cast("ValueCodec[T]", _cached(_Make(), value_type))
 
 
 @overload
@@ -104,7 +106,7 @@ def canonical_codec_for(value_type: TypeForm[T] | type[T], /, *, best_effort: bo
         DeclarationError: equal values could be different bytes, or pydantic cannot validate such a type;
             for a type that is not complete yet, at first use.
     """
-    found = cast("ValueCodec[T]", _cached(_if_possible if best_effort else _canonical, value_type))
+    found = cast("ValueCodec[T]", _cached(_Make(CanonicalCodec, best_effort), value_type))
     found.check()
     return found
 
@@ -128,6 +130,7 @@ def bind_codec(
     *,
     canonical: bool = False,
     best_effort: bool = False,
+    searched: bool = False,
 ) -> ValueCodec[T]:
     """The codec of one field: its own, one from a factory, or the default.
 
@@ -136,9 +139,11 @@ def bind_codec(
         codec: as declared; None for the default.
         canonical: the server compares these bytes.
         best_effort: as for ``canonical_codec_for``; a codec of the user's need not be deterministic then.
+        searched: values come back as they were written, and are searched for by their bytes.
 
     Raises:
-        DeclarationError: ``codec`` is neither a codec nor a factory of one, or as for ``canonical_codec_for``.
+        DeclarationError: ``codec`` is neither a codec nor a factory of one, or as for ``canonical_codec_for`` and
+            ``Json``.
     """
     made: object = codec
     if codec is not None and not _is_codec(codec):
@@ -150,20 +155,51 @@ def bind_codec(
                 f"codec={codec!r} returned {made!r} for {type_name(value_type)}: return an object with "
                 "encode(value) and decode(raw)"
             )
-    if made is None or _is_default(made, value_type):
-        return canonical_codec_for(value_type, best_effort=best_effort) if canonical else codec_for(value_type)
-    return checked(cast("Codec[T]", made), value_type, canonical=canonical and not best_effort)
+    if made is not None and not _is_default(made, value_type):
+        return checked(cast("Codec[T]", made), value_type, canonical=canonical and not best_effort)
+    exclude_unset = isinstance(made, JsonCodec) and made.exclude_unset
+    kind: type[JsonCodec[object]] = CanonicalCodec if canonical else OrderedCodec if searched else JsonCodec
+    found = cast("ValueCodec[T]", _cached(_Make(kind, best_effort, exclude_unset), value_type))
+    if canonical or exclude_unset:
+        found.check()
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Json:
+    """The codec of ``codec_for``, with options: ``plants: RedisHash[Plant] = field(codec=Json(exclude_unset=True))``.
+
+    It is a ``CodecFactory``, so ``class Garden(Store, codec=Json(exclude_unset=True))`` gives it to all fields. ``str``
+    and ``bytes`` are stored raw, as ever.
+
+    Args:
+        exclude_unset: leave the fields out of the JSON of a model that were never set, in nested models too. They come
+            back as never set, so that ``model_dump(exclude_unset=True)`` gives what it gave before: a partial update
+            stays partial. For such a codec which fields were set is part of the value, so a set tells two models
+            apart that differ in that alone.
+
+    Raises:
+        DeclarationError: when a field or collection is made with it: a ``default_factory`` in one of the models may
+            make another value each time, so that an unset field would come back with another value.
+    """
+
+    exclude_unset: bool = False
+
+    def __call__(self, value_type: TypeForm[T], /) -> ValueCodec[T]:
+        """The codec for values of ``value_type``."""
+        return cast("ValueCodec[T]", _cached(_Make(exclude_unset=self.exclude_unset), value_type))
 
 
 class _CheckedCodec(ValueCodec[T]):
     """A codec of the user's under the write rule; its exceptions become purse's."""
 
-    __slots__ = ("_canonical", "_codec", "_name")
+    __slots__ = ("_canonical", "_codec", "_name", "_rule")
 
     def __init__(self, codec: Codec[T], value_type: object, *, canonical: bool) -> None:
         super().__init__(value_type)
         self._codec = codec
         self._canonical = canonical
+        self._rule = Rule(normal=canonical)
         self._name = type(codec).__name__
 
     def encode(self, value: T, /) -> bytes:
@@ -175,7 +211,7 @@ class _CheckedCodec(ValueCodec[T]):
                 raw = self._codec.encode(value)
                 step = "decode"
                 back = self._codec.decode(raw)
-                found = lost(value, back)
+                found = lost(value, back, self._rule)
                 if found is None and type(raw) is bytes and not (self._canonical and self._codec.encode(back) != raw):
                     return raw
                 reason = self._refusal(raw, found)
@@ -242,16 +278,21 @@ def _made(make: Callable[[object], ValueCodec[object]], value_type: object, _spe
     return make(value_type)
 
 
-def _plain(value_type: object) -> ValueCodec[object]:
-    return _raw(value_type) or JsonCodec(value_type)
+@dataclass(frozen=True, slots=True)
+class _Make:
+    """Makes the codec of a type, one and the same for equal types."""
 
+    kind: type[JsonCodec[object]] = JsonCodec
+    best_effort: bool = False
+    exclude_unset: bool = False
 
-def _canonical(value_type: object) -> ValueCodec[object]:
-    return _raw(value_type) or CanonicalCodec(value_type, best_effort=False)
-
-
-def _if_possible(value_type: object) -> ValueCodec[object]:
-    return _raw(value_type) or CanonicalCodec(value_type, best_effort=True)
+    def __call__(self, value_type: object) -> ValueCodec[object]:
+        raw = _raw(value_type)
+        if raw is not None:
+            return raw
+        if self.kind is CanonicalCodec:
+            return CanonicalCodec(value_type, best_effort=self.best_effort, exclude_unset=self.exclude_unset)
+        return self.kind(value_type, exclude_unset=self.exclude_unset)
 
 
 def _raw(value_type: object) -> ValueCodec[object] | None:

@@ -215,7 +215,7 @@ class RedisCollection(ABC):
             ) from error.__cause__
 
     def _forms(self, codec: ValueCodec[T], value: T, field: object = None) -> list[bytes]:
-        """The bytes under which an equal value may be stored: ours first, then what 2.x may have written."""
+        """The bytes under which an equal value may be stored: ours first, then normal form and what 2.x wrote."""
         return [self._encode(codec, value, field), *codec.also_stored_as(value)]
 
     def _encode_all(self, codec: ValueCodec[T], values: Sequence[T], fields: Iterable[object]) -> list[bytes]:

@@ -97,7 +97,7 @@ class Entries(RedisCollection, Generic[V, K]):
         self._spread = bool(suffix)
         self._codec = bind_codec(value_type, codec)
         self._names = KeyNames(prefix, suffix, key_type)
-        self._number: Number | None = number_of(value_type, codec)
+        self._number: Number | None = number_of(value_type, self._codec)
 
     # --- for the engine -------------------------------------------------------------------------
 

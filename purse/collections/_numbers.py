@@ -11,6 +11,7 @@ import sys
 from typing import Literal, TypeAlias
 
 from purse._engine.replies import Reply, as_bytes, as_int
+from purse._value_codecs import JsonCodec
 from purse.errors import EncodeError
 
 __all__ = ["NOT_A_NUMBER", "Number", "addend", "as_sum", "number_of"]
@@ -25,8 +26,12 @@ _FLOAT_MAX = sys.float_info.max
 
 
 def number_of(value_type: object, codec: object) -> Number | None:
-    """Which kind of number Redis sees in stored values of this type; None: it sees none."""
-    if codec is not None:
+    """Which kind of number Redis sees in stored values of this type; None: it sees none.
+
+    Args:
+        codec: the one that is bound to the type.
+    """
+    if not isinstance(codec, JsonCodec):
         return None
     return "int" if value_type is int else "float" if value_type is float else None
 

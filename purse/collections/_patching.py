@@ -63,10 +63,19 @@ def patched(value: V, changes: Mapping[str, object], where: str, error: Callable
         _check_validators(value, current, where)
         reason = invalid(kind, wrong).replace("does not hold", "would not hold", 1).removesuffix(".")
         raise error(f"{where} cannot be patched: it {reason}. Nothing was written.") from evidence(wrong)
+    _keep_unset(value, changed, changes)
     after = _fields_of(changed, names)
     if any(name not in changes and first_difference(old, after.get(name)) for name, old in current.items()):
         _check_validators(value, current, where)  # or the model works this field out from the others
     return changed
+
+
+def _keep_unset(value: object, changed: object, changes: Mapping[str, object]) -> None:
+    """Let a field stay unset that was given only to keep what its factory had made."""
+    if isinstance(value, BaseModel) and isinstance(changed, BaseModel):
+        infos, given = type(value).model_fields, value.model_fields_set | changes.keys()
+        made = {name for name, info in infos.items() if info.default_factory is not None}
+        changed.model_fields_set.difference_update(made - given)
 
 
 def _check_validators(value: object, current: Fields, where: str) -> None:

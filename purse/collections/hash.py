@@ -150,7 +150,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         super().__init__(redis, rkey, ttl=ttl)
         self._codec = bind_codec(value_type, codec)
         self._key_codec = canonical_codec_for(cast("TypeForm[K]", key_type))
-        self._number: Number | None = number_of(value_type, codec)
+        self._number: Number | None = number_of(value_type, self._codec)
         self._default = default_of(default, default_factory, rkey, self._codec, self._encode_value)
 
     # --- one field ------------------------------------------------------------------------------

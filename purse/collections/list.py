@@ -53,7 +53,7 @@ class RedisList(RedisKey, Generic[V]):
         redis: the client, ``redis.asyncio.Redis``; never closed here.
         rkey: the Redis key, used as it is.
         value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
-            as JSON in a canonical form, so that equal values have equal bytes.
+            as JSON, so that an element comes back as it was written.
         codec: stores the elements in another way; it must write equal values as equal bytes if
             ``contains``, ``index`` or ``remove`` are to find them.
         ttl: a policy that every write carries.
@@ -106,7 +106,7 @@ class RedisList(RedisKey, Generic[V]):
         super().__init__(redis, rkey, ttl=ttl)
         if maxlen is not None and (type(maxlen) is not int or maxlen < 1):
             raise DeclarationError(f"{rkey}: maxlen= must be an int of at least 1, not {maxlen!r}")
-        self._codec = bind_codec(value_type, codec, canonical=True, best_effort=True)
+        self._codec = bind_codec(value_type, codec, searched=True)
         self._form = (value_type, codec)  # two lists of one form store a value as the same bytes
         self._maxlen = maxlen
 
@@ -307,26 +307,33 @@ class RedisList(RedisKey, Generic[V]):
     # --- by value -------------------------------------------------------------------------------
 
     async def contains(self, value: V) -> bool:
-        """Whether an element equals ``value``.
+        """Whether an element equals ``value``; see ``index``.
 
         Raises:
             EncodeError: ``value`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(n). Sends: LPOS.
+        One round trip, O(n). Sends: as ``index``.
         """
         return await self.index(value) is not None
 
     async def index(self, value: V) -> int | None:
         """The index of the first element that equals ``value``; None, not an error, if there is none.
 
-        Elements that redis-purse 2.x wrote are found too, although it wrote some values differently.
+        The server compares bytes. It finds what is stored in the form in which ``value`` would be stored, in its
+        normal form (docs/codecs.md), and in the form of redis-purse 2.x; dicts with their keys in any order, and sets.
+        It does not find ``Decimal("1.50")`` by ``Decimal("1.500")``, nor a moment by the same moment in a third zone.
 
         Raises:
             EncodeError: ``value`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(n). Sends: LPOS (in MULTI with one for each form that 2.x may have written).
+        One round trip, O(n). Sends: LPOS, in MULTI with one for each form if there are several, or EVALSHA list_index
+        for a type that can hold a dict.
         """
-        commands = [("LPOS", self.rkey, form) for form in self._forms(self._codec, value)]
+        forms = self._forms(self._codec, value)
+        if self._codec.any_order:
+            reply = await self._executor.ask(load_script("list_index")((self.rkey,), *forms), self, None, True)
+            return None if reply is None else as_int(reply)
+        commands = [("LPOS", self.rkey, form) for form in forms]
         if len(commands) == 1:
             replies = [await self._look(commands[0])]
         else:
@@ -334,7 +341,7 @@ class RedisList(RedisKey, Generic[V]):
         return min((as_int(reply) for reply in replies if reply is not None), default=None)
 
     async def remove(self, value: V, count: int = 0) -> int:
-        """Remove elements that equal ``value``.
+        """Remove elements that equal ``value``, as ``index`` finds them.
 
         Args:
             count: 0 removes all of them, n > 0 the first n, n < 0 the last -n.
@@ -345,13 +352,14 @@ class RedisList(RedisKey, Generic[V]):
         Raises:
             EncodeError: ``value`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(n). Sends: LREM (EVALSHA list_remove if 2.x may have written another form).
+        One round trip, O(n). Sends: LREM, EVALSHA list_remove if there are several forms, or EVALSHA list_remove_any
+        for a type that can hold a dict.
         """
-        forms = self._forms(self._codec, value)
+        forms, any_order = self._forms(self._codec, value), self._codec.any_order
         count = clamped(count)
-        if len(forms) == 1:
+        if len(forms) == 1 and not any_order:
             return as_int(await self._write(("LREM", self.rkey, count, forms[0])))
-        script = load_script("list_remove")
+        script = load_script("list_remove_any") if any_order else load_script("list_remove")
         call = script((self.rkey,), count, os.urandom(16), self._policy(), *forms)
         return as_int(await self._send(call))
 

@@ -27,7 +27,7 @@ from typing_extensions import TypeVar
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int, as_optional_bytes, as_taken
 from purse._engine.unit import Command, Unit
-from purse.codecs import bind_codec
+from purse.codecs import Json, bind_codec
 from purse.collections._base import paged, total
 from purse.collections._paging import OnError
 from purse.collections._set_algebra import SetAlgebra, as_members
@@ -102,7 +102,7 @@ class RedisSet(SetAlgebra[V]):
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         declared: object = value_type
-        taken_by_2x = declared is dict and codec is None
+        taken_by_2x = declared is dict and (codec is None or isinstance(codec, Json))
         self._codec = bind_codec(value_type, codec, canonical=True, best_effort=taken_by_2x)
         # Two sets of one form store a value as the same bytes. The class is part of it: a list's form is none.
         self._form = (RedisSet, value_type, codec)

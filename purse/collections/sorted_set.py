@@ -28,7 +28,7 @@ from purse._engine.scripts import load_script
 from purse._engine.unit import Argument, Command, Unit
 from purse._typenames import type_name, unwrapped
 from purse._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, ValueCodec
-from purse.codecs import bind_codec, codec_for
+from purse.codecs import Json, bind_codec, codec_for
 from purse.collections._base import PAGE, clamped, paged, total
 from purse.collections._paging import OnError
 from purse.collections._ranges import (
@@ -124,7 +124,7 @@ class RedisSortedSet(SortedSetEnds[V]):
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         self._value_type: object = value_type
-        taken_by_2x = self._value_type is dict and codec is None
+        taken_by_2x = self._value_type is dict and (codec is None or isinstance(codec, Json))
         self._codec = bind_codec(value_type, codec, canonical=True, best_effort=taken_by_2x)
 
     # --- adding and removing --------------------------------------------------------------------

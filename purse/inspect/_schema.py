@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FieldSchema", "StoreSchema", "TTLSchema", "schema"]
 
-_DEFAULT_CODECS: Mapping[type, str] = {TextCodec: "text", BytesCodec: "bytes", JsonCodec: "json"}
+_DEFAULT_CODECS: Mapping[type, str] = {TextCodec: "text", BytesCodec: "bytes"}
 
 
 class TTLSchema(TypedDict):
@@ -57,7 +57,8 @@ class FieldSchema(TypedDict):
         value_type: the declared type, without constraints; None for a lock, a limiter or a semaphore.
         value_schema: its JSON schema, as the default codec writes it; None if it has none.
         key_type, key_schema: the same of the keys; None if the structure has none.
-        codec: what stores the values: ``text`` and ``bytes`` as they are, ``json``, or the class of a codec of yours.
+        codec: what stores the values: ``text`` and ``bytes`` as they are, ``json``, ``json, exclude_unset``, or the
+            class of a codec of yours.
         ttl: the policy that holds for the field, wherever it was declared.
         slots: what shares a hash tag: the store, the field, one key.
         default: whether ``field(default=)`` or ``field(default_factory=)`` was given.
@@ -165,6 +166,8 @@ def _codec_name(spec: FieldSpec[RedisCollection]) -> str:
         made = codec
     if isinstance(made, ConstrainedCodec):
         return "bytes" if unwrapped(spec.value_type) is bytes else "text"
+    if isinstance(made, JsonCodec):
+        return "json, exclude_unset" if cast("JsonCodec[object]", made).exclude_unset else "json"
     return next((name for kind, name in _DEFAULT_CODECS.items() if isinstance(made, kind)), type(made).__name__)
 
 

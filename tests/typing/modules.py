@@ -21,19 +21,24 @@ from purse import (
     LockLost,
     LockNotAcquired,
     PurseError,
+    RedisHash,
+    RedisList,
+    RedisQueue,
     ServerFailed,
     ServerNotFound,
     Statistics,
+    Store,
     StoreClosed,
     UnsupportedServer,
     WrongKind,
     codec_for,
     configure,
+    field,
     instrument,
     statistics,
     uninstrument,
 )
-from purse.codecs import hide_values
+from purse.codecs import Json, hide_values
 from purse.embedded import Server, find_server
 
 
@@ -48,6 +53,23 @@ def codecs(codec: Codec[int]) -> None:
     assert_type([ints.decode(b""), optional.decode(b"")], list[int | None])
     hide_values()
     hide_values(False)
+
+
+def options(client: Redis) -> None:
+    """The options of the JSON codec make a codec of any type, and are taken wherever a factory is."""
+    unset = Json(exclude_unset=True)
+    assert_type(unset.exclude_unset, bool)
+    partial: Codec[list[int]] = unset(list[int])
+    assert_type(unset(int | None).decode(b"1"), int | None)
+    assert_type(RedisList(client, "k", int, codec=unset), RedisList[int])
+    assert_type(partial.decode(b"[]"), list[int])
+
+
+class Partial(Store, namespace="typing-partial", codec=Json(exclude_unset=True)):
+    """A store of partial updates."""
+
+    updates: RedisQueue[dict[str, int]]
+    others: RedisHash[int] = field(codec=Json())
 
 
 def ttls(ttl: TTL) -> None:

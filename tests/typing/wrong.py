@@ -46,6 +46,7 @@ from purse import (
     field,
     statistics,
 )
+from purse.codecs import Json
 from purse.embedded import Server
 from purse.fastapi import Inject, bind, lifespan, rate_limit
 from purse.inspect import FieldSpec, fields
@@ -203,6 +204,8 @@ class Options(Store, namespace="typing-wrong-options"):
     whole_: RedisList[int] = field(rkye="whole")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     codec: RedisHash[int] = field(codec=codec_for)
     codec_: RedisHash[int] = field(codec=str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    unset: RedisHash[int] = field(codec=Json(exclude_unset=True))
+    unset_: RedisHash[int] = field(codec=Json(exclude_unset="yes"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     slots: RedisKeySpace[int] = field(slots="key")
     slots_: RedisKeySpace[int] = field(slots="keys")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     default: RedisHash[list[int]] = field(default_factory=list)
