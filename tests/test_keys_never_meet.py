@@ -45,7 +45,7 @@ RKEYS = (
     *("fence!{p}:q", "{p:1}:q", "{p:1", "{p:1::q}", "p:1::q:{", "p:1:", "{p:1}:q:fence"),
 )
 FULL = os.environ.get("PURSE_SEARCH") == "full"
-TRIPLES = int(os.environ.get("PURSE_TRIPLES", "1500"))
+TRIPLES = int(os.environ.get("PURSE_TRIPLES", "800"))
 
 
 def some(everything: Iterable[T], count: int) -> Sequence[T]:

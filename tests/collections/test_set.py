@@ -489,7 +489,7 @@ async def test_sets_in_other_slots_are_refused(redis: Redis) -> None:
     wide = Wide(redis)
 
     for call in TAKING_A_SET.values():
-        with pytest.raises(TypeError, match=r"set-slots:here.*set-slots:there.*two slots"):
+        with pytest.raises(TypeError, match=r"set-slots::here.*set-slots::there.*two slots"):
             await call(wide.here, wide.there)
     assert await wide.here.is_subset(wide.here) is True
 
