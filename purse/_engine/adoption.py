@@ -21,12 +21,16 @@ import hiredis
 from redis.exceptions import ConnectionError, InvalidResponse, RedisError
 
 from purse._engine.clients import Connection, outdated
+from purse._engine.loops import close_transport, let_go
 from purse._engine.replies import Reply
 from purse._engine.shared import SharedLink
 
 __all__ = ["AdoptedLink", "NotAdoptable", "adopt"]
 
 _NOT_ENOUGH = object()  # hiredis' own default is False, which is also a reply
+_UNHEARD = 1.0  # seconds after which a link is closed without connection_lost, because an exception has cost that call
+_BUFFER = 64 * 2**10  # bytes that are read at a time
+_UNTOUCHED = 0xFF  # first in the buffer while nothing is read into it; no piece of text and hardly any other begins so
 
 
 class NotAdoptable(Exception):
@@ -54,10 +58,10 @@ def adopt(connection: Connection, on_close: Callable[[AdoptedLink], None]) -> Ad
     """
     socket = _socket_of(connection)
     link = AdoptedLink(connection, socket, on_close)
+    socket.transport.pause_reading()  # uvloop chooses how it reads when it begins to
     socket.transport.set_protocol(link)
     socket.transport.resume_reading()
-    if socket.unread:
-        link.data_received(socket.unread)
+    link.read_again(socket.unread)
     return link
 
 
@@ -80,67 +84,94 @@ def _socket_of(connection: Connection) -> _Socket:
     return _Socket(transport, former, unread, cast("Callable[[str], Exception]", reply_error))
 
 
-def _let_go(connection: Connection) -> None:
-    """Make redis-py's connection know that it is closed, so that it neither warns nor closes again."""
-    for name in ("_reader", "_writer"):
-        if hasattr(connection, name):
-            setattr(connection, name, None)
+class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
+    """A shared link on a transport; made by ``adopt``.
 
-
-class AdoptedLink(SharedLink, asyncio.Protocol):
-    """A shared link on a transport; made by ``adopt``."""
+    The transport reads into a buffer of the link. That is cheaper than a bytes object for each read, and it shows
+    when bytes were read and never handed over: a Ctrl-C between the two would otherwise shift all later replies.
+    """
 
     def __init__(self, connection: Connection, socket: _Socket, on_close: Callable[[AdoptedLink], None]) -> None:
         super().__init__(connection.socket_timeout, lambda: outdated(connection))
         self._connection = connection  # its StreamWriter closes the transport when it is collected
         self._transport = socket.transport
         self._former = socket.former
-        self._on_close = on_close
+        self._on_close: Callable[[AdoptedLink], None] | None = on_close
         self._closed = self._loop.create_future()
+        self._unheard: asyncio.TimerHandle | None = None
         self.on_push: Callable[[list[Reply]], None] | None = None  # what the server sends unasked
         self._reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=socket.reply_error, notEnoughData=_NOT_ENOUGH
         )
+        # Its stub says that it takes bytes only.
+        self._feed = cast("Callable[[memoryview, int, int], None]", self._reader.feed)
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer[0] = _UNTOUCHED
 
     def _transmit(self, data: bytes) -> None:
         self._transport.write(data)
 
     def _writable(self) -> bool:
-        return not self._transport.is_closing()
+        return self._buffer[0] == _UNTOUCHED and not self._transport.is_closing()
 
     def _hang_up(self) -> None:
         self._transport.abort()
+        if self._on_close is not None and self._unheard is None:
+            self._unheard = self._loop.call_later(_UNHEARD, self._finish)
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""
         self.abort(ConnectionError("the connection was closed by aclose()"))
-        await asyncio.wait([self._closed], timeout=1)
+        await asyncio.wait([self._closed], timeout=2 * _UNHEARD)
 
-    # --- asyncio.Protocol -------------------------------------------------------------------------
+    def drop(self) -> None:
+        """See ``Link.drop``."""
+        self._leave("the event loop was closed")
+        close_transport(self._transport)
+        self._forget()
 
-    def data_received(self, data: bytes) -> None:
+    # --- asyncio.BufferedProtocol -----------------------------------------------------------------
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the transport puts what it reads."""
+        if self._buffer[0] != _UNTOUCHED:
+            self.abort(ConnectionError("The connection was closed because an exception has cost a part of a reply."))
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Hand each complete reply to its request."""
-        reader = self._reader
-        reader.feed(data)
-        gets, in_flight = cast("Callable[[], Reply]", reader.gets), self._in_flight
         try:
-            while (reply := gets()) is not _NOT_ENOUGH:
-                if reply.__class__ is hiredis.PushNotification:
-                    if self.on_push is not None:
-                        self.on_push(cast("list[Reply]", reply))
-                    continue
-                request = in_flight[0] if in_flight else None
-                if isinstance(request, asyncio.Future):  # as _deliver does it, without the call
-                    in_flight.popleft()
-                    if not request.done():
-                        request.set_result([reply])
+            self._feed(self._buffer, 0, nbytes)
+            gets, in_flight = cast("Callable[[], Reply]", self._reader.gets), self._in_flight
+            try:
+                while (reply := gets()) is not _NOT_ENOUGH:
+                    if reply.__class__ is hiredis.PushNotification:
+                        if self.on_push is not None:
+                            self.on_push(cast("list[Reply]", reply))
+                        continue
+                    request = in_flight[0] if in_flight else None
+                    if isinstance(request, asyncio.Future):  # as _deliver does it, without the call
+                        if not request.done():
+                            request.set_result([reply])
+                        else:
+                            self._drop(request, [reply])
+                        in_flight.popleft()
                     else:
-                        self._drop(request, [reply])
-                else:
-                    self._deliver(reply)
-        except RedisError as error:  # not the Redis protocol: nothing after it can be trusted
-            self.abort(ConnectionError(f"the server's answer cannot be read: {error}"))
-        self._delivered()
+                        self._deliver(reply)
+            except RedisError as error:  # not the Redis protocol: nothing after it can be trusted
+                self.abort(ConnectionError(f"the server's answer cannot be read: {error}"))
+            self._delivered()
+            self._buffer[0] = _UNTOUCHED
+        except BaseException as error:
+            self._give_up(error)
+            raise
+
+    def read_again(self, unread: bytes) -> None:
+        """Take in what redis-py has read and not used."""
+        for start in range(0, len(unread), _BUFFER):
+            piece = unread[start : start + _BUFFER]
+            self._buffer[: len(piece)] = piece
+            self.buffer_updated(len(piece))
 
     def eof_received(self) -> None:
         """The server has closed its side; the transport closes ours."""
@@ -150,8 +181,19 @@ class AdoptedLink(SharedLink, asyncio.Protocol):
         """The socket is closed, whoever did it."""
         reason = "Connection closed by server." if exc is None else f"Connection lost: {exc}"
         self.abort(ConnectionError(reason))
-        self._former.connection_lost(None)  # redis-py's disconnect() waits for it
-        _let_go(self._connection)
-        if not self._closed.done():
-            self._closed.set_result(None)
-        self._on_close(self)
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._on_close is not None:
+            self._former.connection_lost(None)  # redis-py's disconnect() waits for it
+            if not self._closed.done():
+                self._closed.set_result(None)
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._on_close is not None:
+            let_go(self._connection)
+            self._on_close(self)
+            self._on_close = None
+        if self._unheard is not None:
+            self._unheard.cancel()

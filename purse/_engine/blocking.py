@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from purse._engine.clients import Pool, send_packed
+from purse._engine.clients import Connection, Pool, send_packed
 from purse._engine.connecting import open_connection
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply
@@ -27,9 +27,11 @@ async def execute_blocking(pool: Pool, command: Command) -> Reply:
         redis.exceptions.RedisError: no connection, it was lost, or the server refused.
     """
     packed = pack_command(command)
-    connection = await open_connection(pool)
+    connection: Connection | None = None
     try:
+        connection = await open_connection(pool)
         await send_packed(connection, packed)
         return await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
     finally:
-        await connection.disconnect(nowait=True)
+        if connection is not None:
+            await connection.disconnect(nowait=True)

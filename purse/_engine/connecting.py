@@ -33,10 +33,10 @@ async def open_connection(pool: Pool) -> Connection:
     connection.retry = Retry(NoBackoff(), 0)
     try:
         await keeping_cancellation(connection.connect())
+        return connection
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
-    return connection
 
 
 async def open_patiently(pool: Pool) -> Connection:

@@ -9,6 +9,8 @@ connections. The promises are those of the shared link, kept in another way:
 * a connection that the server has closed meanwhile is noticed before anything is sent on it;
 * a connection is asked whether the server executes transactions together with its first call, or before it if that
   is one.
+* an exception between two lines (a Ctrl-C) discards the connection of its call. What is counted is counted for each
+  call, and never twice, wherever the exception came.
 
 The client's pool makes the connections, but they are kept here: one that lies in the pool may belong to an
 event loop that has ended, and redis-py's own commands must not run out of connections because of ours.
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from redis.exceptions import ConnectionError, RedisError
 
@@ -26,6 +28,7 @@ from purse._engine.clients import Connection, Pool, forget, has_unread, outdated
 from purse._engine.connecting import open_patiently, refused
 from purse._engine.detached import background, detached
 from purse._engine.link import Leave, LinkLost, Traffic
+from purse._engine.loops import close_connection, silence
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 from purse._engine.shared import OUTBOX
@@ -51,12 +54,10 @@ class DedicatedLink:
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
         self._queue: deque[tuple[asyncio.Future[None], int]] = deque()  # calls that wait, and their bytes
-        self._granted = 0  # calls that were told there is room and have not used it yet
-        self._reserved = 0  # bytes of those
-        self._calls = 0  # calls that are under way
-        self._bytes = 0  # bytes of those
+        self._granted: dict[asyncio.Future[None], int] = {}  # those that were told there is room and have not used it
+        self._calls: dict[object, int] = {}  # those that are under way
         self._idle = [first]
-        self._busy: set[Connection] = set()
+        self._busy: dict[Connection, object] = {}  # and the call that uses it
         self._permission = Permission()
         self._unasked = {first}  # connections that were not asked yet whether they may send MULTI and EXEC
         self._transacting: set[Connection] = set()  # those that may
@@ -76,7 +77,27 @@ class DedicatedLink:
         Raises:
             redis.exceptions.RedisError: another connection was needed, and could not be opened.
         """
-        return await self._use(await self._begin(packed), packed)
+        call = object()
+        task = asyncio.current_task()
+        connection: Connection | None = None
+        whole = False
+        try:
+            self._calls[call] = len(packed[0])
+            connection = await self._connection(call)
+            self._sent.add(task)
+            replies = await self._call(connection, packed)
+            whole = True
+            return replies
+        finally:
+            self._sent.discard(task)
+            self._calls.pop(call, None)
+            if connection is not None:
+                if whole and self.is_open and connection.is_connected and not outdated(connection):
+                    self._idle.append(connection)
+                    self._busy.pop(connection, None)
+                else:
+                    self._discard(connection)
+            self._admit()
 
     async def take(self, packed: Packed, leave: Leave) -> list[Reply]:
         """See ``Link.take``."""
@@ -90,41 +111,6 @@ class DedicatedLink:
             raise
         return taking.result()
 
-    async def _begin(self, packed: Packed) -> Connection:
-        """A connection for a call, which is counted from now on until ``_use`` ends."""
-        self._calls += 1
-        self._bytes += len(packed[0])
-        try:
-            return await self._connection()
-        except BaseException:
-            self._end(packed)
-            raise
-
-    def _end(self, packed: Packed) -> None:
-        self._calls -= 1
-        self._bytes -= len(packed[0])
-        self._admit()
-
-    async def _use(self, connection: Connection, packed: Packed) -> list[Reply]:
-        """Send a call on its connection and read the replies."""
-        whole = False
-        task = asyncio.current_task()
-        self._sent.add(task)
-        try:
-            if not connection.is_connected:  # any more; redis-py would quietly connect again
-                raise self._turned_away()
-            replies = await self._call(connection, packed)
-            whole = True
-            return replies
-        finally:
-            self._sent.discard(task)
-            self._busy.discard(connection)
-            if whole and self.is_open and connection.is_connected and not outdated(connection):
-                self._idle.append(connection)
-            else:
-                self._discard(connection)
-            self._end(packed)
-
     def permit(self, permission: Permission) -> None:
         """See ``Link.permit``; here each connection asks with its first call."""
         self._permission = permission
@@ -134,60 +120,74 @@ class DedicatedLink:
         if not self.is_open:
             raise self._turned_away()
         granted: asyncio.Future[None] = self._loop.create_future()
-        self._queue.append((granted, size))
-        self._admit()
         try:
+            self._queue.append((granted, size))
+            self._admit()
             await granted
-        except asyncio.CancelledError:
-            if not granted.cancelled() and granted.exception() is None:
-                self._granted -= 1
-                self._reserved -= size
-                self._admit()
+            self._granted.pop(granted, None)  # the request that follows at once counts itself ...
+            self._loop.call_soon(self._admit)  # ... unless something keeps it from following
+        except GeneratorExit:  # the loop is gone
             raise
-        self._granted -= 1  # the request that follows at once counts itself
-        self._reserved -= size
+        except BaseException:
+            granted.cancel()  # it leaves the queue
+            self._granted.pop(granted, None)
+            self._admit()
+            raise
 
     def _admit(self) -> None:
         """Let those who wait go on, as far as there are connections and memory for them."""
+        if len(self._busy) > len(self._calls):
+            self._reclaim()
         while self._queue:
-            under_way = self._calls + self._granted
-            if under_way >= self._limit or (under_way and self._bytes + self._reserved >= OUTBOX):
+            under_way = len(self._calls) + len(self._granted)
+            size_of_all = sum(self._calls.values()) + sum(self._granted.values())
+            if under_way >= self._limit or (under_way and size_of_all >= OUTBOX):
                 return
-            granted, size = self._queue.popleft()
+            granted, size = self._queue[0]
             if not granted.done():
-                self._granted += 1
-                self._reserved += size
+                self._granted[granted] = size
                 granted.set_result(None)
+            self._queue.popleft()
+
+    def _reclaim(self) -> None:
+        """Discard the connections of calls that are gone: an exception came where they give them back."""
+        for connection in [used for used, call in self._busy.items() if call not in self._calls]:
+            self._discard(connection)
 
     def _turned_away(self) -> LinkLost:
         return LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
 
-    async def _connection(self) -> Connection:
-        """A connection that works; it is counted as busy."""
+    async def _connection(self, call: object) -> Connection:
+        """A connection that works; it is counted as busy, with ``call``."""
         while self.is_open:
-            if not self._idle:
-                try:
-                    connection = await open_patiently(self._pool)
-                except RedisError as error:
-                    raise refused(error) from error
-                remember(self._pool, connection)
-                self._busy.add(connection)
-                self._unasked.add(connection)
-                if self.is_open:
+            connection: Connection | None = None
+            try:
+                if self._idle:
+                    connection = self._idle[-1]
+                    self._busy[connection] = call
+                    self._idle.remove(connection)
+                    usable = not await has_unread(connection)
+                else:
+                    connection = await self._open()
+                    self._busy[connection] = call
+                    usable = True
+                if usable and self.is_open:
                     return connection
-            else:
-                connection = self._idle.pop()
-                self._busy.add(connection)
-                try:
-                    if not await has_unread(connection) and self.is_open:
-                        return connection
-                except BaseException:
-                    self._busy.discard(connection)
+            except BaseException:
+                if connection is not None:
                     self._discard(connection)
-                    raise
-            self._busy.discard(connection)
+                raise
             self._discard(connection)
         raise self._turned_away()
+
+    async def _open(self) -> Connection:
+        try:
+            connection = await open_patiently(self._pool)
+        except RedisError as error:
+            raise refused(error) from error
+        remember(self._pool, connection)
+        self._unasked.add(connection)
+        return connection
 
     async def _call(self, connection: Connection, packed: Packed) -> list[Reply]:
         """Send a request; a transaction only after the server has said on ``connection`` that it executes them."""
@@ -260,18 +260,23 @@ class DedicatedLink:
         return replies
 
     def _discard(self, connection: Connection) -> None:
+        if self._loop.is_closed() and not self._disowned:
+            self.drop()
         if self._disowned:
             return
         self._unasked.discard(connection)
         self._transacting.discard(connection)
-        forget(self._pool, connection)
         if connection.is_connected:
-            self._spawn(connection.disconnect(nowait=True))
+            self._disconnect(connection)
+        forget(self._pool, connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._busy.pop(connection, None)
         self._maybe_closed()
 
-    def _spawn(self, work: Coroutine[object, None, None]) -> None:
+    def _disconnect(self, connection: Connection) -> None:
         # In a task of its own: a caller that was cancelled would be cancelled again while it waits.
-        task = background(work, "closing")
+        task = background(_disconnected(connection), "closing")
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -291,22 +296,26 @@ class DedicatedLink:
     def retire(self) -> None:
         """See ``Link.retire``."""
         self.is_open = False
-        while self._queue:
-            granted, _ = self._queue.popleft()
+        for granted, _ in self._queue:
             if not granted.done():
                 granted.set_exception(self._turned_away())
-        while self._idle:
-            self._discard(self._idle.pop())
+                granted.exception()  # retrieved, even if an exception has ended its caller
+        self._queue.clear()
+        for connection in list(self._idle):
+            self._discard(connection)
 
     def abort(self, cause: BaseException) -> None:
         """See ``Link.abort``."""
-        if self._lost is not None:
+        if self._disowned:
             return
-        self._lost = cause
+        if self._lost is None:
+            self._lost = cause
         self.retire()
+        self._reclaim()
         for connection in self._busy:  # whoever reads from it is told that it was closed
+            if connection.is_connected:
+                self._disconnect(connection)
             forget(self._pool, connection)
-            self._spawn(connection.disconnect(nowait=True))
         self._maybe_closed()
 
     def disown(self) -> None:
@@ -314,6 +323,22 @@ class DedicatedLink:
         self._disowned = True
         self._lost = ConnectionError("this process is a fork")
         self.is_open = False
+
+    def drop(self) -> None:
+        """See ``Link.drop``."""
+        self._disowned = True
+        self._lost = ConnectionError("the event loop was closed")
+        self.is_open = False
+        for task in self._tasks:
+            silence(task)
+        for connection in (*self._idle, *self._busy):
+            close_connection(connection)
+            forget(self._pool, connection)
+        self._idle.clear()
+        self._busy.clear()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close(self)
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""
@@ -335,6 +360,10 @@ class DedicatedLink:
     def connections(self) -> int:
         """See ``Link.connections``."""
         return len(self._idle) + len(self._busy)
+
+
+async def _disconnected(connection: Connection) -> None:
+    await connection.disconnect(nowait=True)
 
 
 def _tell(taking: asyncio.Task[list[Reply]], arrived: Callable[[list[Reply] | None], None]) -> None:

@@ -7,13 +7,17 @@ than an adopted transport by half, faster than a connection for each call by an 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import sys
 from collections.abc import Callable
+from operator import methodcaller
 
 from redis.exceptions import ConnectionError
 
 from purse._engine.clients import Connection, outdated, read_reply, send_packed
 from purse._engine.detached import hidden
+from purse._engine.loops import close_connection, silence
 from purse._engine.shared import SharedLink
 
 __all__ = ["DrivenLink"]
@@ -21,9 +25,11 @@ __all__ = ["DrivenLink"]
 _BURST = 256
 """Replies after which the reader lets other tasks run: reading what is already there never suspends."""
 
+_is_done = methodcaller("done")
+
 
 class DrivenLink(SharedLink):
-    """A shared link that two tasks drive.
+    """A shared link that two tasks drive. When one of them ends, in whatever way, the link is lost.
 
     Args:
         connection: an open connection that nobody else uses; closed when the link is lost.
@@ -33,15 +39,44 @@ class DrivenLink(SharedLink):
     def __init__(self, connection: Connection, on_close: Callable[[DrivenLink], None]) -> None:
         super().__init__(connection.socket_timeout, lambda: outdated(connection))
         self._connection = connection
-        self._on_close = on_close
+        self._on_close: Callable[[DrivenLink], None] | None = on_close
         self._wake = asyncio.Event()
         self._bytes = b""
-        self._disowned = False
-        self._driver = hidden(self._drive(), "reader")
+        self._run: object = None
+        self._closing: asyncio.Task[None] | None = None
+        self._drivers: list[asyncio.Task[None]] = []
+        for work, name in ((self._read, "reader"), (self._write, "writer")):
+            self._drivers.append(hidden(work(), name))
+            self._drivers[-1].add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = ConnectionError("the event loop was shut down") if task.cancelled() else task.exception()
+        if error is None or isinstance(error, Exception):
+            self.abort(error or ConnectionError("the connection was closed"))
+        else:
+            self._give_up(error)
 
     def _writable(self) -> bool:
         # send_packed_command would quietly open a second connection in place of a closed one.
-        return self._connection.is_connected
+        return (
+            self._connection.is_connected
+            and self._closing is None
+            and not any(map(_is_done, self._drivers))
+            and self._complete()
+        )
+
+    def _complete(self) -> bool:
+        """Whether no part of a reply can have been lost.
+
+        A Ctrl-C ends a run of the loop, and may come when redis-py's stream has received bytes and not kept them yet.
+        That cannot be seen, so replies that are due when a run ends are not trusted in the next one. Each run sets
+        hooks of its own, by which it is known.
+        """
+        run = sys.get_asyncgen_hooks().firstiter
+        if run is not self._run and self._in_flight:
+            return False
+        self._run = run
+        return True
 
     def _transmit(self, data: bytes) -> None:
         self._bytes = data
@@ -49,43 +84,43 @@ class DrivenLink(SharedLink):
         self._wake.set()
 
     def _hang_up(self) -> None:
-        if self._driver is not asyncio.current_task():
-            self._driver.cancel()
-
-    def disown(self) -> None:
-        """See ``Link.disown``."""
-        super().disown()
-        self._disowned = True
+        if self._on_close is not None and (self._closing is None or self._closing.done()):
+            self._closing = hidden(self._close(), "closing")
+            self._closing.add_done_callback(self._ended)
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""
         self.abort(ConnectionError("the connection was closed by aclose()"))
-        await asyncio.wait([self._driver])
+        while self._closing is not None and not self._closing.done():
+            await asyncio.wait([self._closing])
 
-    async def _drive(self) -> None:
-        writer = hidden(self._write(), "writer")
-        writer.add_done_callback(self._writer_ended)
-        try:
-            await self._read()
-        except Exception as error:  # whatever ended it is handed to every waiting caller
-            self.abort(error)
-        finally:
-            self.abort(ConnectionError("the event loop was shut down"))
-            writer.cancel()
-            if not self._disowned:
-                await self._connection.disconnect(nowait=True)
-                self._on_close(self)
+    async def _close(self) -> None:
+        for driver in self._drivers:
+            driver.cancel()
+        await asyncio.wait(self._drivers)
+        with contextlib.suppress(Exception):  # it is closed, one way or another, and nobody waits for the details
+            await self._connection.disconnect(nowait=True)
+        self._forget()
 
-    def _writer_ended(self, writer: asyncio.Task[None]) -> None:
-        if not writer.cancelled():
-            self.abort(writer.exception() or ConnectionError("the writer ended"))
+    def _forget(self) -> None:
+        if self._on_close is not None:
+            self._on_close(self)
+            self._on_close = None
+
+    def drop(self) -> None:
+        """See ``Link.drop``."""
+        self._leave("the event loop was closed")
+        for task in (*self._drivers, self._closing):
+            silence(task)
+        close_connection(self._connection)
+        self._forget()
 
     async def _write(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await send_packed(self._connection, self._bytes)
-            self._bytes = b""
+            data, self._bytes = self._bytes, b""
+            await send_packed(self._connection, data)
             self.resume_writing()
 
     async def _read(self) -> None:
@@ -93,6 +128,8 @@ class DrivenLink(SharedLink):
             if nth % _BURST == 0:
                 await asyncio.sleep(0)
             reply = await read_reply(self._connection, forever=True)
+            if not self._complete():
+                raise ConnectionError("The connection was closed because the event loop was stopped meanwhile.")
             self._deliver(reply)
             if not self._connection.is_connected:
                 # A connection of Sentinel's closes itself when its server refuses because it is no longer the

@@ -3,7 +3,8 @@
 A link has no task that a loop could cancel at its end, and a socket that is still open when its loop is
 closed is a ResourceWarning. So one asynchronous generator is parked in each loop that has links:
 ``asyncio.run``, ``Runner`` and test frameworks all end a loop by ``shutdown_asyncgens()``, which runs the
-generator's ``finally``, and that closes the links while the loop still turns.
+generator's ``finally``, and that closes the links while the loop still turns. A loop that was only closed did
+not run it: its links are closed at the next opportunity (``close_ended``), without their loop.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import AsyncGenerator
 
 from purse._engine.detached import end_of_detached
 from purse._engine.link import Link
+from purse._engine.loops import take_ended
 
-__all__ = ["disown_all", "forget_link", "guard_link"]
+__all__ = ["close_ended", "disown_all", "forget_link", "guard_link"]
 
 
 class _Guard:
@@ -37,14 +39,14 @@ _inherited: list[_Guard] = []
 
 async def guard_link(link: Link) -> None:
     """Close ``link`` when the running loop ends, unless it is forgotten before."""
+    close_ended()
     loop = asyncio.get_running_loop()
     guard = _guards.get(loop)
     if guard is None:
-        for ended in [other for other in _guards if other.is_closed()]:
-            _guards.pop(ended, None)
-        guard = _guards[loop] = _Guard()
+        guard = _Guard()
         guard.links.add(link)
-        await anext(guard.parked)
+        await anext(guard.parked)  # before it is known: one that is not parked would never run
+        _guards[loop] = guard
     else:
         guard.links.add(link)
 
@@ -54,6 +56,13 @@ def forget_link(loop: asyncio.AbstractEventLoop, link: Link) -> None:
     guard = _guards.get(loop)
     if guard is not None:
         guard.links.discard(link)
+
+
+def close_ended() -> None:
+    """Close the links of loops that were closed without being shut down; any thread may call it."""
+    for guard in take_ended(_guards):
+        for link in list(guard.links):
+            link.drop()
 
 
 def disown_all() -> None:

@@ -153,11 +153,18 @@ class Link(Protocol):
         ...
 
     def abort(self, cause: BaseException) -> None:
-        """Fail every request that is under way and hang up. The first cause counts."""
+        """Fail every request that is under way and hang up. The first cause counts.
+
+        Safe to call again, also after an exception (a Ctrl-C) has ended it half-way: then it does the rest.
+        """
         ...
 
     def disown(self) -> None:
         """Do nothing any more, and leave the sockets alone: this process is a fork, they are its parent's."""
+        ...
+
+    def drop(self) -> None:
+        """Close every socket without the loop, which is closed. Any thread may call it."""
         ...
 
     async def aclose(self) -> None:

@@ -16,22 +16,21 @@ import weakref
 from asyncio import get_running_loop
 from collections.abc import Callable
 from time import monotonic
-from typing import TypeAlias
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from purse._engine.clients import Pool, RedisClient
 from purse._engine.connecting import refused
-from purse._engine.detached import hidden
+from purse._engine.detached import background
+from purse._engine.guard import close_ended
 from purse._engine.link import Link, Traffic
+from purse._engine.loops import Loop, silence, take_ended
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
 from purse._engine.transactions import Permission
 from purse.errors import StoreClosed
 
 __all__ = ["Links", "Loop"]
-
-Loop: TypeAlias = asyncio.AbstractEventLoop
 
 _DEMOTED_AGE = 1.0  # seconds a connection must have been used before READONLY replaces it
 
@@ -55,8 +54,7 @@ class Links:
         self._client = weakref.ref(client)
         self._pool = pool
         self._opened: dict[Loop, float] = {}
-        self._opening: dict[Loop, asyncio.Future[Link]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening: dict[Loop, asyncio.Task[Link]] = {}
         self._closed = False
         self._past = Traffic()
         self._permission = Permission()
@@ -87,44 +85,56 @@ class Links:
 
     async def _open(self, loop: Loop) -> Link:
         """A new link of ``loop``; callers that come while it opens wait for the same attempt."""
-        opening = self._opening.get(loop)
-        if opening is None:
-            opening = self._opening[loop] = loop.create_future()
-            # Hidden: what is given back at the end of the loop may need it.
-            task = hidden(self._connect(loop, opening), "connection")
-            self._tasks.add(task)  # the loop itself refers to its tasks weakly
-            task.add_done_callback(self._tasks.discard)
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            if opening.cancelled():  # not this caller was cancelled: the store was closed meanwhile
+        while True:
+            opening = self._opening.get(loop)
+            if opening is None or opening.done():
+                opening = self._opening[loop] = background(self._connect(loop), "connection")
+                opening.add_done_callback(self._opened_or_not)
+            await asyncio.wait([opening])
+            if opening.cancelled():
                 self.check_open()
-            raise
-        except RedisError as error:
-            raise refused(error) from error
+                continue  # by a program that cancels every task, but not this caller's
+            error = opening.exception()
+            if error is None:
+                return opening.result()
+            if isinstance(error, RedisError):
+                raise refused(error) from error
+            if isinstance(error, Exception):
+                raise error
+            # A Ctrl-C in the middle of it, which the program has been told of: this caller goes on.
 
-    async def _connect(self, loop: Loop, opening: asyncio.Future[Link]) -> None:
-        for ended in [other for other in self.by_loop if other.is_closed()]:
-            self._past.add(self.by_loop.pop(ended).traffic)
-            self._opened.pop(ended, None)
+    def _opened_or_not(self, opening: asyncio.Task[Link]) -> None:
+        if not opening.cancelled():
+            opening.exception()  # retrieved, even if every caller has been cancelled
+        for loop in [loop for loop, task in list(self._opening.items()) if task is opening]:
+            del self._opening[loop]
+
+    async def _connect(self, loop: Loop) -> Link:
+        self.forget_ended()
         former = self.by_loop.get(loop)
+        link: Link | None = None
         try:
             link, self.mode = await open_link(self._pool, self._choose(), patiently=former is not None)
-        except Exception as error:
-            if not opening.done():
-                opening.set_exception(error)
-                opening.exception()  # retrieved, even if every caller has been cancelled
-            return
-        finally:
-            self._opening.pop(loop, None)
-        if former is not None:
-            self._past.add(former.traffic)
-            self.reconnects += 1
-        link.permit(self._permission)
-        self.by_loop[loop] = link
-        self._opened[loop] = monotonic()
-        if not opening.done():
-            opening.set_result(link)
+            if former is not None:
+                self._past.add(former.traffic)
+                self.reconnects += 1
+            link.permit(self._permission)
+            self._opened[loop] = monotonic()
+            self.by_loop[loop] = link
+            return link
+        except BaseException:
+            if link is not None:
+                link.abort(ConnectionError("the connection was not wanted any more"))
+            raise
+
+    def forget_ended(self) -> None:
+        """Forget the links of loops that are closed, and close what those have left open; any thread may call it."""
+        close_ended()
+        for link in take_ended(self.by_loop):
+            self._past.add(link.traffic)
+        take_ended(self._opened)
+        for opening in take_ended(self._opening):
+            silence(opening)
 
     def _choose(self) -> Mode:
         """The mode for the next link; what was found out about its connections stays."""
@@ -177,15 +187,10 @@ class Links:
     async def stop_opening(self) -> None:
         """Let no link be opened any more; those who wait for one of the running loop are told that it is closed."""
         self._closed = True
-        loop = get_running_loop()
-        opening = self._opening.pop(loop, None)
+        opening = self._opening.get(get_running_loop())
         if opening is not None:
             opening.cancel()
-        tasks = [task for task in self._tasks if task.get_loop() is loop]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait([opening])
 
     async def aclose(self) -> None:
         """Close the link of the running loop."""
@@ -194,7 +199,8 @@ class Links:
             await link.aclose()
 
     def abandon(self, cause: BaseException) -> None:
-        """Abort the links of every loop that still runs; any thread may call it."""
+        """Abort the links of every loop; any thread may call it."""
+        self.forget_ended()
         self._on_every_loop(lambda link: link.abort(cause))
 
     def disown(self) -> None:
@@ -202,12 +208,12 @@ class Links:
         # Kept, because to drop a socket or a task of the parent's loop would close it or wake that loop.
         for link in self.by_loop.values():
             link.disown()
-        _inherited.append((self.by_loop, self._opening, self._tasks))
-        self.by_loop, self._opened, self._opening, self._tasks = {}, {}, {}, set()
+        _inherited.append((self.by_loop, self._opening))
+        self.by_loop, self._opened, self._opening = {}, {}, {}
 
     def _on_every_loop(self, do: Callable[[Link], None]) -> None:
         for loop, link in list(self.by_loop.items()):
-            with contextlib.suppress(RuntimeError):  # that loop is closed, and its links with it
+            with contextlib.suppress(RuntimeError):  # that loop was closed in this moment
                 loop.call_soon_threadsafe(do, link)
 
     def check_open(self) -> None:

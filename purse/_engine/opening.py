@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from redis.exceptions import ConnectionError
+
 from purse._engine.adoption import NotAdoptable, adopt
 from purse._engine.clients import Connection, Pool, forget, remember
 from purse._engine.connecting import open_connection, open_patiently
@@ -33,18 +35,19 @@ async def open_link(pool: Pool, mode: Mode, *, patiently: bool) -> tuple[Link, M
     Raises:
         redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection; nothing is left behind.
     """
-    connection = await (open_patiently(pool) if patiently else open_connection(pool))
+    connection: Connection | None = None
+    link: Link | None = None
     try:
+        connection = await (open_patiently(pool) if patiently else open_connection(pool))
         link, mode = _link_over(pool, connection, mode)
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
-    try:
         await guard_link(link)
+        return link, mode
     except BaseException:
-        await link.aclose()
+        if link is not None:
+            link.abort(ConnectionError("the connection was not wanted any more"))
+        elif connection is not None:
+            await connection.disconnect(nowait=True)
         raise
-    return link, mode
 
 
 def _link_over(pool: Pool, connection: Connection, mode: Mode) -> tuple[Link, Mode]:

@@ -30,6 +30,14 @@ connection should be replaced (new credentials, a server that is about to move).
 A transaction stays in the outbox, and what came after it as well, until the server has said that it executes
 transactions; see ``transactions``.
 
+What an exception leaves behind: nothing. A Ctrl-C or a MemoryError can come between any two lines, also where the
+outbox, the FIFO and the bytes on the wire do not fit each other. So whatever escapes from a step of the link aborts
+the link, and is raised as well. Three rules make that complete:
+
+* a request is in the outbox or in the FIFO at every moment, and leaves the FIFO after its caller was told;
+* ``abort`` hangs up first, and can be called again: the second call does what an exception kept the first from doing;
+* a callback of the loop that may be lost before its first line (``_flush``, ``_look``) is made good by another one.
+
 Commands that block on the server, subscribe, or change the connection's state never go here.
 """
 
@@ -63,6 +71,7 @@ OUTBOX = 4 * 2**20
 _EARLY = 50  # requests after which a write is not put off any longer
 _CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
 _TICK = 5.0  # seconds between two looks at a busy connection that has no socket_timeout
+_AGAIN = 1.0  # seconds after which an abort is begun again that an exception kept from its end
 
 Future = asyncio.Future[list[Reply]]
 
@@ -104,6 +113,8 @@ class SharedLink(ABC):
         self._company = 1  # requests in flight after the last write: was it alone?
         self._progress = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when the timer fires, or fired
+        self._disowned = False
         self._lost: BaseException | None = None
         self._permission = Permission()
         self._transacts = False  # the server has said here that it executes transactions
@@ -125,7 +136,7 @@ class SharedLink(ABC):
 
     @abstractmethod
     def _hang_up(self) -> None:
-        """Close the connection, at once, what was not sent included; called once."""
+        """Close the connection, at once, what was not sent included; then call ``abort`` again. May be called twice."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -140,27 +151,35 @@ class SharedLink(ABC):
             future.set_exception(LinkLost(self._lost, sent=False))
             return future
         payload, wanted = packed
-        if wanted == 1:
-            self._outbox.append(future)
-        elif wanted < 0:
-            self._outbox.append(_Loose((future, -wanted)))
-        elif self._transacts or self._awaits_answer(future):
-            self._outbox.append((future, wanted))
-        else:
-            return future
-        self._payloads.append(payload)
-        self._queued += len(payload)
-        if self._queued > OUTBOX:
-            self.ready = False
-        if not self._flushing:
-            if self._company == 1 and not self._in_flight:
-                self._flush()
+        try:
+            request: Request
+            if wanted == 1:
+                request = future
+            elif wanted < 0:
+                request = _Loose((future, -wanted))
+            elif self._transacts or self._awaits_answer(future):
+                request = (future, wanted)
             else:
-                self._flushing = True
-                self._loop.call_soon(self._flush)
-        elif len(self._outbox) >= _EARLY:
-            self._flush()
-            self._flushing = True  # that of the end of the iteration is still to come
+                return future
+            self._payloads.append(payload)
+            self._outbox.append(request)
+            self._queued += len(payload)
+            if self._queued > OUTBOX:
+                self.ready = False
+            if not self._flushing:
+                if self._company == 1 and not self._in_flight:
+                    self._flush()
+                else:
+                    self._flushing = True  # as _call_flush does it, without the call
+                    self._loop.call_soon(self._flush)
+                    self._loop.call_soon(self._flush)
+            elif len(self._outbox) >= _EARLY:
+                self._flush()
+                self._flushing = True  # that of the end of the iteration is still to come
+        except BaseException as error:
+            future.cancel()  # its caller is told by the exception itself
+            self._give_up(error)
+            raise
         return future
 
     async def take(self, packed: Packed, leave: Leave) -> list[Reply]:
@@ -178,79 +197,102 @@ class SharedLink(ABC):
             raise
         finally:
             if not future.cancelled():
-                del self._taking[future]
+                self._taking.pop(future, None)
 
     async def room(self, size: int) -> None:
         """See ``Link.room``."""
         if self._lost is not None:
             raise LinkLost(self._lost, sent=False)
         granted: asyncio.Future[None] = self._loop.create_future()
-        self._room.append((granted, size))
         try:
+            self._room.append((granted, size))
+            self._admit()  # there may be room by now
             await granted
+            self._reserved -= size  # the request that follows at once counts itself ...
+            self._loop.call_soon(self._admit)  # ... unless something keeps it from following
         except asyncio.CancelledError:
             if not granted.cancelled() and granted.exception() is None:
                 self._reserved -= size
                 self._admit()
             raise
-        self._reserved -= size  # the request that follows at once counts itself
+        except (LinkLost, GeneratorExit):
+            raise
+        except BaseException as error:
+            self._give_up(error)
+            raise
 
     def _admit(self) -> None:
         """Let those who wait for room go on, as far as there is some."""
         while self._room and self._queued + self._reserved < OUTBOX:
-            granted, size = self._room.popleft()
+            granted, size = self._room[0]
             if not granted.done():
                 self._reserved += size
                 granted.set_result(None)
+            self._room.popleft()
         self.ready = self.is_open and not self._room and not self._reserved and self._queued < OUTBOX
+
+    def _call_flush(self) -> None:
+        self._flushing = True
+        # Twice: a Ctrl-C between the loop and the first line of the callback loses one of them, and without the other
+        # what is in the outbox would wait for ever.
+        self._loop.call_soon(self._flush)
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         """Send what is in the outbox, as far as the limits allow."""
-        self._flushing = False
-        in_flight = self._in_flight
-        batch = 0
-        while self._outbox and not self._paused and len(in_flight) < IN_FLIGHT:
-            if not self._writable():
-                self.abort(ConnectionError("Connection closed by server."))
-                return
-            was_idle = not in_flight
-            most = IN_FLIGHT - len(in_flight)
-            if self._holding and not (most := min(most, self._before_transactions())):
-                break
-            payloads, requests = self._take_from_outbox(most)
-            if payloads:
-                in_flight += requests
-                batch += len(payloads) - (requests[0] is self._question)
-                if was_idle:
-                    self._progress = monotonic()  # nothing was due until now
-                    if self._timer is None:
+        try:
+            self._flushing = False
+            in_flight = self._in_flight
+            batch = 0
+            while self._outbox and not self._paused and len(in_flight) < IN_FLIGHT:
+                if not self._writable():
+                    self.abort(ConnectionError("Connection closed by server."))
+                    return
+                most = IN_FLIGHT - len(in_flight)
+                if self._holding and not (most := min(most, self._before_transactions())):
+                    break
+                if not in_flight:
+                    self._progress = now = monotonic()  # nothing was due until now
+                    if self._due < now:
                         self._watch(self._timeout or _TICK)
-                self._transmit(b"".join(payloads) if len(payloads) > 1 else payloads[0])
-        if batch:
-            self._company = len(in_flight)
-            self.traffic.count(batch)
-        if not self.ready:
-            self._admit()
+                asks = self._outbox[0] is self._question
+                payloads = self._take_from_outbox(most)
+                if payloads:
+                    batch += len(payloads) - asks
+                    self._transmit(b"".join(payloads) if len(payloads) > 1 else payloads[0])
+            if batch:
+                self._company = len(in_flight)
+                self.traffic.count(batch)
+            if not self.ready:
+                self._admit()
+        except BaseException as error:
+            self._give_up(error)
+            raise
 
-    def _take_from_outbox(self, most: int) -> tuple[list[bytes], list[Request]]:
-        """Remove the next chunk from the outbox; what was cancelled before it left is dropped, it never happened."""
+    def _take_from_outbox(self, most: int) -> list[bytes]:
+        """Move the next chunk from the outbox to the FIFO; what was cancelled before is dropped, it never happened.
+
+        Returns:
+            What to transmit for it.
+        """
         payloads, requests = self._payloads, self._outbox
-        if self._queued <= _CHUNK and len(requests) <= most:  # all of it
-            self._payloads, self._outbox, self._queued = [], [], 0
-        else:
+        later: tuple[list[bytes], list[Request], int] = [], [], 0
+        if self._queued > _CHUNK or len(requests) > most:  # not all of it
             sizes = accumulate(map(len, islice(payloads, most)))
             count, size = next(((n, size) for n, size in enumerate(sizes, 1) if size >= _CHUNK), (most, 0))
-            payloads, self._payloads = payloads[:count], payloads[count:]
-            requests, self._outbox = requests[:count], requests[count:]
-            self._queued -= size or sum(map(len, payloads))
+            later = payloads[count:], requests[count:], self._queued - (size or sum(map(len, payloads[:count])))
+            payloads, requests = payloads[:count], requests[:count]
         # A loop, not any(...): this is passed for every request.
         for request in requests:
             if (request[0] if isinstance(request, tuple) else request).cancelled():
                 kept = [not _future_of(request).cancelled() for request in requests]
                 for request in compress(requests, map(operator.not_, kept)):
                     self._drop(_future_of(request), None)
-                return [*compress(payloads, kept)], [*compress(requests, kept)]
-        return payloads, requests
+                payloads, requests = [*compress(payloads, kept)], [*compress(requests, kept)]
+                break
+        self._in_flight += requests  # before they leave the outbox, so that an abort finds each of them
+        self._payloads, self._outbox, self._queued = later
+        return payloads
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -263,8 +305,7 @@ class SharedLink(ABC):
 
     def _flush_soon(self) -> None:
         if self._outbox and not self._flushing and self._lost is None:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._call_flush()
 
     # --- replies --------------------------------------------------------------------------------------
 
@@ -279,14 +320,14 @@ class SharedLink(ABC):
         replies = self._replies
         replies.append(reply)
         if len(replies) == wanted:
-            in_flight.popleft()
-            self._replies = []
-            if request is self._question or (isinstance(reply, Exception) and type(request) is tuple):
-                self._learn(replies, asked=request is self._question)
             if not future.done():
                 future.set_result(replies)
             else:
                 self._drop(future, replies)
+            in_flight.popleft()
+            self._replies = []
+            if request is self._question or (isinstance(reply, Exception) and type(request) is tuple):
+                self._learn(replies, asked=request is self._question)
 
     def _drop(self, future: Future | asyncio.Future[None], replies: list[Reply] | None) -> None:
         """What becomes of replies whose caller is gone: nothing, unless they carry what must not get lost.
@@ -314,9 +355,14 @@ class SharedLink(ABC):
     def permit(self, permission: Permission) -> None:
         """See ``Link.permit``."""
         self._permission = permission
-        if self._lost is None and permission.eager:
+        if self._lost is not None or not permission.eager:
+            return
+        try:
             self._ask()
             self._flush()
+        except BaseException as error:
+            self._give_up(error)
+            raise
 
     def _ask(self) -> None:
         """Put the question in front of all that waits to be sent."""
@@ -382,22 +428,26 @@ class SharedLink(ABC):
     # --- the deadline ---------------------------------------------------------------------------------
 
     def _watch(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._loop.call_later(seconds, self._look)
+        self._due = monotonic() + seconds
 
     def _look(self) -> None:
-        self._timer = None
-        if not self._in_flight:
+        if not self._in_flight and not self._outbox:
             return  # the next flush starts the timer again
-        if self.is_open and self._outdated():
-            self.retire()
-        if self._timeout is None:
-            self._watch(_TICK)
-            return
-        left = self._progress + self._timeout - monotonic()
-        if left <= 0:
+        left = _TICK if self._timeout is None else self._progress + self._timeout - monotonic()
+        # First of all, because an exception in what follows must not leave the link without its timer.
+        self._watch(left if left > 0 else _AGAIN)
+        if not self._writable():
+            self.abort(ConnectionError("Connection closed by server."))
+        elif not self._in_flight:  # all that was sent is answered, so there is nothing to wait for
+            self._paused = False
+            self._flush()
+        elif left <= 0:
             self.abort(TimeoutError(f"no reply for {self._timeout} s (the client's socket_timeout)"))
-        else:
-            self._watch(left)
+        elif self.is_open and self._outdated():
+            self.retire()
 
     # --- the end --------------------------------------------------------------------------------------
 
@@ -410,25 +460,39 @@ class SharedLink(ABC):
 
     def abort(self, cause: BaseException) -> None:
         """See ``Link.abort``."""
-        if self._lost is not None:
+        if self._disowned:
             return
-        self._lost = cause
+        self._hang_up()  # first: when the connection is closed, this is called again
+        if self._lost is None:
+            self._lost = cause
+            if self._question is not None:
+                self._permission.lost()
         self.is_open = self.ready = False
-        if self._question is not None:
-            self._permission.lost()
+        for request in self._in_flight:
+            self._fail(_future_of(request), LinkLost(self._lost, sent=True))
+        for request in self._outbox:
+            self._fail(_future_of(request), LinkLost(self._lost, sent=False))
+        self._turn_away(self._lost)
+        self._forget_all()
         if self._timer is not None:
             self._timer.cancel()
-        for request in self._in_flight:
-            self._fail(_future_of(request), LinkLost(cause, sent=True))
-        for request in self._outbox:
-            self._fail(_future_of(request), LinkLost(cause, sent=False))
-        self._forget_all()
-        self._turn_away(cause)
-        self._hang_up()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Abort, because ``error`` came in the middle of a step: queues and bytes may not fit each other any more."""
+        self.abort(ConnectionError(f"The connection was closed because {error!r} was raised while it was in use."))
 
     def disown(self) -> None:
         """See ``Link.disown``."""
-        self._lost = ConnectionError("this process is a fork")
+        self._leave("this process is a fork")
+
+    @abstractmethod
+    def drop(self) -> None:
+        """See ``Link.drop``."""
+
+    def _leave(self, reason: str) -> None:
+        """Touch neither the loop nor the connection any more."""
+        self._disowned = True
+        self._lost = ConnectionError(reason)
         self.is_open = self.ready = False
         self._forget_all()
 
@@ -436,14 +500,17 @@ class SharedLink(ABC):
         self._in_flight.clear()
         self._outbox.clear()
         self._payloads.clear()
+        self._queued = 0
 
     def _turn_away(self, cause: BaseException) -> None:
         while self._room:
-            self._fail(self._room.popleft()[0], LinkLost(cause, sent=False))
+            self._fail(self._room[0][0], LinkLost(cause, sent=False))
+            self._room.popleft()
 
     def _fail(self, future: Future | asyncio.Future[None], lost: LinkLost) -> None:
         if not future.done():
             future.set_exception(lost)
+            future.exception()  # retrieved, even if an exception has ended its caller
         elif future.cancelled():
             self._drop(future, None)
 
