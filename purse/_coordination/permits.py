@@ -246,7 +246,7 @@ class PermitLine:
     async def _owe(self, names: Sequence[str], *, in_doubt: bool = False) -> None:
         """Have permits given back, and wait until that was tried once, or for a moment."""
         tried = [self._debts.owe(name, None, self.lease, in_doubt=in_doubt) for name in names]
-        await asyncio.wait(tried, timeout=PATIENCE)
+        await asyncio.wait(tried, timeout=2 * PATIENCE)
 
     # --- serving ----------------------------------------------------------------------------------
 

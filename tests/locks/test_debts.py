@@ -394,7 +394,7 @@ async def test_a_store_that_is_closed_owes_nothing(own_server: Server) -> None:
 
 
 PROGRAM = """
-import asyncio, os, signal, sys
+import asyncio, logging, os, signal, sys
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError
 import purse
@@ -402,6 +402,7 @@ from purse.limits import RedisSemaphore
 from purse.locks import RedisLock
 
 pid = int(sys.argv[2])
+logging.getLogger("asyncio").addFilter(lambda record: not record.msg.startswith("Executing"))  # a busy machine
 
 async def check(client):
     for _ in range(300):
@@ -451,10 +452,11 @@ for engine in ("auto", "dedicated"):
         asyncio.run(program(lock))
         os.kill(pid, signal.SIGCONT)
         asyncio.run(check(client))
-    semaphore = RedisSemaphore(client, "workers", limit=3, lease=60)
-    for steps in range(1, 12, 4):
-        asyncio.run(permits(semaphore, steps))
-        asyncio.run(check(client))
+    if engine == "auto":
+        semaphore = RedisSemaphore(client, "workers", limit=3, lease=60)
+        for steps in range(1, 12, 2):
+            asyncio.run(permits(semaphore, steps))
+            asyncio.run(check(client))
 """
 
 
