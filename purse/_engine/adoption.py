@@ -20,7 +20,7 @@ from typing import cast
 import hiredis
 from redis.exceptions import ConnectionError, InvalidResponse, RedisError
 
-from purse._engine.clients import Connection, outdated
+from purse._engine.clients import Connection, health_check_interval, outdated
 from purse._engine.loops import close_transport, let_go
 from purse._engine.replies import Reply
 from purse._engine.shared import SharedLink
@@ -92,7 +92,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
     """
 
     def __init__(self, connection: Connection, socket: _Socket, on_close: Callable[[AdoptedLink], None]) -> None:
-        super().__init__(connection.socket_timeout, lambda: outdated(connection))
+        super().__init__(connection.socket_timeout, lambda: outdated(connection), health_check_interval(connection))
         self._connection = connection  # its StreamWriter closes the transport when it is collected
         self._transport = socket.transport
         self._former = socket.former

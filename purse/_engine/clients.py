@@ -32,6 +32,7 @@ __all__ = [
     "database_of",
     "forget",
     "has_unread",
+    "health_check_interval",
     "outdated",
     "pool_of",
     "read_reply",
@@ -193,6 +194,12 @@ async def has_unread(connection: Connection) -> bool:
         return callable(ask) and bool(await cast("Callable[[], Awaitable[bool]]", ask)())
     except (RedisError, OSError):
         return True
+
+
+def health_check_interval(connection: Connection) -> float:
+    """Seconds for which this connection may be idle before it is to be asked whether it works; 0: for ever."""
+    interval: object = getattr(connection, "health_check_interval", 0)
+    return interval if isinstance(interval, (int, float)) else 0
 
 
 def outdated(connection: Connection) -> bool:

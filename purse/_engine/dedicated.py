@@ -6,7 +6,8 @@ connections. The promises are those of the shared link, kept in another way:
 * a call that is cancelled, or fails while replies are on the way, closes its connection, so that a late
   reply answers nobody;
 * a call for which no connection is free waits, first come first served, instead of raising;
-* a connection that the server has closed meanwhile is noticed before anything is sent on it;
+* a connection that the server has closed meanwhile is noticed before anything is sent on it, and one that was idle
+  for longer than the client's ``health_check_interval`` is asked first (PING);
 * a connection is asked whether the server executes transactions together with its first call, or before it if that
   is one.
 * an exception between two lines (a Ctrl-C) discards the connection of its call. What is counted is counted for each
@@ -21,10 +22,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 
 from redis.exceptions import ConnectionError, RedisError
 
-from purse._engine.clients import Connection, Pool, forget, has_unread, outdated, read_reply, remember, send_packed
+from purse._engine.clients import (
+    Connection,
+    Pool,
+    forget,
+    has_unread,
+    health_check_interval,
+    outdated,
+    read_reply,
+    remember,
+    send_packed,
+)
 from purse._engine.connecting import open_patiently, refused
 from purse._engine.detached import background, detached
 from purse._engine.link import Leave, LinkLost, Traffic
@@ -35,6 +47,8 @@ from purse._engine.shared import OUTBOX
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
 
 __all__ = ["DedicatedLink"]
+
+_PING = b"*1\r\n$4\r\nPING\r\n"
 
 LIMIT = 50
 """Connections of one client and loop; at most half of what its pool may have, and at least one."""
@@ -57,6 +71,7 @@ class DedicatedLink:
         self._granted: dict[asyncio.Future[None], int] = {}  # those that were told there is room and have not used it
         self._calls: dict[object, int] = {}  # those that are under way
         self._idle = [first]
+        self._idle_since = {first: monotonic()}
         self._busy: dict[Connection, object] = {}  # and the call that uses it
         self._permission = Permission()
         self._unasked = {first}  # connections that were not asked yet whether they may send MULTI and EXEC
@@ -94,6 +109,7 @@ class DedicatedLink:
             if connection is not None:
                 if whole and self.is_open and connection.is_connected and not outdated(connection):
                     self._idle.append(connection)
+                    self._idle_since[connection] = monotonic()
                     self._busy.pop(connection, None)
                 else:
                     self._discard(connection)
@@ -166,7 +182,7 @@ class DedicatedLink:
                     connection = self._idle[-1]
                     self._busy[connection] = call
                     self._idle.remove(connection)
-                    usable = not await has_unread(connection)
+                    usable = not await has_unread(connection) and await self._is_well(connection)
                 else:
                     connection = await self._open()
                     self._busy[connection] = call
@@ -179,6 +195,18 @@ class DedicatedLink:
                 raise
             self._discard(connection)
         raise self._turned_away()
+
+    async def _is_well(self, connection: Connection) -> bool:
+        """Whether the server answers, on a connection that was idle for longer than ``health_check_interval``."""
+        interval = health_check_interval(connection)
+        if not interval or monotonic() - self._idle_since.get(connection, 0.0) <= interval:
+            return True
+        try:
+            await send_packed(connection, _PING)
+            await read_reply(connection)  # whatever it is: the server is there
+        except (RedisError, OSError):
+            return False
+        return True
 
     async def _open(self) -> Connection:
         try:
@@ -266,6 +294,7 @@ class DedicatedLink:
             return
         self._unasked.discard(connection)
         self._transacting.discard(connection)
+        self._idle_since.pop(connection, None)
         if connection.is_connected:
             self._disconnect(connection)
         forget(self._pool, connection)

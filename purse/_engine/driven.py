@@ -15,7 +15,7 @@ from operator import methodcaller
 
 from redis.exceptions import ConnectionError
 
-from purse._engine.clients import Connection, outdated, read_reply, send_packed
+from purse._engine.clients import Connection, health_check_interval, outdated, read_reply, send_packed
 from purse._engine.detached import hidden
 from purse._engine.loops import close_connection, silence
 from purse._engine.shared import SharedLink
@@ -37,7 +37,7 @@ class DrivenLink(SharedLink):
     """
 
     def __init__(self, connection: Connection, on_close: Callable[[DrivenLink], None]) -> None:
-        super().__init__(connection.socket_timeout, lambda: outdated(connection))
+        super().__init__(connection.socket_timeout, lambda: outdated(connection), health_check_interval(connection))
         self._connection = connection
         self._on_close: Callable[[DrivenLink], None] | None = on_close
         self._wake = asyncio.Event()

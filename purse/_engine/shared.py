@@ -30,6 +30,10 @@ connection should be replaced (new credentials, a server that is about to move).
 A transaction stays in the outbox, and what came after it as well, until the server has said that it executes
 transactions; see ``transactions``.
 
+What is known of a connection that has been idle: nothing, if a firewall has dropped it silently. With the client's
+``health_check_interval`` a link that was idle for longer is asked first (PING), and nothing leaves the outbox before
+the answer. If there is none, the link is lost with nothing sent, so every call is sent on the next one.
+
 What an exception leaves behind: nothing. A Ctrl-C or a MemoryError can come between any two lines, also where the
 outbox, the FIFO and the bytes on the wire do not fit each other. So whatever escapes from a step of the link aborts
 the link, and is raised as well. Three rules make that complete:
@@ -71,6 +75,7 @@ OUTBOX = 4 * 2**20
 _EARLY = 50  # requests after which a write is not put off any longer
 _CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
 _TICK = 5.0  # seconds between two looks at a busy connection that has no socket_timeout
+_PING = b"*1\r\n$4\r\nPING\r\n"
 _AGAIN = 1.0  # seconds after which an abort is begun again that an exception kept from its end
 
 Future = asyncio.Future[list[Reply]]
@@ -81,7 +86,7 @@ Request: TypeAlias = "Future | tuple[Future, int]"
 
 
 class _Loose(tuple[Future, int]):
-    """A request of several commands that are no transaction."""
+    """A request of commands that are not a transaction."""
 
     __slots__ = ()
 
@@ -92,9 +97,12 @@ class SharedLink(ABC):
     Args:
         socket_timeout: seconds without any byte after which a link that owes replies is given up; None: never.
         outdated: asked now and then while the link is busy; True retires it.
+        health_check_interval: seconds for which it may be idle and still be trusted; 0: for ever.
     """
 
-    def __init__(self, socket_timeout: float | None, outdated: Callable[[], bool]) -> None:
+    def __init__(
+        self, socket_timeout: float | None, outdated: Callable[[], bool], health_check_interval: float
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         # In place of loop.create_future, which is one more call of Python.
         self._create_future: Callable[[], Future] = partial(asyncio.Future, loop=self._loop)
@@ -111,7 +119,9 @@ class SharedLink(ABC):
         self._flushing = False
         self._paused = False
         self._company = 1  # requests in flight after the last write: was it alone?
-        self._progress = 0.0
+        self._progress = monotonic()
+        self._interval = health_check_interval
+        self._ping: Request | None = None  # on its way
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0  # when the timer fires, or fired
         self._disowned = False
@@ -249,6 +259,8 @@ class SharedLink(ABC):
                     self.abort(ConnectionError("Connection closed by server."))
                     return
                 most = IN_FLIGHT - len(in_flight)
+                if self._interval and not self._is_well():
+                    break
                 if self._holding and not (most := min(most, self._before_transactions())):
                     break
                 if not in_flight:
@@ -268,6 +280,19 @@ class SharedLink(ABC):
         except BaseException as error:
             self._give_up(error)
             raise
+
+    def _is_well(self) -> bool:
+        """Whether the server has answered lately, or nothing is known against it; otherwise it is being asked."""
+        now = monotonic()
+        if self._ping is None and not self._in_flight and now - self._progress > self._interval:
+            nobody = self._create_future()
+            nobody.set_result([])  # the answer is looked at when it is delivered
+            self._ping = _Loose((nobody, 1))
+            self._in_flight.append(self._ping)
+            self._progress = now
+            self._watch(self._timeout or _TICK)
+            self._transmit(_PING)
+        return self._ping is None
 
     def _take_from_outbox(self, most: int) -> list[bytes]:
         """Move the next chunk from the outbox to the FIFO; what was cancelled before is dropped, it never happened.
@@ -326,6 +351,8 @@ class SharedLink(ABC):
                 self._drop(future, replies)
             in_flight.popleft()
             self._replies = []
+            if request is self._ping:  # whatever it is: the server is there
+                self._ping = None
             if request is self._question or (isinstance(reply, Exception) and type(request) is tuple):
                 self._learn(replies, asked=request is self._question)
 

@@ -1,4 +1,4 @@
-"""A Ctrl-C, or a MemoryError, between any two lines of a link: no call gets another's answer, and the next one works."""
+"""A Ctrl-C, or a MemoryError, between any two lines of a link: no answer shifts, and the next call works."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ class Proxy:
         self._swallowing = False
         self._swallowed = asyncio.Event()
         self._answers: list[bytes] = []
+        self._silent: set[asyncio.StreamWriter] = set()
         self._forbidden: bytes | None = None
         self._delay = 0.0
         self._flowing = asyncio.Event()
@@ -84,6 +85,10 @@ class Proxy:
     def release(self) -> None:
         """Let the replies go that ``hold`` has held back."""
         self._released.set()
+
+    def lose(self) -> None:
+        """Drop every byte of the connections that are there, without closing them. New ones work."""
+        self._silent |= self._streams
 
     def stall(self) -> None:
         """Forward nothing any more, in either direction, but keep the connections."""
@@ -156,6 +161,8 @@ class Proxy:
             while data := await source.read(65536):
                 await self._flowing.wait()
                 self.requests += data
+                if target in self._silent:
+                    continue
                 if self._forbidden is not None and self._forbidden in data:
                     back.transport.abort()
                     return
@@ -172,6 +179,8 @@ class Proxy:
                 await self._released.wait()
                 if self._delay:
                     await asyncio.sleep(self._delay)
+                if target in self._silent:
+                    continue
                 if self._swallowing:
                     self._swallowed.set()
                     continue
