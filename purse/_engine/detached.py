@@ -20,6 +20,8 @@ import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TypeVar
 
+from purse._engine.loops import silence, take_ended
+
 __all__ = ["GRACE", "background", "detached", "end_of_detached", "hidden"]
 
 GRACE = 1.0
@@ -53,8 +55,9 @@ def detached(
     loop = task.get_loop()
     detachment = _detachments.get(loop)
     if detachment is None:
-        for ended in [other for other in list(_detachments) if other.is_closed()]:
-            _detachments.pop(ended, None)
+        for ended in take_ended(_detachments):
+            for left in [*ended.tasks]:
+                silence(left)
         detachment = _detachments[loop] = _Detachment()
     detachment.tasks[task] = hasten  # the loop itself refers to its tasks weakly
     task.add_done_callback(detachment.forget)

@@ -199,6 +199,9 @@ class Wakeups:
                     raise _NotTracked
             if self._closed:  # meanwhile, so nobody else will close it
                 await link.aclose()
+        except GeneratorExit:  # its loop was closed, and nothing can be awaited any more
+            link.drop()
+            raise
         except BaseException:
             await link.aclose()
             raise
