@@ -97,10 +97,19 @@ def _dict_check(schema: Schema, order: _Order) -> PlainCheck | None:
     def check(value: object) -> bool:
         if type(value) is not dict:
             return False
-        given = cast("dict[object, object]", value)
-        return {*map(type, given)} <= {str} and every(given.values())
+        given = cast("dict[str, object]", value)
+        return {*map(type, given)} <= {str} and _has_utf8("".join(given)) and every(given.values())
 
     return check
+
+
+def _has_utf8(text: str) -> bool:
+    # Of a str with a lone surrogate pydantic raises an error, but in a key it writes something else.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _every(items: object, order: _Order) -> Callable[[Collection[object]], bool] | None:

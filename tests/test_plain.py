@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field, field_serializer, field_validator
 
@@ -135,6 +135,31 @@ PLANTS = st.builds(
 WRONG = st.dictionaries(st.sampled_from([*Plant.model_fields, "other"]), ANYTHING).map(unchecked)
 
 
+FLAT = st.lists(ANYTHING, max_size=3) | st.lists(NUMBERS, max_size=3) | st.lists(FLOATS, max_size=3)
+PAIRS = st.dictionaries(TEXTS | NUMBERS, NUMBERS | st.lists(NUMBERS, max_size=2), max_size=3)
+
+
+class Shelf(BaseModel):
+    """Lists and dicts of plain values, in a model."""
+
+    sizes: list[int] = []
+    weights: dict[str, float] = {}
+    plants: dict[str, list[Pot | None]] = {}
+
+
+def shelved(values: dict[str, Any]) -> Shelf:
+    """A shelf that may hold anything."""
+    shelf = Shelf.model_construct()
+    object.__setattr__(shelf, "__dict__", {**shelf.__dict__, **values})
+    return shelf
+
+
+POTS = st.dictionaries(TEXTS, st.lists(st.none() | st.builds(Pot, size=NUMBERS), max_size=2), max_size=2)
+SHELVES = st.fixed_dictionaries(
+    {}, optional={"sizes": FLAT | ANYTHING, "weights": PAIRS | st.dictionaries(TEXTS, FLOATS), "plants": POTS | PAIRS}
+).map(shelved)
+
+
 def outcome(codec: ValueCodec[Any], value: object) -> object:
     """The bytes, or the words of the refusal."""
     try:
@@ -167,6 +192,11 @@ def canonical(form: object) -> JsonCodec[Any]:
         (int, ANYTHING),
         (float, ANYTHING),
         (bool, ANYTHING),
+        (int | None, ANYTHING),
+        (list[int], FLAT | ANYTHING),
+        (list[float], FLAT | ANYTHING),
+        (list[str | None], FLAT | st.lists(TEXTS)),
+        (list[Plant], st.lists(PLANTS | WRONG, max_size=2)),
     ],
 )
 def test_the_short_way_writes_what_the_long_way_writes(
@@ -175,7 +205,22 @@ def test_the_short_way_writes_what_the_long_way_writes(
     """Whatever is given, right or wrong, the bytes or the refusal are the same with and without the short way."""
     short, long = codecs(make, form)
 
+    @settings(max_examples=60)
     @given(values)
+    def same(value: object) -> None:
+        assert outcome(short, value) == outcome(long, value)
+
+    same()
+
+
+@pytest.mark.parametrize("form", [dict[str, int], dict[str, list[int]], Shelf, list[Shelf], Shelf | None])
+def test_dicts_are_plain_where_their_order_is_their_own(form: object) -> None:
+    """Values with dicts go the short way as values and in lists; where equal values are equal bytes they never do."""
+    assert plain_check(adapter_for(form).core_schema, ordered=True, normal=True) is None
+    short, long = codecs(JsonCodec, form)
+
+    @settings(max_examples=40)
+    @given(PAIRS | SHELVES | st.lists(SHELVES, max_size=2))
     def same(value: object) -> None:
         assert outcome(short, value) == outcome(long, value)
 
