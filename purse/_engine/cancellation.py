@@ -14,7 +14,10 @@ from typing import TypeVar
 
 from redis.exceptions import ConnectionError
 
-__all__ = ["keeping_cancellation"]
+__all__ = ["CAME_BETWEEN", "keeping_cancellation"]
+
+CAME_BETWEEN = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, MemoryError)
+"""What can end a task between any two lines, whatever it does there: its work is to be done again by another."""
 
 T = TypeVar("T")
 

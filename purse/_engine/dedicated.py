@@ -23,9 +23,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
+from typing import Any, TypeAlias
 
 from redis.exceptions import ConnectionError, RedisError
 
+from purse._engine.cancellation import CAME_BETWEEN
 from purse._engine.clients import (
     Connection,
     Pool,
@@ -48,6 +50,8 @@ from purse._engine.transactions import QUESTION, Permission, annotate, judge, to
 
 __all__ = ["DedicatedLink"]
 
+Call: TypeAlias = "asyncio.Task[Any] | None"
+
 _PING = b"*1\r\n$4\r\nPING\r\n"
 
 LIMIT = 50
@@ -69,14 +73,14 @@ class DedicatedLink:
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
         self._queue: deque[tuple[asyncio.Future[None], int]] = deque()  # calls that wait, and their bytes
         self._granted: dict[asyncio.Future[None], int] = {}  # those that were told there is room and have not used it
-        self._calls: dict[object, int] = {}  # those that are under way
+        self._calls: dict[Call, int] = {}  # those that are under way, by the task: it makes one at a time
         self._idle = [first]
         self._idle_since = {first: monotonic()}
-        self._busy: dict[Connection, object] = {}  # and the call that uses it
+        self._busy: dict[Connection, Call] = {}  # and the call that uses it
         self._permission = Permission()
         self._unasked = {first}  # connections that were not asked yet whether they may send MULTI and EXEC
         self._transacting: set[Connection] = set()  # those that may
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Connection] = {}  # those that close connections
         self._sent: set[object] = set()  # tasks whose request may have left
         self._on_close: Callable[[DedicatedLink], None] | None = on_close
         self._lost: BaseException | None = None
@@ -92,19 +96,21 @@ class DedicatedLink:
         Raises:
             redis.exceptions.RedisError: another connection was needed, and could not be opened.
         """
-        call = object()
-        task = asyncio.current_task()
+        call = asyncio.current_task()
+        if call in self._calls:  # its former call, which an exception has ended where it is counted out
+            del self._calls[call]
+            self._reclaim()
         connection: Connection | None = None
         whole = False
         try:
             self._calls[call] = len(packed[0])
             connection = await self._connection(call)
-            self._sent.add(task)
+            self._sent.add(call)
             replies = await self._call(connection, packed)
             whole = True
             return replies
         finally:
-            self._sent.discard(task)
+            self._sent.discard(call)
             self._calls.pop(call, None)
             if connection is not None:
                 if whole and self.is_open and connection.is_connected and not outdated(connection):
@@ -154,26 +160,36 @@ class DedicatedLink:
         """Let those who wait go on, as far as there are connections and memory for them."""
         if len(self._busy) > len(self._calls):
             self._reclaim()
-        while self._queue:
+        while self._queue and not self._loop.is_closed():
             under_way = len(self._calls) + len(self._granted)
             size_of_all = sum(self._calls.values()) + sum(self._granted.values())
             if under_way >= self._limit or (under_way and size_of_all >= OUTBOX):
-                return
+                if not self._reclaim():
+                    return
+                continue
             granted, size = self._queue[0]
             if not granted.done():
                 self._granted[granted] = size
                 granted.set_result(None)
             self._queue.popleft()
 
-    def _reclaim(self) -> None:
-        """Discard the connections of calls that are gone: an exception came where they give them back."""
+    def _reclaim(self) -> bool:
+        """Count out calls that are gone, and discard their connections: an exception came where they do it.
+
+        Returns:
+            Whether there was such a call.
+        """
+        gone = [call for call in self._calls if call is None or call.done()]
+        for call in gone:
+            del self._calls[call]
         for connection in [used for used, call in self._busy.items() if call not in self._calls]:
             self._discard(connection)
+        return bool(gone)
 
     def _turned_away(self) -> LinkLost:
         return LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
 
-    async def _connection(self, call: object) -> Connection:
+    async def _connection(self, call: Call) -> Connection:
         """A connection that works; it is counted as busy, with ``call``."""
         while self.is_open:
             connection: Connection | None = None
@@ -186,6 +202,8 @@ class DedicatedLink:
                 else:
                     connection = await self._open()
                     self._busy[connection] = call
+                    remember(self._pool, connection)
+                    self._unasked.add(connection)
                     usable = True
                 if usable and self.is_open:
                     return connection
@@ -210,12 +228,9 @@ class DedicatedLink:
 
     async def _open(self) -> Connection:
         try:
-            connection = await open_patiently(self._pool)
+            return await open_patiently(self._pool)
         except RedisError as error:
             raise refused(error) from error
-        remember(self._pool, connection)
-        self._unasked.add(connection)
-        return connection
 
     async def _call(self, connection: Connection, packed: Packed) -> list[Reply]:
         """Send a request; a transaction only after the server has said on ``connection`` that it executes them."""
@@ -306,13 +321,15 @@ class DedicatedLink:
     def _disconnect(self, connection: Connection) -> None:
         # In a task of its own: a caller that was cancelled would be cancelled again while it waits.
         task = background(_disconnected(connection), "closing")
-        self._tasks.add(task)
+        self._tasks[task] = connection
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # it is closed, one way or another
+        connection = self._tasks.pop(task, None)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        # Otherwise it is closed, one way or another.
+        if connection is not None and isinstance(error, CAME_BETWEEN) and not self._disowned:
+            self._disconnect(connection)
         self._maybe_closed()
 
     def _maybe_closed(self) -> None:

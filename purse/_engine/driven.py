@@ -7,7 +7,6 @@ than an adopted transport by half, faster than a connection for each call by an 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from operator import methodcaller
 
 from redis.exceptions import ConnectionError
 
+from purse._engine.cancellation import CAME_BETWEEN
 from purse._engine.clients import Connection, health_check_interval, outdated, read_reply, send_packed
 from purse._engine.detached import hidden
 from purse._engine.loops import close_connection, silence
@@ -50,11 +50,15 @@ class DrivenLink(SharedLink):
             self._drivers[-1].add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        error = ConnectionError("the event loop was shut down") if task.cancelled() else task.exception()
-        if error is None or isinstance(error, Exception):
-            self.abort(error or ConnectionError("the connection was closed"))
-        else:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if task is self._closing and not isinstance(error, CAME_BETWEEN):
+            self._forget()  # it is closed, one way or another
+        if task.cancelled():
+            self.abort(ConnectionError("the event loop was shut down"))
+        elif isinstance(error, CAME_BETWEEN):
             self._give_up(error)
+        else:
+            self.abort(error or ConnectionError("the connection was closed"))
 
     def _writable(self) -> bool:
         # send_packed_command would quietly open a second connection in place of a closed one.
@@ -98,9 +102,7 @@ class DrivenLink(SharedLink):
         for driver in self._drivers:
             driver.cancel()
         await asyncio.wait(self._drivers)
-        with contextlib.suppress(Exception):  # it is closed, one way or another, and nobody waits for the details
-            await self._connection.disconnect(nowait=True)
-        self._forget()
+        await self._connection.disconnect(nowait=True)
 
     def _forget(self) -> None:
         if self._on_close is not None:

@@ -49,7 +49,7 @@ class Program:
     """A program that makes calls in every way, on a loop that goes on after an exception has come out of it."""
 
     def __init__(self, url: str) -> None:
-        self.client: Redis = connect(url, socket_timeout=0.2)
+        self.client: Redis = connect(url, socket_timeout=1)
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(lambda loop, context: self.logged.append(str(context)))
         self.logged: list[str] = []
