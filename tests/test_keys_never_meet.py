@@ -86,7 +86,7 @@ def check_one_owner(found: Iterable[tuple[str, Written]], source: str) -> None:
     for who, written in found:
         for path, patterns in written.patterns.items():
             for pattern in patterns:
-                for key in matching(pattern, sorted(owners)):
+                for key in written.cleared(path, matching(pattern, sorted(owners))):
                     assert owners[key][:2] == (who, path), f"{pattern!r} finds {key!r} of {owners[key]} in\n{source}"
 
 
@@ -118,7 +118,7 @@ async def test_stores_that_are_accepted_together_share_no_key() -> None:
     """Of all small stores: if two have a key in common, or one would clear it, one of the two is refused."""
     made = some(itertools.product(NAMESPACES, SLOTS, simple(EVERY_KIND)), 300)
     owners: defaultdict[bytes, dict[str, str]] = defaultdict(dict)  # of each namespace one source is enough
-    patterns: list[tuple[bytes, str, str]] = []
+    patterns: list[tuple[bytes, Written, str, str, str]] = []
     for namespace, slots, one in made:
         source = store_source("A", namespace, slots, [one])
         with alone():
@@ -128,11 +128,13 @@ async def test_stores_that_are_accepted_together_share_no_key() -> None:
         for _, written in found:
             for key in itertools.chain(*written.keys.values()):
                 owners[key][namespace] = source
-            patterns += [(each, namespace, source) for all_ in written.patterns.values() for each in all_]
+            patterns += [
+                (each, written, path, namespace, source) for path, all_ in written.patterns.items() for each in all_
+            ]
 
     ordered = sorted(owners)
-    for pattern, namespace, source in patterns:
-        for key in matching(pattern, ordered):
+    for pattern, written, path, namespace, source in patterns:
+        for key in written.cleared(path, matching(pattern, ordered)):
             owners[key][namespace] = source
     meet = {pair for holders in owners.values() for pair in itertools.combinations(sorted(holders.items()), 2)}
     shared = [(one[1], other[1]) for one, other in meet if both_accepted(one[0], other[0])]

@@ -90,18 +90,20 @@ class Links:
             if opening is None or opening.done():
                 opening = self._opening[loop] = background(self._connect(loop), "connection")
                 opening.add_done_callback(self._opened_or_not)
-            await asyncio.wait([opening])
-            if opening.cancelled():
-                self.check_open()
-                continue  # by a program that cancels every task, but not this caller's
-            error = opening.exception()
-            if error is None:
-                return opening.result()
-            if isinstance(error, RedisError):
+            task = asyncio.current_task()
+            cancelling = task.cancelling() if task is not None else 0
+            try:
+                return await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                if not opening.cancelled() or task is None or task.cancelling() > cancelling:
+                    raise
+                self.check_open()  # otherwise by a program that cancels every task, but not this caller's
+            except RedisError as error:
                 raise refused(error) from error
-            if isinstance(error, Exception):
-                raise error
-            # A Ctrl-C in the middle of it, which the program has been told of: this caller goes on.
+            except (KeyboardInterrupt, SystemExit) as error:
+                if not opening.done() or opening.exception() is not error:
+                    raise
+                # It came in the middle of opening, and the program has been told of it: this caller goes on.
 
     def _opened_or_not(self, opening: asyncio.Task[Link]) -> None:
         if not opening.cancelled():

@@ -1,10 +1,7 @@
 """Event loops that were closed without being shut down: what is left of them, and how its sockets are closed.
 
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(...)
-    loop.close()                     # no shutdown_asyncgens(): nobody was told
-
-Programs that are not asynchronous themselves do this for every call. The connections of such a loop stay open, and
+A program that is not asynchronous itself may make a loop for every call, run the call in it and close it, without
+``shutdown_asyncgens()``: then nobody is told. The connections of such a loop stay open, and
 its transports cannot close them any more, because a transport does that through its loop. So the next use of the
 library, in whatever loop or thread, closes the sockets themselves. uvloop closes them together with the loop.
 """

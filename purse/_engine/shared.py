@@ -273,7 +273,7 @@ class SharedLink(ABC):
                     batch += len(payloads) - asks
                     self._transmit(b"".join(payloads) if len(payloads) > 1 else payloads[0])
             if batch:
-                self._company = len(in_flight)
+                self._company = len(in_flight) - (in_flight[0] is self._question)
                 self.traffic.count(batch)
             if not self.ready:
                 self._admit()

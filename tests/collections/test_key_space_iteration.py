@@ -198,7 +198,8 @@ async def test_pages_over_the_wire(visits: RedisKeySpace[int], monitor: Monitor)
     await visits.clear()
     names = await names_of(monitor)
     assert {*names} == {"SCAN", "UNLINK"}
-    assert 2 <= names.count("UNLINK") < names.count("SCAN") <= 15
+    assert 2 <= names.count("SCAN") <= 15
+    assert 2 <= names.count("UNLINK") <= 10
 
 
 async def test_leaving_early(visits: RedisKeySpace[int], monitor: Monitor) -> None:

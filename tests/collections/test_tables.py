@@ -55,7 +55,9 @@ async def test_what_it_sends(
 
     await case.call(collection)
 
-    received = [TOKENS.sub(key_space.TOKEN, " ".join(words)) for words in await monitor.commands()]
+    received = [" ".join(words) for words in await monitor.commands()]
+    if table is key_space:
+        received = [TOKENS.sub(key_space.TOKEN, line) for line in received]
     assert [line for line in received if line not in ("MULTI", "EXEC")] == [*case.sends]
     assert case.trips is None or len(trips) == case.trips
 

@@ -150,7 +150,7 @@ async def places(lock: RedisLock) -> GiveUp:
     """The lock is held by another client, and three tasks wait and are cancelled."""
     await lock.redis.set(lock.rkey, "somebody")
     waiting = [asyncio.create_task(lock.acquire()) for _ in range(3)]
-    await until(lambda: lock.redis.zcard(f"{{{lock.rkey}}}:queue"), 3)
+    await until(lambda: lock.redis.zcard(beside(lock.rkey, "queue")), 3)
 
     async def give_up() -> None:
         for task in waiting:

@@ -29,6 +29,7 @@ from purse._engine import executor
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 from purse._templates import Value
+from purse.collections import RedisKeySpace
 from tests.support.declaring import PRELUDE
 
 if TYPE_CHECKING:
@@ -207,11 +208,18 @@ class Written:
     Attributes:
         keys: for each field and entry the Redis keys.
         patterns: for each field the glob patterns by which ``clear()`` looks for keys.
+        picks: for each key space what ``clear()`` picks out of the keys that were found.
     """
 
     def __init__(self) -> None:
         self.keys: dict[Owner, set[bytes]] = defaultdict(set)
         self.patterns: dict[str, set[bytes]] = defaultdict(set)
+        self.picks: dict[str, Callable[[list[bytes]], tuple[list[bytes], list[bytes]]]] = {}
+
+    def cleared(self, path: str, keys: list[bytes]) -> list[bytes]:
+        """Those of the keys that a search has found which ``clear()`` of the field deletes."""
+        entries, marked = self.picks[path](keys)
+        return [*entries, *marked]
 
     @classmethod
     async def by(cls, store: Store, kinds: Mapping[str, str], entries: Iterable[str] = HOSTILE) -> Written:
@@ -222,6 +230,9 @@ class Written:
             collection = store
             for name in path.split("."):
                 collection = getattr(collection, name)
+            if isinstance(collection, RedisKeySpace):
+                names = cast("RedisKeySpace[str]", collection)._names  # pyright: ignore[reportPrivateUsage]
+                found.picks[path] = names.told_apart
             for entry, call in _calls(kind, collection, entries):
                 recorder.commands.clear()
                 await call
