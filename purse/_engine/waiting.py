@@ -285,10 +285,11 @@ class Line(Generic[E]):
 
     def _go_on(self) -> None:
         """To be called after every change: hand elements out, and see that the task has its work and only that."""
-        self._hand_out()
         if self._over:
             self._give_up()
-        elif self._task is None:
+            return
+        self._hand_out()
+        if self._task is None:
             if self._first_waiter() is not None or self._hand or self._expected:
                 self._task = detached(self._run(), "waiting", hasten=self._hurry)
         elif self.idle and self._first_waiter() is None:
@@ -409,7 +410,6 @@ class Line(Generic[E]):
         self._offering = False
         if self._hurried and self._refused >= _LAST_OFFERS:
             self._give_up(error)
-            self._tell_of_offer(error)
             return
         if not self._refused and not self._hurried:
             _log.warning(
@@ -424,12 +424,13 @@ class Line(Generic[E]):
         self._refused += 1
         await self._stir(pause)
 
-    def _give_up(self, error: BaseException | None = None) -> None:
+    def _give_up(self, error: Exception | None = None) -> None:
         """Nothing can be done any more for what is left in the hand: log it."""
         if self._hand:
             why = "could not be put back" + ("" if error is None else f": {error}")
             _log.error("purse: %s", self._report([*self._hand], why))
             self._hand.clear()
+        self._tell_of_offer(error or StoreClosed("the event loop or the store has ended"))
 
     def _report(self, elements: list[E], what: str) -> str:
         words = ", ".join(_shown(element) for element in elements)
@@ -486,6 +487,8 @@ class Waits:
 
         It takes at most ``GRACE`` seconds, and a moment if nothing is on its way.
         """
+        if self._lines:
+            await asyncio.sleep(0)  # for callers that have been told of an element, and have not run yet
         tasks = [task for line in list(self._lines.values()) if (task := line.close(error)) is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=GRACE)
