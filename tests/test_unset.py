@@ -179,7 +179,7 @@ def test_a_set_that_would_change_is_refused() -> None:
 # --- in stores ----------------------------------------------------------------------------------
 
 
-class Garden(Store, namespace="garden", codec=UNSET):
+class Garden(Store, namespace="unset", codec=UNSET):
     updates: RedisHash[Update]
     sessions: RedisKeySpace[Update]
     log: RedisList[Update]
@@ -224,7 +224,7 @@ async def test_the_other_fields_of_such_a_store_are_as_ever(redis: Redis) -> Non
     garden = Garden(redis)
     assert await garden.visits.increment("home") == 1
     await garden.names.add("pea")
-    assert await redis.smembers("{garden}:names") == {b"pea"}
+    assert await redis.smembers("{unset}:names") == {b"pea"}
     await garden.full.set("a", Update())
     back = await garden.full.get("a")
     assert back is not None

@@ -429,7 +429,7 @@ class Flow:
     async def take(self) -> None:
         """One call."""
         if self.taking.make in (HASH, SPACE):
-            key = random.randrange(max(1, self._next - 12), self._next + 1)
+            key = random.randrange(max(0, self._next - 12), self._next + 1)
             found = [n for n in [await self._x.pop(str(key))] if n is not None]
         else:
             found = await self.taking.call(self._x)
