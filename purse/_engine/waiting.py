@@ -447,7 +447,9 @@ def _shown(element: object) -> str:
     """The bytes of an element, and what else is stored with them."""
     if isinstance(element, bytes):
         return shown(element, None)
-    return f"({', '.join(map(_shown, element))})" if isinstance(element, tuple) else repr(element)
+    if isinstance(element, tuple):
+        return f"({', '.join(map(_shown, cast('tuple[object, ...]', element)))})"
+    return repr(element)
 
 
 class Waits:

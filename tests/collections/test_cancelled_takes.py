@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import anyio
@@ -43,9 +44,11 @@ CANCELS = int(os.environ.get("PURSE_CANCELS", "600"))
 CLOCK = TTL(hours=1)
 
 Call = Callable[[Any], Coroutine[Any, Any, Any]]
+Make = Callable[[Redis, TTL | None], Any]
 
 
-class Taking(NamedTuple):
+@dataclass(frozen=True)
+class Taking:
     """A call that takes.
 
     Attributes:
@@ -55,7 +58,7 @@ class Taking(NamedTuple):
         contents: all elements that are there, in their order.
     """
 
-    make: Callable[[Redis, TTL | None], Any]
+    make: Make
     fill: Call
     call: Call
     contents: Call
@@ -72,23 +75,21 @@ async def _hash_contents(x: Any) -> list[int]:
 def _taken(call: Callable[[Any], Awaitable[Any]]) -> Call:
     async def take(collection: Any) -> list[Any]:
         found: Any = await call(collection)
-        if isinstance(found, list):
-            return list(found)
-        return [found]
+        return found if type(found) is list else [found]  # pyright: ignore[reportUnknownVariableType] - it is Any
 
     return take
 
 
 FOUR = {str(n): n for n in range(1, 5)}
 
-LIST: Callable[..., Any] = lambda redis, ttl: RedisList(redis, "x", int, ttl=ttl)  # noqa: E731
-HASH: Callable[..., Any] = lambda redis, ttl: RedisHash(redis, "x", int, ttl=ttl)  # noqa: E731
-SET: Callable[..., Any] = lambda redis, ttl: RedisSet(redis, "x", int, ttl=ttl)  # noqa: E731
-RANKING: Callable[..., Any] = lambda redis, ttl: RedisSortedSet(redis, "x", int, ttl=ttl)  # noqa: E731
-SPACE: Callable[..., Any] = lambda redis, ttl: RedisKeySpace(redis, "x:", int, ttl=ttl)  # noqa: E731
-QUEUE: Callable[..., Any] = lambda redis, ttl: RedisQueue(redis, "x", int, ttl=ttl)  # noqa: E731
-STACK: Callable[..., Any] = lambda redis, ttl: RedisLifoQueue(redis, "x", int, ttl=ttl)  # noqa: E731
-PRIORITIES: Callable[..., Any] = lambda redis, ttl: RedisPriorityQueue(redis, "x", int, ttl=ttl)  # noqa: E731
+LIST: Make = lambda redis, ttl: RedisList(redis, "x", int, ttl=ttl)  # noqa: E731
+HASH: Make = lambda redis, ttl: RedisHash(redis, "x", int, ttl=ttl)  # noqa: E731
+SET: Make = lambda redis, ttl: RedisSet(redis, "x", int, ttl=ttl)  # noqa: E731
+RANKING: Make = lambda redis, ttl: RedisSortedSet(redis, "x", int, ttl=ttl)  # noqa: E731
+SPACE: Make = lambda redis, ttl: RedisKeySpace(redis, "x:", int, ttl=ttl)  # noqa: E731
+QUEUE: Make = lambda redis, ttl: RedisQueue(redis, "x", int, ttl=ttl)  # noqa: E731
+STACK: Make = lambda redis, ttl: RedisLifoQueue(redis, "x", int, ttl=ttl)  # noqa: E731
+PRIORITIES: Make = lambda redis, ttl: RedisPriorityQueue(redis, "x", int, ttl=ttl)  # noqa: E731
 
 
 def _in_list(call: Call) -> Taking:
@@ -104,7 +105,7 @@ def _in_ranking(call: Call) -> Taking:
     return Taking(RANKING, fill, _taken(call), lambda x: x.slice_by_rank(0, -1))
 
 
-def _in_queue(kind: Callable[..., Any], call: Call) -> Taking:
+def _in_queue(kind: Make, call: Call) -> Taking:
     many: list[Any] = [(n, n // 2) for n in range(1, 5)] if kind is PRIORITIES else [*range(1, 5)]
 
     async def contents(x: Any) -> list[Any]:
@@ -116,6 +117,13 @@ def _in_queue(kind: Callable[..., Any], call: Call) -> Taking:
     return Taking(kind, lambda x: x.put_many(many), _taken(call), contents)
 
 
+QUEUES: dict[str, Make] = {"queue": QUEUE, "stack": STACK, "priority queue": PRIORITIES}
+GETS: dict[str, Call] = {
+    "get": lambda x: x.get(),
+    "get_nowait": lambda x: x.get_nowait(),
+    "get_many": lambda x: x.get_many(3),
+}
+
 TAKINGS: dict[str, Taking] = {
     "list.pop": _in_list(lambda x: x.pop()),
     "list.popleft": _in_list(lambda x: x.popleft()),
@@ -126,15 +134,7 @@ TAKINGS: dict[str, Taking] = {
     "sorted set.pop_max several": _in_ranking(lambda x: x.pop_max(3)),
     "sorted set.blocking_pop_min": _in_ranking(lambda x: x.blocking_pop_min()),
     "key space.pop": Taking(SPACE, lambda x: x.update(FOUR), _taken(lambda x: x.pop("2")), _values),
-    **{
-        f"{name}.{method}": _in_queue(kind, call)
-        for name, kind in {"queue": QUEUE, "stack": STACK, "priority queue": PRIORITIES}.items()
-        for method, call in {
-            "get": lambda x: x.get(),
-            "get_nowait": lambda x: x.get_nowait(),
-            "get_many": lambda x: x.get_many(3),
-        }.items()
-    },
+    **{f"{name}.{method}": _in_queue(kind, call) for name, kind in QUEUES.items() for method, call in GETS.items()},
 }
 
 
@@ -454,7 +454,7 @@ def _renamed(taking: Taking, client: Redis, key: str) -> Any:
 
 
 def _identity(item: Any) -> str:
-    return str(item[0] if isinstance(item, tuple) else item)
+    return str(item[0] if type(item) is tuple else item)  # pyright: ignore[reportUnknownArgumentType] - it is Any
 
 
 async def test_random_cancels_on_a_slow_wire_and_a_server_out_of_memory(own_server: Server) -> None:

@@ -227,7 +227,8 @@ def a_call(name: str, queue: AnyQueue, chance: random.Random) -> Recorded:
         if result is asyncio.QueueEmpty:
             return state
         after = [*state]
-        for old in reversed(result if isinstance(result, list) else [result]):
+        several: list[Any] = result if type(result) is list else [result]  # pyright: ignore[reportUnknownVariableType]
+        for old in reversed(several):
             if name == "priority queue":
                 after.insert(bisect_left(after, old[1], key=lambda other: other[1]), old)
             else:

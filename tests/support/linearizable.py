@@ -59,9 +59,12 @@ class History(Generic[S]):
         Args:
             models: of the call, which may do what any of them does; and of putting back what it took.
         """
-        steps = [model for model in models if not isinstance(model, PutBack)]
-        back = next((model for model in models if isinstance(model, PutBack)), None)
-        entry = _Call(name, steps, back, next(self._clock))
+        entry = _Call[S](name, [], None, next(self._clock))
+        for model in models:
+            if isinstance(model, PutBack):
+                entry.put_back = model
+            else:
+                entry.steps.append(model)
         self.calls.append(entry)
         try:
             entry.result = await call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from typing import cast
 
 from purse._engine import detached
 
@@ -21,7 +22,7 @@ def purse_tasks() -> list[str]:
 def tasks_in_memory() -> list[str]:
     """The same, those of connections included. Slow: it looks at every object of the process."""
     loop = asyncio.get_running_loop()
-    tasks = [found for found in gc.get_objects() if isinstance(found, asyncio.Task)]
+    tasks = cast("list[asyncio.Task[object]]", [one for one in gc.get_objects() if isinstance(one, asyncio.Task)])
     ours = [task for task in tasks if task.get_name().startswith("purse") and task.get_loop() is loop]
     return sorted(task.get_name() for task in ours if not task.done())
 
