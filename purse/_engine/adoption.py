@@ -21,7 +21,7 @@ import hiredis
 from redis.exceptions import ConnectionError, InvalidResponse, RedisError
 
 from purse._engine.clients import Connection, health_check_interval, outdated
-from purse._engine.loops import close_transport, let_go
+from purse._engine.loops import close_connection, let_go
 from purse._engine.replies import Reply
 from purse._engine.shared import SharedLink
 
@@ -127,7 +127,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
     def drop(self) -> None:
         """See ``Link.drop``."""
         self._leave("the event loop was closed")
-        close_transport(self._transport)
+        close_connection(self._connection)
         self._forget()
 
     # --- asyncio.BufferedProtocol -----------------------------------------------------------------

@@ -11,6 +11,7 @@ import math
 
 from purse._engine.clients import Connection, Pool, send_packed
 from purse._engine.connecting import open_connection
+from purse._engine.loops import hang_up
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply
 from purse._engine.unit import Command
@@ -34,4 +35,4 @@ async def execute_blocking(pool: Pool, command: Command) -> Reply:
         return await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
     finally:
         if connection is not None:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)

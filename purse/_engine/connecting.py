@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 
 from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, Pool
-from purse._engine.loops import close_connection
+from purse._engine.loops import hang_up
 
 __all__ = ["DELAYS", "open_connection", "open_patiently", "pause", "refused"]
 
@@ -35,11 +35,8 @@ async def open_connection(pool: Pool) -> Connection:
     try:
         await keeping_cancellation(connection.connect())
         return connection
-    except GeneratorExit:  # its loop was closed, and nothing can be awaited any more
-        close_connection(connection)
-        raise
     except BaseException:
-        await connection.disconnect(nowait=True)
+        await hang_up(connection)
         raise
 
 

@@ -42,7 +42,7 @@ from purse._engine.clients import (
 from purse._engine.connecting import open_patiently, refused
 from purse._engine.detached import background, detached
 from purse._engine.link import Leave, LinkLost, Traffic
-from purse._engine.loops import close_connection, silence
+from purse._engine.loops import close_connection, drop, hang_up
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 from purse._engine.shared import OUTBOX
@@ -320,7 +320,7 @@ class DedicatedLink:
 
     def _disconnect(self, connection: Connection) -> None:
         # In a task of its own: a caller that was cancelled would be cancelled again while it waits.
-        task = background(_disconnected(connection), "closing")
+        task = background(hang_up(connection), "closing")
         self._tasks[task] = connection
         task.add_done_callback(self._done)
 
@@ -376,8 +376,8 @@ class DedicatedLink:
         self._lost = ConnectionError("the event loop was closed")
         self.is_open = False
         for task in self._tasks:
-            silence(task)
-        for connection in (*self._idle, *self._busy):
+            drop(task)
+        for connection in (*self._idle, *self._busy, *self._tasks.values()):
             close_connection(connection)
             forget(self._pool, connection)
         self._idle.clear()
@@ -406,10 +406,6 @@ class DedicatedLink:
     def connections(self) -> int:
         """See ``Link.connections``."""
         return len(self._idle) + len(self._busy)
-
-
-async def _disconnected(connection: Connection) -> None:
-    await connection.disconnect(nowait=True)
 
 
 def _tell(taking: asyncio.Task[list[Reply]], arrived: Callable[[list[Reply] | None], None]) -> None:

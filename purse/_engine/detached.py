@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from purse._engine.loops import silence, take_ended
 
-__all__ = ["GRACE", "background", "detached", "end_of_detached", "hidden"]
+__all__ = ["GRACE", "background", "detached", "end_of_detached", "forget_ended", "hidden"]
 
 GRACE = 1.0
 """Seconds for which the end of a loop, or of a store, waits for what is being given back."""
@@ -40,6 +40,7 @@ def hidden(work: Coroutine[object, None, T], name: str) -> asyncio.Task[T]:
     """A task that the end of ``asyncio.run`` does not cancel; its owner does, and keeps a reference to it."""
     task = background(work, name)
     asyncio._unregister_task(task)
+    silence(task)  # a loop that is only closed, and not shut down, leaves it as it is
     return task
 
 
@@ -55,13 +56,16 @@ def detached(
     loop = task.get_loop()
     detachment = _detachments.get(loop)
     if detachment is None:
-        for ended in take_ended(_detachments):
-            for left in [*ended.tasks]:
-                silence(left)
+        forget_ended()
         detachment = _detachments[loop] = _Detachment()
     detachment.tasks[task] = hasten  # the loop itself refers to its tasks weakly
     task.add_done_callback(detachment.forget)
     return task
+
+
+def forget_ended() -> None:
+    """Forget the tasks of loops that were closed; any thread may call it."""
+    take_ended(_detachments)
 
 
 async def end_of_detached() -> None:

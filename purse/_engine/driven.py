@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError
 from purse._engine.cancellation import CAME_BETWEEN
 from purse._engine.clients import Connection, health_check_interval, outdated, read_reply, send_packed
 from purse._engine.detached import hidden
-from purse._engine.loops import close_connection, silence
+from purse._engine.loops import close_connection, drop, hang_up
 from purse._engine.shared import SharedLink
 
 __all__ = ["DrivenLink"]
@@ -102,7 +102,7 @@ class DrivenLink(SharedLink):
         for driver in self._drivers:
             driver.cancel()
         await asyncio.wait(self._drivers)
-        await self._connection.disconnect(nowait=True)
+        await hang_up(self._connection)
 
     def _forget(self) -> None:
         if self._on_close is not None:
@@ -113,7 +113,7 @@ class DrivenLink(SharedLink):
         """See ``Link.drop``."""
         self._leave("the event loop was closed")
         for task in (*self._drivers, self._closing):
-            silence(task)
+            drop(task)
         close_connection(self._connection)
         self._forget()
 

@@ -40,7 +40,8 @@ from purse._engine.clients import RedisClient, address_of, check_client, databas
 from purse._engine.connecting import DELAYS, pause
 from purse._engine.hooks import Call, Observer
 from purse._engine.link import Leave, LinkLost, lost_reply
-from purse._engine.links import Links, Loop
+from purse._engine.links import Links
+from purse._engine.loops import Loop, take_ended
 from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_loose, pack_transaction, size_of
 from purse._engine.replies import Reply, as_flag, bytes_in, first
 from purse._engine.scripts import ScriptCall
@@ -179,8 +180,7 @@ class ClientExecutor:
         loop = get_running_loop()
         waits = self._waits.get(loop)
         if waits is None:
-            for ended in [other for other in self._waits if other.is_closed()]:
-                del self._waits[ended]
+            self.forget_ended()
             wakeups = Wakeups(self._pool, self._exists, tracking=self.links.engine != "dedicated")
             waits = self._waits[loop] = Waits(self, wakeups)
         return waits
@@ -315,8 +315,14 @@ class ClientExecutor:
         await self.links.aclose()
         self.abandon()
 
+    def forget_ended(self) -> None:
+        """Close the connections that closed loops have left open, and forget those loops; any thread may call it."""
+        self.links.forget_ended()
+        take_ended(self._waits)
+
     def abandon(self) -> None:
-        """Abort the connections of every loop that still runs; any thread may call it."""
+        """Abort the connections of every loop; any thread may call it."""
+        self.forget_ended()
         cause = ConnectionError("the client was closed or dropped")
         self.links.abandon(cause)
         for loop, waits in list(self._waits.items()):

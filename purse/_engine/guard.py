@@ -10,11 +10,12 @@ not run it: its links are closed at the next opportunity (``close_ended``), with
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import AsyncGenerator
 
-from purse._engine.detached import end_of_detached
+from purse._engine.detached import end_of_detached, forget_ended
 from purse._engine.link import Link
-from purse._engine.loops import take_ended
+from purse._engine.loops import close_hung_up, take_ended
 
 __all__ = ["close_ended", "disown_all", "forget_link", "guard_link"]
 
@@ -60,9 +61,14 @@ def forget_link(loop: asyncio.AbstractEventLoop, link: Link) -> None:
 
 def close_ended() -> None:
     """Close the links of loops that were closed without being shut down; any thread may call it."""
+    forget_ended()
+    close_hung_up()
     for guard in take_ended(_guards):
         for link in list(guard.links):
             link.drop()
+
+
+atexit.register(close_ended)  # or a socket of such a loop would warn when the program ends
 
 
 def disown_all() -> None:

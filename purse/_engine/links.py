@@ -24,13 +24,13 @@ from purse._engine.connecting import refused
 from purse._engine.detached import background
 from purse._engine.guard import close_ended
 from purse._engine.link import Link, Traffic
-from purse._engine.loops import Loop, silence, take_ended
+from purse._engine.loops import Loop, drop, take_ended
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
 from purse._engine.transactions import Permission
 from purse.errors import StoreClosed
 
-__all__ = ["Links", "Loop"]
+__all__ = ["Links"]
 
 _DEMOTED_AGE = 1.0  # seconds a connection must have been used before READONLY replaces it
 
@@ -136,7 +136,7 @@ class Links:
             self._past.add(link.traffic)
         take_ended(self._opened)
         for opening in take_ended(self._opening):
-            silence(opening)
+            drop(opening)
 
     def _choose(self) -> Mode:
         """The mode for the next link; what was found out about its connections stays."""
@@ -201,8 +201,7 @@ class Links:
             await link.aclose()
 
     def abandon(self, cause: BaseException) -> None:
-        """Abort the links of every loop; any thread may call it."""
-        self.forget_ended()
+        """Abort the links of every loop that is not closed; any thread may call it."""
         self._on_every_loop(lambda link: link.abort(cause))
 
     def disown(self) -> None:

@@ -14,7 +14,7 @@ from purse._engine.dedicated import DedicatedLink
 from purse._engine.driven import DrivenLink
 from purse._engine.guard import forget_link, guard_link
 from purse._engine.link import Link
-from purse._engine.loops import close_connection
+from purse._engine.loops import hang_up
 from purse._engine.modes import Mode
 
 __all__ = ["open_link", "report"]
@@ -43,15 +43,11 @@ async def open_link(pool: Pool, mode: Mode, *, patiently: bool) -> tuple[Link, M
         link, mode = _link_over(pool, connection, mode)
         await guard_link(link)
         return link, mode
-    except GeneratorExit:  # its loop was closed, and nothing can be awaited any more
-        if connection is not None:
-            close_connection(connection)
-        raise
     except BaseException:
         if link is not None:
             link.abort(ConnectionError("the connection was not wanted any more"))
         elif connection is not None:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
         raise
 
 

@@ -462,6 +462,8 @@ class SharedLink(ABC):
 
     def _look(self) -> None:
         if not self._in_flight and not self._outbox:
+            if self.is_open and self._outdated():
+                self.retire()
             return  # the next flush starts the timer again
         left = _TICK if self._timeout is None else self._progress + self._timeout - monotonic()
         # First of all, because an exception in what follows must not leave the link without its timer.

@@ -50,6 +50,7 @@ def statistics(client: RedisClient) -> Statistics:
     No I/O: before the first call the mode is the one that would be tried.
     """
     executor = executor_for(client)
+    executor.forget_ended()
     mode = executor.links.mode or choose_mode(client, executor.links.engine)
     links = executor.links.in_use()
     traffic = executor.links.traffic()

@@ -31,6 +31,7 @@ from purse._engine.clients import Pool, forget, remember
 from purse._engine.connecting import open_patiently, refused
 from purse._engine.guard import forget_link, guard_link
 from purse._engine.link import LinkLost
+from purse._engine.loops import hang_up
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply, as_int
 
@@ -182,12 +183,13 @@ class Wakeups:
         def closed(link: AdoptedLink) -> None:
             forget(self._pool, connection)
             forget_link(self._loop, link)
-            self._wake_all()  # nobody will be told any more
+            if not self._loop.is_closed():
+                self._wake_all()  # nobody will be told any more
 
         try:
             link = adopt(connection, closed)
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
             raise
         link.on_push = self._heard
         remember(self._pool, connection)

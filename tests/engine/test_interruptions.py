@@ -1,13 +1,13 @@
-"""A Ctrl-C, or a MemoryError, between any two lines of a link: no answer shifts, and the next call works."""
+"""A Ctrl-C, or a MemoryError, between any two lines of a link: no answer goes to another call, and the next work."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from itertools import cycle
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from redis.asyncio import Redis
@@ -48,8 +48,11 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 class Program:
     """A program that makes calls in every way, on a loop that goes on after an exception has come out of it."""
 
+    clients: ClassVar[list[Redis]] = []  # kept: the end of one is no moment for an exception in another program
+
     def __init__(self, url: str) -> None:
         self.client: Redis = connect(url, socket_timeout=1)
+        self.clients.append(self.client)
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(lambda loop, context: self.logged.append(str(context)))
         self.logged: list[str] = []
@@ -136,7 +139,7 @@ class Program:
 
 
 @pytest.fixture
-def url(server: Server) -> str:
+def url(server: Server) -> Iterator[str]:
     """A server whose keys have values that tell which key was asked for."""
 
     async def fill() -> None:
@@ -144,7 +147,8 @@ def url(server: Server) -> str:
             await client.mset({f"k{n}": n for n in range(KEYS)})
 
     asyncio.run(fill())
-    return server.url
+    yield server.url
+    Program.clients.clear()
 
 
 def run(url: str, engine: str, nth: int | None, error: type[BaseException]) -> list[Line]:

@@ -13,7 +13,7 @@ from purse.embedded import Server
 PROLOGUE = """
 import asyncio, gc, logging, sys, threading
 from redis.asyncio import Redis
-from purse import configure, statistics
+from purse import RedisQueue, configure, statistics
 from tests.support.units import read, send
 
 # In debug mode asyncio says so when a step took long, and on a busy machine every step may.
@@ -114,6 +114,31 @@ PROGRAMS = {
             gc.collect()
             await asyncio.sleep(0.01)
         asyncio.run(main())
+    """,
+    "each call has a loop that is only closed": """
+        for _ in range(20):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(work())
+            loop.close()
+    """,
+    "each call has a loop that is only closed, and the client is closed in another": """
+        for _ in range(20):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(work())
+            loop.close()
+        assert statistics(client).connections == 0
+        asyncio.run(client.aclose())
+    """,
+    "a loop that is only closed while a call waits for an item": """
+        for _ in range(5):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(work())
+            try:
+                loop.run_until_complete(RedisQueue(client, "empty", int).get(timeout=0.05))
+            except asyncio.QueueEmpty:
+                pass
+            loop.close()
+            gc.collect()
     """,
     "a second loop in another thread": """
         thread = threading.Thread(target=lambda: asyncio.run(work()))
