@@ -43,7 +43,7 @@ from purse._engine.connecting import open_patiently, refused
 from purse._engine.detached import background, detached
 from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.loops import close_connection, drop, hang_up
-from purse._engine.packing import Packed
+from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
 from purse._engine.shared import OUTBOX
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
@@ -51,8 +51,6 @@ from purse._engine.transactions import QUESTION, Permission, annotate, judge, to
 __all__ = ["DedicatedLink"]
 
 Call: TypeAlias = "asyncio.Task[Any] | None"
-
-_PING = b"*1\r\n$4\r\nPING\r\n"
 
 LIMIT = 50
 """Connections of one client and loop; at most half of what its pool may have, and at least one."""
@@ -220,7 +218,7 @@ class DedicatedLink:
         if not interval or monotonic() - self._idle_since.get(connection, 0.0) <= interval:
             return True
         try:
-            await send_packed(connection, _PING)
+            await send_packed(connection, PING)
             await read_reply(connection)  # whatever it is: the server is there
         except (RedisError, OSError):
             return False

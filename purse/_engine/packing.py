@@ -21,7 +21,20 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command
 
-__all__ = ["Packed", "Packer", "exec_replies", "pack", "pack_command", "pack_loose", "pack_transaction", "size_of"]
+__all__ = [
+    "PING",
+    "Packed",
+    "Packer",
+    "exec_replies",
+    "pack",
+    "pack_command",
+    "pack_loose",
+    "pack_transaction",
+    "size_of",
+]
+
+PING = b"*1\r\n$4\r\nPING\r\n"
+"""What is sent to find out whether anybody answers."""
 
 _MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC = b"*1\r\n$4\r\nEXEC\r\n"

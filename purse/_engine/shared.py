@@ -60,7 +60,7 @@ from typing import TypeAlias, cast
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from purse._engine.link import Leave, LinkLost, Traffic
-from purse._engine.packing import Packed
+from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
 
@@ -75,7 +75,6 @@ OUTBOX = 4 * 2**20
 _EARLY = 50  # requests after which a write is not put off any longer
 _CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
 _TICK = 5.0  # seconds between two looks at a busy connection that has no socket_timeout
-_PING = b"*1\r\n$4\r\nPING\r\n"
 _AGAIN = 1.0  # seconds after which an abort is begun again that an exception kept from its end
 
 Future = asyncio.Future[list[Reply]]
@@ -291,7 +290,7 @@ class SharedLink(ABC):
             self._in_flight.append(self._ping)
             self._progress = now
             self._watch(self._timeout or _TICK)
-            self._transmit(_PING)
+            self._transmit(PING)
         return self._ping is None
 
     def _take_from_outbox(self, most: int) -> list[bytes]:
