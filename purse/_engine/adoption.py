@@ -105,8 +105,9 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
         )
         # Its stub says that it takes bytes only.
         self._feed = cast("Callable[[memoryview, int, int], None]", self._reader.feed)
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = bytearray(_BUFFER)
         self._buffer[0] = _UNTOUCHED
+        self._view = memoryview(self._buffer)
 
     def _transmit(self, data: bytes) -> None:
         self._transport.write(data)
@@ -136,12 +137,12 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
         """Where the transport puts what it reads."""
         if self._buffer[0] != _UNTOUCHED:
             self.abort(ConnectionError("The connection was closed because an exception has cost a part of a reply."))
-        return self._buffer
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand each complete reply to its request."""
         try:
-            self._feed(self._buffer, 0, nbytes)
+            self._feed(self._view, 0, nbytes)
             gets, in_flight = cast("Callable[[], Reply]", self._reader.gets), self._in_flight
             try:
                 while (reply := gets()) is not _NOT_ENOUGH:
@@ -170,7 +171,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
         """Take in what redis-py has read and not used."""
         for start in range(0, len(unread), _BUFFER):
             piece = unread[start : start + _BUFFER]
-            self._buffer[: len(piece)] = piece
+            self._view[: len(piece)] = piece
             self.buffer_updated(len(piece))
 
     def eof_received(self) -> None:

@@ -300,7 +300,7 @@ class SharedLink(ABC):
             What to transmit for it.
         """
         payloads, requests = self._payloads, self._outbox
-        later: tuple[list[bytes], list[Request], int] = [], [], 0
+        later: tuple[list[bytes], list[Request], int] | None = None
         if self._queued > _CHUNK or len(requests) > most:  # not all of it
             sizes = accumulate(map(len, islice(payloads, most)))
             count, size = next(((n, size) for n, size in enumerate(sizes, 1) if size >= _CHUNK), (most, 0))
@@ -315,7 +315,7 @@ class SharedLink(ABC):
                 payloads, requests = [*compress(payloads, kept)], [*compress(requests, kept)]
                 break
         self._in_flight += requests  # before they leave the outbox, so that an abort finds each of them
-        self._payloads, self._outbox, self._queued = later
+        self._payloads, self._outbox, self._queued = later or ([], [], 0)
         return payloads
 
     def pause_writing(self) -> None:
