@@ -150,7 +150,7 @@ class ClientExecutor:
                 replies = await self._exchange(unit, pack, lost, leave=leave)
         else:
             replies = await self._exchange(unit, pack, leave=leave)
-        if len(replies) > 1 or isinstance(replies[0], Exception):
+        if isinstance(replies[-1], Exception) or (len(replies) > 1 and not unit.loose):
             replies = await self._settle(unit, replies, leave)
         return unit.decode(replies)
 
@@ -224,10 +224,6 @@ class ClientExecutor:
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
             by_body = partial(pack, script_by_body=True)
             replies = await self._insist(unit, by_body, await self._exchange(unit, by_body, leave=leave), leave)
-        return self._checked(unit, replies)
-
-    @staticmethod
-    def _checked(unit: Unit[R], replies: list[Reply]) -> list[Reply]:
         try:
             return _answers(unit, replies)
         except RedisError as error:

@@ -469,7 +469,7 @@ async def test_random_cancels_on_a_slow_wire_and_a_server_out_of_memory(own_serv
 
         async def taker(flow: Flow) -> None:
             nonlocal cancels
-            while cancels < CANCELS:
+            while cancels < CANCELS or not flow.received:  # on a busy machine the first calls may all be cancelled
                 await flow.fill()
                 for _ in range(3):
                     with (
