@@ -35,7 +35,6 @@ from redis.exceptions import (
 from typing_extensions import TypeVar
 
 from purse._engine import guard, hooks
-from purse._engine.blocking import execute_blocking
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
 from purse._engine.connecting import DELAYS, pause
 from purse._engine.hooks import Call, Observer
@@ -153,12 +152,6 @@ class ClientExecutor:
         if isinstance(replies[-1], Exception) or (len(replies) > 1 and not unit.loose):
             replies = await self._settle(unit, replies, leave)
         return unit.decode(replies)
-
-    async def execute_blocking(self, command: Command, /) -> Reply:
-        """See ``Executor.execute_blocking``."""
-        hooks.refuse_in_atomic(str(command[0]))
-        self.links.check_open()
-        return await execute_blocking(self._pool, command)
 
     def line(
         self,

@@ -112,13 +112,6 @@ class Executor(Protocol):
         """
         ...
 
-    async def execute_blocking(self, command: Command, /) -> Reply:
-        """Send a command that waits on the server (BLPOP, WAIT, ...) on a connection of its own.
-
-        The server's own timeout argument bounds the wait; the client's socket timeout does not.
-        """
-        ...
-
     def line(
         self,
         key: str,

@@ -280,41 +280,6 @@ async def test_server_refusals_keep_the_connection(redis: Redis, proxy: Proxy) -
     await send(redis, "ACL", "DELUSER", "reader")
 
 
-async def test_blocking_commands_hold_up_nobody(redis: Redis) -> None:
-    """While a BLPOP waits, other calls are answered; its element arrives; its connection is closed after it."""
-    await send(redis, "PING")
-    waiting = asyncio.create_task(executor_for(redis).execute_blocking(("BLPOP", "queue", 30)))
-    await until(lambda: connections(redis), 2)
-
-    assert await send(redis, "RPUSH", "queue", "x") == 1
-    assert await waiting == [b"queue", b"x"]
-    await until(lambda: connections(redis), 1)
-
-
-async def test_a_cancelled_blocking_command_takes_nothing(redis: Redis) -> None:
-    """A BLPOP that is cancelled, while it connects or while it waits, ends at once and takes no element."""
-    for steps in range(40):
-        waiting = asyncio.create_task(executor_for(redis).execute_blocking(("BLPOP", "queue", 30)))
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-    await until(lambda: connections(redis), 0)
-
-    await redis.rpush("queue", "x")
-
-    assert await redis.llen("queue") == 1
-
-
-async def test_blocking_outlasts_the_socket_timeout(server: Server) -> None:
-    """A blocking command may wait longer than the client's socket timeout."""
-    client = connect(server.url, socket_timeout=0.1)
-
-    assert await executor_for(client).execute_blocking(("BLPOP", "nothing", 0.3)) is None
-    await client.aclose()
-
-
 async def test_an_idle_connection_outlasts_the_socket_timeout(proxy: Proxy) -> None:
     """The socket timeout counts only while a reply is due: an idle connection is kept."""
     client = connect(proxy.url, socket_timeout=0.05)
@@ -364,8 +329,6 @@ async def test_a_closed_executor_says_so(server: Server) -> None:
         await waiting
     with pytest.raises(StoreClosed):
         await send(client, "PING")
-    with pytest.raises(StoreClosed):
-        await executor.execute_blocking(("BLPOP", "a", 1))
     await client.aclose()
 
 
