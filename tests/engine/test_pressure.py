@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
+from collections.abc import Sequence
 
 import pytest
 from redis.asyncio import Redis
 
 from purse import statistics
+from purse._engine import executor, packing
+from purse._engine.packing import Packed
+from purse._engine.scripts import ScriptCall
 from purse._engine.shared import IN_FLIGHT, OUTBOX
+from purse._engine.unit import Command
 from purse.embedded import Server
 from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.units import read, send
+
 
 MIB = 2**20
 VALUE = b"x" * MIB
@@ -109,6 +115,36 @@ async def test_who_waits_for_room_goes_on_elsewhere(proxy: Proxy, redis: Redis) 
     assert len(answered) >= waiting
     assert len(set(stored)) == len(stored)
     assert {*answered} <= {*stored}
+    await client.aclose()
+
+
+@pytest.mark.parametrize("argument", ["\ud800", None, "too much"])
+async def test_what_cannot_be_packed_gives_its_place_back(
+    proxy: Proxy, redis: Redis, argument: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that was granted room and then fails to be packed holds up nobody, neither then nor later."""
+
+    def pack(commands: Sequence[Command | ScriptCall]) -> Packed:
+        if any("too much" in command for command in commands if isinstance(command, tuple)):
+            raise MemoryError
+        return packing.pack(commands)
+
+    monkeypatch.setattr(executor, "pack", pack)
+    client = connect(proxy.url)
+    await send(client, "PING")
+    proxy.stall()
+    good = [asyncio.create_task(send(client, "RPUSH", "list", VALUE)) for _ in range(16)]
+    wrong = [asyncio.create_task(send(client, "SET", "k", argument, VALUE)) for _ in range(64)]
+    last = asyncio.create_task(send(client, "RPUSH", "list", VALUE))
+    await until(lambda: _stuck(client), True)
+
+    proxy.heal()
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(*wrong, return_exceptions=True)
+        assert {*await asyncio.gather(*good, last)} == {*range(1, 18)}
+        await asyncio.gather(*(send(client, "PING") for _ in range(200)))
+
+    assert all(isinstance(outcome, (UnicodeEncodeError, TypeError, MemoryError)) for outcome in outcomes)
     await client.aclose()
 
 
