@@ -14,10 +14,8 @@ It is opened for the call and closed after it, so nothing is left behind by a ca
 
 from __future__ import annotations
 
-import math
-
-from purse._engine.clients import RedisClient, pool_of, send_packed
-from purse._engine.connecting import open_connection
+from purse._engine.clients import RedisClient, read_reply, send_packed
+from purse._engine.executor import executor_for
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
@@ -36,12 +34,18 @@ async def write_and_wait(redis: RedisClient, call: ScriptCall, replicas: int, ti
     """
     # EVAL, not EVALSHA: the primary may be one that has never seen the script.
     packed = pack_command(call.by_body()) + pack_command(("WAIT", replicas, timeout_ms))
-    connection = await open_connection(pool_of(redis))
+    connection = await executor_for(redis).connector.open()
     try:
         await send_packed(connection, packed)
-        # The server bounds the wait, and the caller; the client's socket timeout may be shorter.
-        reply = await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
-        have = await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
-        return reply, as_int(have)
+        patience = connection.socket_timeout
+        reply = _no_error(await read_reply(connection, seconds=patience))
+        have = await read_reply(connection, seconds=patience and patience + timeout_ms / 1000)
+        return reply, as_int(_no_error(have))
     finally:
         await connection.disconnect(nowait=True)
+
+
+def _no_error(reply: Reply) -> Reply:
+    if isinstance(reply, Exception):
+        raise reply
+    return reply

@@ -21,6 +21,7 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
+from purse._engine.deadlines import Within
 from purse._engine.replies import Reply
 
 __all__ = [
@@ -49,6 +50,7 @@ class Connection(Protocol):
 
     retry: Retry
     socket_timeout: float | None
+    socket_connect_timeout: float | None
 
     @property
     def is_connected(self) -> bool: ...
@@ -138,32 +140,57 @@ async def send_packed(connection: Connection, payload: bytes) -> None:
         redis.exceptions.RedisError, OSError: the connection is lost.
     """
     timeout, connection.socket_timeout = connection.socket_timeout, None
-    limit = asyncio.timeout(timeout or None)
+    limit = Within(timeout)
     try:
         async with limit:
             await connection.send_packed_command([payload], check_health=False)
+            await _drain(connection)
     except builtins.TimeoutError:
-        if not limit.expired():
+        if not limit.expired:
             raise
         raise TimeoutError("Timeout writing to socket") from None
     finally:
         connection.socket_timeout = timeout
 
 
-async def read_reply(connection: Connection, *, forever: bool = False) -> Reply:
+async def _drain(connection: Connection) -> None:
+    """Wait until the transport takes more.
+
+    redis-py writes with ``writelines``, which does not stop the writer in CPython 3.12.0 to 3.12.8 and 3.13.0 to
+    3.13.1, whatever is left in the buffer. To set the limits of the buffer makes the transport look at it.
+    """
+    writer: object = getattr(connection, "_writer", None)
+    if isinstance(writer, asyncio.StreamWriter) and not writer.transport.is_closing():
+        transport = writer.transport
+        low, high = transport.get_write_buffer_limits()
+        if transport.get_write_buffer_size() > high:
+            transport.set_write_buffer_limits(high, low)
+            await writer.drain()
+
+
+async def read_reply(connection: Connection, *, seconds: float | None) -> Reply:
     """The next reply, an error that the server sent among them as a value.
 
     Args:
-        forever: wait without the client's ``socket_timeout``.
+        seconds: for which to wait; None: for ever.
 
     Raises:
         redis.exceptions.RedisError, OSError: the connection is lost.
     """
+    limit = Within(seconds)
+    try:
+        async with limit:
+            return await _next_reply(connection)
+    except builtins.TimeoutError:
+        if not limit.expired:
+            raise
+        raise TimeoutError(f"no reply for {seconds:g} s (socket_timeout)") from None
+
+
+async def _next_reply(connection: Connection) -> Reply:
     while True:
         try:
-            reply = await connection.read_response(
-                disable_decoding=True, timeout=math.inf if forever else None, disconnect_on_error=False
-            )
+            reply = await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
         except RedisError as error:
             if isinstance(error.__context__, ReadOnlyError):  # how a connection of Sentinel's reports that
                 return error.__context__

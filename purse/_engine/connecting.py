@@ -3,6 +3,9 @@
 Those would send a write again whose reply was lost, and hold back the error of a refused connection for
 seconds. A first connection that fails is reported at once; one that had been there is opened again with
 jittered back-off for about a second, because a server that restarts is back within that.
+
+A client may have no ``socket_timeout``. Then a connection that is silent, because a firewall has forgotten it or
+because a server accepts and says nothing, would stop all who share it. So its connections get one here.
 """
 
 from __future__ import annotations
@@ -12,47 +15,113 @@ import random
 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError, TimeoutError
 
 from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, Pool
 from purse._engine.loops import hang_up
 
-__all__ = ["DELAYS", "open_connection", "open_patiently", "pause", "refused"]
+__all__ = ["DELAYS", "SOCKET_TIMEOUT", "Connector", "pause", "refused"]
 
 DELAYS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # seconds, each drawn from half to whole
 
+SOCKET_TIMEOUT = 5.0
+"""Seconds of silence after which a connection is given up whose client has no ``socket_timeout``: redis-py 8's own."""
 
-async def open_connection(pool: Pool) -> Connection:
-    """An open connection with the client's settings that nobody else uses and that never retries by itself.
+_BEAT = 0.05  # seconds between two looks whether the loop is held up
+_HELD_UP = 3  # how often a connection is tried again because the loop was held up
 
-    Raises:
-        redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened; nothing is
-            left behind. The same when the caller is cancelled.
+
+class Connector:
+    """Opens the connections of one client.
+
+    Args:
+        pool: the client's.
+
+    Attributes:
+        socket_timeout: seconds, for a client that has none of its own; None: it shall have none.
     """
-    connection = pool.make_connection()
-    connection.retry = Retry(NoBackoff(), 0)
-    try:
-        await keeping_cancellation(connection.connect())
-        return connection
-    except BaseException:
-        await hang_up(connection)
-        raise
 
+    def __init__(self, pool: Pool) -> None:
+        self.pool: Pool = pool
+        self.socket_timeout: float | None = SOCKET_TIMEOUT  # looked up when the client is first used
 
-async def open_patiently(pool: Pool) -> Connection:
-    """As ``open_connection``, for about a second, because there was a connection before.
+    async def open(self) -> Connection:
+        """An open connection with the client's settings that nobody else uses and that never retries by itself.
 
-    A server that accepts and then says nothing has taken the client's own timeout already; it is not asked again.
-    """
-    for delay in DELAYS:
+        Raises:
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened; nothing is
+                left behind. The same when the caller is cancelled.
+        """
+        for _ in range(_HELD_UP - 1):
+            pulse = _Pulse()
+            try:
+                return await self._open_once()
+            except TimeoutError:
+                if not pulse.held_up():
+                    raise
+            finally:
+                pulse.stop()
+        return await self._open_once()
+
+    async def open_patiently(self) -> Connection:
+        """As ``open``, for about a second, because there was a connection before.
+
+        A server that accepts and then says nothing has taken the time limit already; it is not asked again.
+        """
+        for delay in DELAYS:
+            try:
+                return await self.open()
+            except AuthenticationError:
+                raise
+            except ConnectionError:
+                await pause(delay)
+        return await self.open()
+
+    async def _open_once(self) -> Connection:
+        connection = self.pool.make_connection()
+        connection.retry = Retry(NoBackoff(), 0)
+        if connection.socket_timeout is None:
+            connection.socket_timeout = self.socket_timeout
+        if getattr(connection, "socket_connect_timeout", 0) is None:
+            connection.socket_connect_timeout = self.socket_timeout
         try:
-            return await open_connection(pool)
-        except AuthenticationError:
+            await keeping_cancellation(connection.connect())
+            return connection
+        except BaseException:
+            await hang_up(connection)
             raise
-        except ConnectionError:
-            await pause(delay)
-    return await open_connection(pool)
+
+
+class _Pulse:
+    """Notices that the loop is held up, by looking at the clock now and then.
+
+    redis-py's timers do not know what came while nobody looked: see ``deadlines``.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._late = 0.0
+        self._timer = self._loop.call_later(_BEAT, self._beat)
+
+    def _beat(self) -> None:
+        self._timer = self._loop.call_later(_BEAT, self._beat)
+        self._look()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        self._late = max(self._late, now - self._last - _BEAT)
+        self._last = now
+
+    def held_up(self) -> bool:
+        """Whether that was for longer than between two beats."""
+        self._look()
+        return self._late > _BEAT
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
 
 
 async def pause(seconds: float) -> None:

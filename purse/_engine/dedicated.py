@@ -30,7 +30,6 @@ from redis.exceptions import ConnectionError, RedisError
 from purse._engine.cancellation import CAME_BETWEEN
 from purse._engine.clients import (
     Connection,
-    Pool,
     forget,
     has_unread,
     health_check_interval,
@@ -39,7 +38,7 @@ from purse._engine.clients import (
     remember,
     send_packed,
 )
-from purse._engine.connecting import open_patiently, refused
+from purse._engine.connecting import Connector, refused
 from purse._engine.detached import background, detached
 from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.loops import close_connection, drop, hang_up
@@ -60,13 +59,14 @@ class DedicatedLink:
     """Calls of one client in one loop, each with a connection to itself while it lasts.
 
     Args:
-        pool: the client's pool.
+        connector: opens the client's connections.
         first: an open connection that nobody else uses.
         on_close: called once, when the last connection is closed.
     """
 
-    def __init__(self, pool: Pool, first: Connection, on_close: Callable[[DedicatedLink], None]) -> None:
-        self._pool = pool
+    def __init__(self, connector: Connector, first: Connection, on_close: Callable[[DedicatedLink], None]) -> None:
+        self._connector = connector
+        self._pool = pool = connector.pool
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
         self._queue: deque[tuple[asyncio.Future[None], int]] = deque()  # calls that wait, and their bytes
@@ -219,14 +219,14 @@ class DedicatedLink:
             return True
         try:
             await send_packed(connection, PING)
-            await read_reply(connection)  # whatever it is: the server is there
+            await read_reply(connection, seconds=connection.socket_timeout)  # whatever it is: the server is there
         except (RedisError, OSError):
             return False
         return True
 
     async def _open(self) -> Connection:
         try:
-            return await open_patiently(self._pool)
+            return await self._connector.open_patiently()
         except RedisError as error:
             raise refused(error) from error
 
@@ -288,7 +288,7 @@ class DedicatedLink:
         try:
             await send_packed(connection, payload)
             while len(replies) < abs(wanted):
-                reply = await read_reply(connection)
+                reply = await read_reply(connection, seconds=connection.socket_timeout)
                 replies.append(reply)
                 if isinstance(reply, Exception) and not connection.is_connected:
                     # A connection of Sentinel's closes itself when its server refuses because it is no

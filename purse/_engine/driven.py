@@ -129,7 +129,7 @@ class DrivenLink(SharedLink):
         for nth in itertools.count(1):
             if nth % _BURST == 0:
                 await asyncio.sleep(0)
-            reply = await read_reply(self._connection, forever=True)
+            reply = await read_reply(self._connection, seconds=None)
             if not self._complete():
                 raise ConnectionError("The connection was closed because the event loop was stopped meanwhile.")
             self._deliver(reply)

@@ -36,7 +36,7 @@ from typing_extensions import TypeVar
 
 from purse._engine import guard, hooks
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
-from purse._engine.connecting import DELAYS, pause
+from purse._engine.connecting import DELAYS, Connector, pause
 from purse._engine.hooks import Call, Observer
 from purse._engine.link import Leave, LinkLost, lost_reply
 from purse._engine.links import Links
@@ -85,13 +85,15 @@ class ClientExecutor:
     """All calls of one client.
 
     Attributes:
-        links: its connections.
+        connector: opens connections.
+        links: those that are open.
     """
 
     def __init__(self, client: RedisClient) -> None:
         self._pool = pool_of(client)
         self._waits: dict[Loop, Waits] = {}
-        self.links: Links = Links(client, self._pool)
+        self.connector: Connector = Connector(self._pool)
+        self.links: Links = Links(client, self.connector)
 
     # --- calls --------------------------------------------------------------------------------------
 
@@ -174,7 +176,7 @@ class ClientExecutor:
         waits = self._waits.get(loop)
         if waits is None:
             self.forget_ended()
-            wakeups = Wakeups(self._pool, self._exists, tracking=self.links.engine != "dedicated")
+            wakeups = Wakeups(self.connector, self._exists, tracking=self.links.engine != "dedicated")
             waits = self._waits[loop] = Waits(self, wakeups)
         return waits
 

@@ -19,8 +19,8 @@ from time import monotonic
 
 from redis.exceptions import ConnectionError, RedisError
 
-from purse._engine.clients import Pool, RedisClient
-from purse._engine.connecting import refused
+from purse._engine.clients import RedisClient
+from purse._engine.connecting import Connector, refused
 from purse._engine.detached import background
 from purse._engine.guard import close_ended
 from purse._engine.link import Link, Traffic
@@ -41,7 +41,8 @@ class Links:
     """The links of one client.
 
     Args:
-        client: whose pool makes the connections.
+        client: whose connections they are.
+        connector: opens them.
 
     Attributes:
         by_loop: the link of each event loop, open or lost.
@@ -50,9 +51,9 @@ class Links:
         reconnects: links that were opened in place of lost ones.
     """
 
-    def __init__(self, client: RedisClient, pool: Pool) -> None:
+    def __init__(self, client: RedisClient, connector: Connector) -> None:
         self._client = weakref.ref(client)
-        self._pool = pool
+        self._connector = connector
         self._opened: dict[Loop, float] = {}
         self._opening: dict[Loop, asyncio.Task[Link]] = {}
         self._closed = False
@@ -116,7 +117,7 @@ class Links:
         former = self.by_loop.get(loop)
         link: Link | None = None
         try:
-            link, self.mode = await open_link(self._pool, self._choose(), patiently=former is not None)
+            link, self.mode = await open_link(self._connector, self._choose(), patiently=former is not None)
             if former is not None:
                 self._past.add(former.traffic)
                 self.reconnects += 1
@@ -182,7 +183,11 @@ class Links:
         if engine != self.engine:
             self.engine = engine
             self.mode = None
-            self._on_every_loop(lambda link: link.retire())
+            self.replace()
+
+    def replace(self) -> None:
+        """Have new connections opened; those that are open finish what is under way."""
+        self._on_every_loop(lambda link: link.retire())
 
     # --- the end --------------------------------------------------------------------------------------
 

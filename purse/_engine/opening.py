@@ -8,8 +8,8 @@ import logging
 from redis.exceptions import ConnectionError
 
 from purse._engine.adoption import NotAdoptable, adopt
-from purse._engine.clients import Connection, Pool, forget, remember
-from purse._engine.connecting import open_connection, open_patiently
+from purse._engine.clients import Connection, forget, remember
+from purse._engine.connecting import Connector
 from purse._engine.dedicated import DedicatedLink
 from purse._engine.driven import DrivenLink
 from purse._engine.guard import forget_link, guard_link
@@ -22,8 +22,8 @@ __all__ = ["open_link", "report"]
 _log = logging.getLogger("purse")
 
 
-async def open_link(pool: Pool, mode: Mode, *, patiently: bool) -> tuple[Link, Mode]:
-    """A link over a new connection of ``pool`` that lives until it is lost, closed, or the loop ends.
+async def open_link(connector: Connector, mode: Mode, *, patiently: bool) -> tuple[Link, Mode]:
+    """A link over a new connection that lives until it is lost, closed, or the loop ends.
 
     Args:
         mode: the kind of link. A shared one becomes dedicated if nobody asked for it and the connection
@@ -39,8 +39,8 @@ async def open_link(pool: Pool, mode: Mode, *, patiently: bool) -> tuple[Link, M
     connection: Connection | None = None
     link: Link | None = None
     try:
-        connection = await (open_patiently(pool) if patiently else open_connection(pool))
-        link, mode = _link_over(pool, connection, mode)
+        connection = await (connector.open_patiently() if patiently else connector.open())
+        link, mode = _link_over(connector, connection, mode)
         await guard_link(link)
         return link, mode
     except BaseException:
@@ -51,15 +51,15 @@ async def open_link(pool: Pool, mode: Mode, *, patiently: bool) -> tuple[Link, M
         raise
 
 
-def _link_over(pool: Pool, connection: Connection, mode: Mode) -> tuple[Link, Mode]:
+def _link_over(connector: Connector, connection: Connection, mode: Mode) -> tuple[Link, Mode]:
     loop = asyncio.get_running_loop()
 
     def closed(link: Link) -> None:
-        forget(pool, connection)
+        forget(connector.pool, connection)
         forget_link(loop, link)
 
     if mode.name == "dedicated":
-        return DedicatedLink(pool, connection, closed), mode
+        return DedicatedLink(connector, connection, closed), mode
     link: Link
     try:
         link = adopt(connection, closed)
@@ -67,9 +67,9 @@ def _link_over(pool: Pool, connection: Connection, mode: Mode) -> tuple[Link, Mo
         if type(connection).__module__.partition(".")[0] != "redis" and mode.reason.startswith("the client"):
             mode = Mode("dedicated", str(obstacle))
             report(mode)
-            return DedicatedLink(pool, connection, closed), mode
+            return DedicatedLink(connector, connection, closed), mode
         link = DrivenLink(connection, closed)
-    remember(pool, connection)
+    remember(connector.pool, connection)
     return link, mode
 
 

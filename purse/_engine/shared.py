@@ -24,7 +24,8 @@ requests that wait for replies, and at most about ``OUTBOX`` bytes of requests t
 Callers beyond that wait in ``room``, in their order, with nothing packed.
 
 What bounds time: one timer for the link, not one for each command. If replies are due and nothing at all
-came for the client's ``socket_timeout``, the link is given up. The timer also asks whether the
+came for the client's ``socket_timeout``, the link is given up, after a second look: the loop may have been held up
+and not have read what came (see ``deadlines``). The timer also asks whether the
 connection should be replaced (new credentials, a server that is about to move).
 
 A transaction stays in the outbox, and what came after it as well, until the server has said that it executes
@@ -59,6 +60,7 @@ from typing import TypeAlias, cast
 
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
+from purse._engine.deadlines import LOOK_AGAIN
 from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
@@ -119,6 +121,7 @@ class SharedLink(ABC):
         self._paused = False
         self._company = 1  # requests in flight after the last write: was it alone?
         self._progress = monotonic()
+        self._suspected = 0.0  # the progress after which the deadline was over when it was last looked at
         self._interval = health_check_interval
         self._ping: Request | None = None  # on its way
         self._timer: asyncio.TimerHandle | None = None
@@ -465,15 +468,17 @@ class SharedLink(ABC):
                 self.retire()
             return  # the next flush starts the timer again
         left = _TICK if self._timeout is None else self._progress + self._timeout - monotonic()
+        suspected, self._suspected = self._suspected, self._progress
+        silent = left <= 0 and suspected == self._progress
         # First of all, because an exception in what follows must not leave the link without its timer.
-        self._watch(left if left > 0 else _AGAIN)
+        self._watch(left if left > 0 else _AGAIN if silent else LOOK_AGAIN)
         if not self._writable():
             self.abort(ConnectionError("Connection closed by server."))
         elif not self._in_flight:  # all that was sent is answered, so there is nothing to wait for
             self._paused = False
             self._flush()
-        elif left <= 0:
-            self.abort(TimeoutError(f"no reply for {self._timeout} s (the client's socket_timeout)"))
+        elif silent:
+            self.abort(TimeoutError(f"no reply for {self._timeout:g} s (socket_timeout)"))
         elif self.is_open and self._outdated():
             self.retire()
 

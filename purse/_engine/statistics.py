@@ -1,8 +1,9 @@
-"""What can be watched of a client's engine, and the one thing that can be set."""
+"""What can be watched of a client's engine, and what can be set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Literal
 
 from purse._engine.clients import RedisClient
@@ -67,18 +68,32 @@ def statistics(client: RedisClient) -> Statistics:
     )
 
 
-def configure(client: RedisClient, *, engine: Engine) -> None:
+def configure(
+    client: RedisClient, *, engine: Engine | None = None, socket_timeout: float | EllipsisType | None = ...
+) -> None:
     """Choose how the calls of ``client`` reach Redis; for all stores and collections that are bound to it.
+
+    What is not given stays as it is.
 
     Args:
         engine: ``"auto"``: a client that is exactly redis-py's shares one connection for each event loop,
             any other gets a connection for each call. ``"shared"``: one connection, whatever the client is.
             ``"dedicated"``: a connection for each call.
+        socket_timeout: seconds without any byte after which a connection that owes a reply, or that is being
+            opened, is given up, if the client has no ``socket_timeout`` of its own; 5 by default. None: never. One
+            silent connection then holds up every call.
 
     Raises:
-        ValueError: ``engine`` is something else.
+        ValueError: ``engine`` is something else, or ``socket_timeout`` is not positive.
         TypeError: ``client`` is not a ``redis.asyncio.Redis``.
 
     No I/O. Calls that are under way are finished as they were begun.
     """
-    executor_for(client).links.configure(engine)
+    executor = executor_for(client)
+    if engine is not None:
+        executor.links.configure(engine)
+    if not isinstance(socket_timeout, EllipsisType):
+        if socket_timeout is not None and not socket_timeout > 0:
+            raise ValueError(f"socket_timeout= must be positive, or None for no limit, not {socket_timeout!r}")
+        executor.connector.socket_timeout = socket_timeout
+        executor.links.replace()

@@ -27,8 +27,8 @@ from typing import NamedTuple
 from redis.exceptions import ConnectionError, RedisError
 
 from purse._engine.adoption import AdoptedLink, NotAdoptable, adopt
-from purse._engine.clients import Pool, forget, remember
-from purse._engine.connecting import open_patiently, refused
+from purse._engine.clients import forget, remember
+from purse._engine.connecting import Connector, refused
 from purse._engine.guard import forget_link, guard_link
 from purse._engine.link import LinkLost
 from purse._engine.loops import hang_up
@@ -63,13 +63,14 @@ class Wakeups:
     """The changes of keys, for one client in one event loop.
 
     Args:
-        pool: the client's pool, which makes the connection.
+        connector: opens the connection.
         exists: asks in the ordinary way whether a key exists.
         tracking: False if there is to be no such connection.
     """
 
-    def __init__(self, pool: Pool, exists: Callable[[str], Awaitable[bool]], *, tracking: bool) -> None:
-        self._pool = pool
+    def __init__(self, connector: Connector, exists: Callable[[str], Awaitable[bool]], *, tracking: bool) -> None:
+        self._connector = connector
+        self._pool = connector.pool
         self._exists = exists
         self._loop = asyncio.get_running_loop()
         self._tracking = tracking
@@ -178,7 +179,7 @@ class Wakeups:
         return await self._connect()
 
     async def _connect(self) -> AdoptedLink:
-        connection = await open_patiently(self._pool)
+        connection = await self._connector.open_patiently()
 
         def closed(link: AdoptedLink) -> None:
             forget(self._pool, connection)
