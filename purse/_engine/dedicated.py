@@ -20,7 +20,7 @@ event loop that has ended, and redis-py's own commands must not run out of conne
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeAlias
@@ -69,7 +69,7 @@ class DedicatedLink:
         self._pool = pool = connector.pool
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
-        self._queue: deque[tuple[asyncio.Future[None], int]] = deque()  # calls that wait, and their bytes
+        self._queue: OrderedDict[asyncio.Future[None], int] = OrderedDict()  # calls that wait, and their bytes
         self._granted: dict[asyncio.Future[None], int] = {}  # those that were told there is room and have not used it
         self._calls: dict[Call, int] = {}  # those that are under way, by the task: it makes one at a time
         self._idle = [first]
@@ -141,7 +141,7 @@ class DedicatedLink:
             raise self._turned_away()
         granted: asyncio.Future[None] = self._loop.create_future()
         try:
-            self._queue.append((granted, size))
+            self._queue[granted] = size
             self._admit()
             await granted
             self._granted.pop(granted, None)  # the request that follows at once counts itself ...
@@ -149,7 +149,8 @@ class DedicatedLink:
         except GeneratorExit:  # the loop is gone
             raise
         except BaseException:
-            granted.cancel()  # it leaves the queue
+            granted.cancel()
+            self._queue.pop(granted, None)
             self._granted.pop(granted, None)
             self._admit()
             raise
@@ -165,11 +166,11 @@ class DedicatedLink:
                 if not self._reclaim():
                     return
                 continue
-            granted, size = self._queue[0]
+            granted = next(iter(self._queue))
             if not granted.done():
-                self._granted[granted] = size
+                self._granted[granted] = self._queue[granted]
                 granted.set_result(None)
-            self._queue.popleft()
+            self._queue.pop(granted, None)
 
     def _reclaim(self) -> bool:
         """Count out calls that are gone, and discard their connections: an exception came where they do it.
@@ -340,7 +341,7 @@ class DedicatedLink:
     def retire(self) -> None:
         """See ``Link.retire``."""
         self.is_open = False
-        for granted, _ in self._queue:
+        for granted in self._queue:
             if not granted.done():
                 granted.set_exception(self._turned_away())
                 granted.exception()  # retrieved, even if an exception has ended its caller

@@ -51,7 +51,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 from itertools import accumulate, compress, islice
@@ -76,6 +76,7 @@ OUTBOX = 4 * 2**20
 
 _EARLY = 50  # requests after which a write is not put off any longer
 _CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
+_CROWDED = 128  # requests that are never too many for the outbox
 _TICK = 5.0  # seconds between two looks at a busy connection that has no socket_timeout
 _AGAIN = 1.0  # seconds after which an abort is begun again that an exception kept from its end
 
@@ -115,7 +116,8 @@ class SharedLink(ABC):
         self._replies: list[Reply] = []  # so far, to the oldest request in flight
         self._taking: dict[Future, _Taking] = {}  # requests that remove something
         self._queued = 0  # bytes in the outbox
-        self._room: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._crowded = _CROWDED  # requests in the outbox at which it is swept
+        self._room: OrderedDict[asyncio.Future[None], int] = OrderedDict()
         self._reserved = 0  # bytes of callers that were told there is room and have not used it yet
         self._flushing = False
         self._paused = False
@@ -217,7 +219,7 @@ class SharedLink(ABC):
             raise LinkLost(self._lost, sent=False)
         granted: asyncio.Future[None] = self._loop.create_future()
         try:
-            self._room.append((granted, size))
+            self._room[granted] = size
             self._admit()  # there may be room by now
             await granted
             self._reserved -= size  # the request that follows at once counts itself ...
@@ -232,15 +234,17 @@ class SharedLink(ABC):
         except BaseException as error:
             self._give_up(error)
             raise
+        finally:
+            self._room.pop(granted, None)
 
     def _admit(self) -> None:
         """Let those who wait for room go on, as far as there is some."""
         while self._room and self._queued + self._reserved < OUTBOX:
-            granted, size = self._room[0]
+            granted = next(iter(self._room))
             if not granted.done():
-                self._reserved += size
+                self._reserved += self._room[granted]
                 granted.set_result(None)
-            self._room.popleft()
+            self._room.pop(granted, None)
         self.ready = self.is_open and not self._room and not self._reserved and self._queued < OUTBOX
 
     def _call_flush(self) -> None:
@@ -277,11 +281,26 @@ class SharedLink(ABC):
             if batch:
                 self._company = len(in_flight) - (in_flight[0] is self._question)
                 self.traffic.count(batch)
+            if len(self._outbox) >= self._crowded:  # it does not get shorter by itself
+                self._sweep()
             if not self.ready:
                 self._admit()
         except BaseException as error:
             self._give_up(error)
             raise
+
+    def _sweep(self) -> None:
+        """Drop what was cancelled while nothing could be sent."""
+        kept = [not _future_of(request).cancelled() for request in self._outbox]
+        for request in compress(self._outbox, map(operator.not_, kept)):
+            self._drop(_future_of(request), None)
+        self._keep(kept)
+        self._crowded = max(_CROWDED, 2 * len(self._outbox))
+
+    def _keep(self, kept: list[bool]) -> None:
+        """Leave only these requests in the outbox."""
+        self._payloads, self._outbox = [*compress(self._payloads, kept)], [*compress(self._outbox, kept)]
+        self._queued = sum(map(len, self._payloads))
 
     def _is_well(self) -> bool:
         """Whether the server has answered lately, or nothing is known against it; otherwise it is being asked."""
@@ -450,8 +469,7 @@ class SharedLink(ABC):
         for request, stays in zip(self._outbox, kept, strict=True):
             if not stays and not _future_of(request).done():
                 _future_of(request).set_result([told(error)])
-        self._payloads, self._outbox = [*compress(self._payloads, kept)], [*compress(self._outbox, kept)]
-        self._queued = sum(map(len, self._payloads))
+        self._keep(kept)
         self._admit()
 
     # --- the deadline ---------------------------------------------------------------------------------
@@ -472,6 +490,7 @@ class SharedLink(ABC):
         silent = left <= 0 and suspected == self._progress
         # First of all, because an exception in what follows must not leave the link without its timer.
         self._watch(left if left > 0 else _AGAIN if silent else LOOK_AGAIN)
+        self._sweep()
         if not self._writable():
             self.abort(ConnectionError("Connection closed by server."))
         elif not self._in_flight:  # all that was sent is answered, so there is nothing to wait for
@@ -537,8 +556,9 @@ class SharedLink(ABC):
 
     def _turn_away(self, cause: BaseException) -> None:
         while self._room:
-            self._fail(self._room[0][0], LinkLost(cause, sent=False))
-            self._room.popleft()
+            granted = next(iter(self._room))
+            self._fail(granted, LinkLost(cause, sent=False))
+            self._room.pop(granted, None)
 
     def _fail(self, future: Future | asyncio.Future[None], lost: LinkLost) -> None:
         if not future.done():

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pytest
 from redis.asyncio import Redis
 
-from purse import statistics
+from purse import configure, statistics
 from purse._engine import executor, packing
 from purse._engine.packing import Packed
-from purse._engine.replies import as_int
+from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
 from purse._engine.shared import IN_FLIGHT, OUTBOX
 from purse._engine.unit import Command
@@ -94,6 +94,34 @@ async def test_who_gives_up_while_waiting_for_room_sends_nothing(proxy: Proxy, r
     assert await send(client, "PING") == b"PONG"
     stored = {int(value[:6]) for value in await redis.lrange("list", 0, -1)}
     assert stored == {*range(40)} - {*range(30, 35)}
+    await client.aclose()
+
+
+@pytest.mark.parametrize("room", [True, False], ids=["in the outbox", "waiting for room"])
+async def test_who_gave_up_leaves_nothing(proxy: Proxy, redis: Redis, room: bool) -> None:
+    """While a server is stalled, callers come and give up: neither they nor what they bring is kept."""
+    client = connect(proxy.url)
+    configure(client, socket_timeout=None)
+    await send(client, "PING")
+    proxy.stall()
+    writes: list[asyncio.Task[Reply]] = []
+    while statistics(client).waiting < (1 if room else 8):
+        writes.append(asyncio.create_task(send(client, "SET", f"k{len(writes)}", VALUE)))
+        await asyncio.sleep(0.05)
+    before = statistics(client).waiting
+
+    for _ in range(30):
+        calls = [asyncio.create_task(send(client, "RPUSH", "list", b"x" * 1000)) for _ in range(100)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert statistics(client).waiting < before + 300
+
+    proxy.heal()
+    assert await asyncio.gather(*writes) == [b"OK"] * len(writes)
+    assert statistics(client).waiting == await redis.llen("list") == 0
     await client.aclose()
 
 
