@@ -19,7 +19,7 @@ import builtins
 import copy
 import math
 import secrets
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -167,8 +167,8 @@ class PermitLine:
         self._limit = limit
         self._lease_us = lease_us
         self._room = Look("ZCARD", self._has_room, self._count)
-        self._waiters: deque[asyncio.Future[Permit]] = deque()
-        self._live = 0  # waiters that are neither served nor gone
+        # Callers leave it themselves, from wherever they stand: it holds nobody who is gone, and its length is exact.
+        self._waiters: OrderedDict[asyncio.Future[Permit], None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self._idle = False  # nothing is under way: the task waits for a permit to become free
         self._debts: Debts[None] = Debts(self._release_all, lambda: has_link(executor))
@@ -180,7 +180,7 @@ class PermitLine:
 
     def __len__(self) -> int:
         """How many callers wait."""
-        return self._live
+        return len(self._waiters)
 
     async def get(self) -> Permit:
         """Wait for a permit, without limit, behind all who came before.
@@ -190,18 +190,17 @@ class PermitLine:
             StoreClosed: the client was closed.
         """
         waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        self._live += 1
+        self._waiters[waiter] = None
         self._serve()
         try:
             return await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
-                self._live -= 1
-                if not self._live and self._idle and self._task is not None:
-                    self._task.cancel()
-            elif waiter.exception() is None:  # served in the moment of the cancellation
+        except BaseException:  # cancelled, or told of an error, or its coroutine was closed
+            self._waiters.pop(waiter, None)
+            waiter.cancel()
+            if not waiter.cancelled() and waiter.exception() is None:  # served in this very moment
                 self._hand(waiter.result())
+            if not self._waiters and self._idle and self._task is not None:
+                self._task.cancel()
             raise
 
     async def get_nowait(self) -> Permit | None:
@@ -210,7 +209,7 @@ class PermitLine:
         Raises:
             redis.exceptions.RedisError: the server refused, or cannot be reached.
         """
-        if self._live:
+        if self._waiters:
             return None
         taking = detached(self._take(1), "taking a permit")
         try:
@@ -257,21 +256,21 @@ class PermitLine:
     async def _run(self) -> None:
         vain = 0
         try:
-            while self._live:
-                permits, free_us = await self._take(min(self._live, self._limit))
+            while self._waiters:
+                permits, free_us = await self._take(min(len(self._waiters), self._limit))
                 good = [permit for permit in permits if permit.remaining > 0]
                 for permit in permits:
                     self._hand(permit)
                 if good:
                     vain = 0
-                if self._live:
+                if self._waiters:
                     await self._changed(free_us, vain)
                     vain += 1
         except Exception as error:
             self._fail(error)
         finally:
             self._task = None
-            if self._live:
+            if self._waiters:
                 self._serve()  # somebody came while this task was told to stop
 
     async def _take(self, wanted: int) -> tuple[list[Permit], int]:
@@ -314,9 +313,8 @@ class PermitLine:
     def _hand(self, permit: Permit) -> None:
         """Give a permit to the first who waits, or back; back, too, if its time is already over."""
         while self._waiters and permit.remaining > 0:
-            waiter = self._waiters.popleft()
+            waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
-                self._live -= 1
                 waiter.set_result(permit)
                 return
         detached(self.give_back(permit.id), "giving a permit back")
@@ -327,8 +325,8 @@ class PermitLine:
                 self._hand(permit)
 
     def _fail(self, error: Exception) -> None:
-        waiters, self._waiters, self._live = self._waiters, deque(), 0
-        for waiter in waiters:
+        while self._waiters:
+            waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
                 waiter.set_exception(copy.copy(error))
 

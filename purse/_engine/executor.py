@@ -343,8 +343,7 @@ class _Looking:
 
 def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[Reply] | None], None]:
     """A caller is gone whose unit removes something: its line cares for what the replies bring. See ``Leave``."""
-    waiting = line()
-    waiting.expect()
+    arrive = line().expect()
 
     def arrived(replies: list[Reply] | None) -> None:
         taken: list[E] = []
@@ -354,7 +353,7 @@ def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[R
         except RedisError as error:
             _log.debug("purse: a call that was cancelled would have failed: %s", error)
         finally:
-            waiting.arrive(taken)
+            arrive(taken)
 
     return arrived
 

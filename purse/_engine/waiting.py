@@ -33,7 +33,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -114,21 +114,19 @@ class Line(Generic[E]):
         self._key = key
         self._take = take
         self._put_back = put_back
-        self._waiters: deque[_Waiter[E]] = deque()
+        # Callers leave it themselves, from wherever they stand: it holds nobody who is gone, and its length is exact.
+        self._waiters: OrderedDict[_Waiter[E], None] = OrderedDict()
         self._delivered: deque[_Waiter[E]] = deque()  # told, and not yet running again
         self._hand: deque[E] = deque()  # taken, and nobody's
-        self._expected = 0  # replies to calls that were cancelled after they had been sent
+        self._expected: set[object] = set()  # replies to calls that were cancelled after they had been sent
         self._refused = 0  # how often in a row the server did not take the hand back
         self._task: asyncio.Task[None] | None = None
-        self._live = 0  # waiters that have not noticed that they were cancelled
         self._stirred: asyncio.Future[None] | None = None  # ends a pause of the task
         self._offering = False  # elements are on their way back
         self._offered: asyncio.Future[Exception | None] | None = (
             None  # done when what is in the hand now has been offered
         )
-        self._door = asyncio.Lock()
-        self._bringing = 0  # callers that wait for room
-        self._failures = 0  # of those who were first of them
+        self._bringers: OrderedDict[object, asyncio.Future[None]] = OrderedDict()  # callers that wait for room
         self.idle: bool = False  # nothing is under way: the task waits for a change of the key
         self._closed = False
         self._hurried = False  # the loop or the store ends: the next refusal is the last
@@ -136,7 +134,7 @@ class Line(Generic[E]):
 
     def __len__(self) -> int:
         """How many callers wait."""
-        return self._live
+        return len(self._waiters)
 
     async def get(self) -> E:
         """Wait for an element, without limit; it is removed from Redis, and goes to no one else.
@@ -149,8 +147,7 @@ class Line(Generic[E]):
         """
         self._check_open()
         mine: _Waiter[E] = _Waiter(asyncio.get_running_loop().create_future())
-        self._waiters.append(mine)
-        self._live += 1
+        self._waiters[mine] = None
         if self._hand:
             # Not at once: callers that were told before, and have not run yet, hold earlier elements.
             asyncio.get_running_loop().call_soon(self._go_on)
@@ -159,10 +156,9 @@ class Line(Generic[E]):
         try:
             await mine.told
         except BaseException:  # cancelled, or told of an error, or its coroutine was closed
+            self._waiters.pop(mine, None)
             mine.told.cancel()
-            if mine.told.cancelled():
-                self._live -= 1
-            elif mine.told.exception() is None:  # delivered in the moment of the cancellation
+            if not mine.told.cancelled() and mine.told.exception() is None:  # delivered in this very moment
                 self._pass_on(mine)
             self._go_on()
             raise
@@ -193,7 +189,7 @@ class Line(Generic[E]):
     @property
     def bringing(self) -> int:
         """How many callers wait for room."""
-        return self._bringing
+        return len(self._bringers)
 
     async def bring(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
         """Wait until there is room, one caller at a time, in the order in which they came.
@@ -211,21 +207,23 @@ class Line(Generic[E]):
             redis.exceptions.RedisError: the server refused, or cannot be reached.
             StoreClosed: after ``close``.
         """
-        self._bringing += 1
+        place = object()
+        self._bringers[place] = asyncio.get_running_loop().create_future()
         try:
-            while True:
-                failures = self._failures
-                async with self._door:
-                    if self._failures == failures:
-                        return await self._bring_first(offer, room)
-                # Who was ahead has failed, maybe after a second's patience with a server that is gone. Those behind
-                # find out together, and not each of them a second later.
-                self._check_open()
-                reply = await offer()
-                if reply is not None:
-                    return reply
+            while next(iter(self._bringers)) is not place:
+                await self._bringers[place]  # until it is the first, or the first has failed
+                if next(iter(self._bringers)) is not place:
+                    # That may have taken a second's patience with a server that is gone. Those behind find out
+                    # together, and not each of them a second later.
+                    self._bringers[place] = asyncio.get_running_loop().create_future()
+                    self._check_open()
+                    reply = await offer()
+                    if reply is not None:
+                        return reply
+            return await self._bring_first(offer, room)
         finally:
-            self._bringing -= 1
+            del self._bringers[place]
+            _wake(next(iter(self._bringers.values()), None))
 
     async def _bring_first(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
         looks = 0
@@ -238,21 +236,28 @@ class Line(Generic[E]):
                 await self._wakeups.wait(self._key, looks, room)
                 looks += 1
         except Exception:
-            self._failures += 1
+            for turn in self._bringers.values():
+                _wake(turn)
             raise
 
     # --- what comes back ----------------------------------------------------------------------------
 
-    def expect(self) -> None:
-        """A call that takes was cancelled, and its reply is on the way: ``arrive`` will be called."""
-        self._expected += 1
+    def expect(self) -> Callable[[Sequence[E]], None]:
+        """A call that takes was cancelled, and its reply is on the way.
+
+        Returns:
+            To be called with what the reply brought; with nothing if it brought nothing, or was lost.
+        """
+        reply = object()
+        self._expected.add(reply)
         self._go_on()
 
-    def arrive(self, elements: Sequence[E]) -> None:
-        """What the reply brought that ``expect`` announced; nothing if it brought none or was lost."""
-        self._expected -= 1
-        self._hand.extend(elements)
-        self._go_on()
+        def arrive(elements: Sequence[E]) -> None:
+            self._expected.discard(reply)
+            self._hand.extend(elements)
+            self._go_on()
+
+        return arrive
 
     async def give_back(self, elements: Sequence[E]) -> Exception | None:
         """Put back what a call has taken and cannot use; returns after the first offer to the server.
@@ -331,7 +336,7 @@ class Line(Generic[E]):
     async def _take_some(self, take: Callable[[int], Unit[list[E]]], looks: int) -> int:
         """Take elements for those who wait, or wait for a change of the key; how often that was without success."""
         try:
-            taken = await self._executor.execute(take(min(self._live, MOST)))
+            taken = await self._executor.execute(take(min(len(self._waiters), MOST)))
             if taken:
                 self._hand.extend(taken)
                 return 0
@@ -355,8 +360,7 @@ class Line(Generic[E]):
     def _hand_out(self) -> None:
         """Give what is in the hand to those who wait."""
         while self._hand and (waiter := self._first_waiter()) is not None:
-            self._waiters.popleft()
-            self._live -= 1
+            del self._waiters[waiter]
             waiter.element = self._hand.popleft()
             waiter.told.set_result(None)
             self._delivered.append(waiter)
@@ -379,11 +383,9 @@ class Line(Generic[E]):
 
     def _first_waiter(self) -> _Waiter[E] | None:
         """The first of those who wait and were not cancelled; the cancelled ones before it are dropped."""
-        while self._waiters:
-            if not self._waiters[0].told.done():
-                return self._waiters[0]
-            self._waiters.popleft()
-        return None
+        while (first := next(iter(self._waiters), None)) is not None and first.told.done():
+            del self._waiters[first]
+        return first
 
     async def _return_hand(self) -> None:
         """Offer the server what nobody waits for any more; if it refuses, pause."""
@@ -438,9 +440,13 @@ class Line(Generic[E]):
 
     def _fail(self, error: BaseException) -> None:
         while (waiter := self._first_waiter()) is not None:
-            self._waiters.popleft()
-            self._live -= 1
+            del self._waiters[waiter]
             waiter.told.set_exception(copy.copy(error))
+
+
+def _wake(turn: asyncio.Future[None] | None) -> None:
+    if turn is not None and not turn.done():
+        turn.set_result(None)
 
 
 def _shown(element: object) -> str:
