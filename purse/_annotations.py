@@ -16,13 +16,13 @@ name stands for ``_Missing``.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType, SimpleNamespace, UnionType
 from typing import Annotated, ClassVar, Final, ForwardRef, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
-from typing_extensions import NoDefault, TypeVar
+from typing_extensions import Format, NoDefault, TypeVar
 
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
@@ -101,25 +101,29 @@ class Names(Mapping[str, object]):
 
     def __init__(self, *scopes: Mapping[str, object], lenient: bool = False) -> None:
         self._scopes = scopes
-        self._lenient = lenient
+        self.lenient = lenient
 
     def leniently(self) -> Names:
         """The same names, with a ``_Missing`` for every other."""
         return Names(*self._scopes, lenient=True)
 
     def __getitem__(self, name: str) -> object:
-        for scope in (*self._scopes, vars(builtins)):
+        for scope in self._all():
             if name in scope:
                 return scope[name]
-        if self._lenient:
+        if self.lenient:
             return _Missing(name)
         raise KeyError(name)
 
+    # Python 3.14 evaluates forward references with a copy of the names that it is given.
     def __iter__(self) -> Iterator[str]:
-        return iter(())
+        return iter({name: None for scope in self._all() for name in scope})
 
     def __len__(self) -> int:
-        return 0
+        return sum(1 for _ in self)
+
+    def _all(self) -> tuple[Mapping[str, object], ...]:
+        return (*self._scopes, vars(builtins))
 
 
 class Annotation:
@@ -227,16 +231,18 @@ class Annotation:
         """The annotation as an object; forward references inside of it stay what they are."""
         value = self._raw
         while isinstance(value, (str, ForwardRef)):
-            text = value if isinstance(value, str) else value.__forward_arg__
+            written = value
             try:
-                value = eval(text.strip(), {}, names)
+                value = _evaluated(written, names)
             except (NameError, AttributeError) as error:
                 raise self._unresolved(error) from None
             except Exception as error:
                 raise DeclarationError(
-                    f"{self._where}: the annotation {text!r} cannot be evaluated: {error}; "
+                    f"{self._where}: the annotation {shown_type(written)!r} cannot be evaluated: {error}; "
                     "write a collection with its type, e.g. RedisHash[str]"
                 ) from error
+            if isinstance(value, ForwardRef) and names.lenient:
+                break
         return value
 
     def _evaluate_nested(self, value: object) -> object:
@@ -300,6 +306,15 @@ def type_arguments(
     return arguments
 
 
+def _evaluated(annotation: str | ForwardRef, names: Names) -> object:
+    """What a string or a forward reference stands for; itself, or a part that stays open, if names may be missing."""
+    evaluate = cast("Callable[..., object] | None", getattr(annotation, "evaluate", None))
+    if evaluate is not None:  # of Python 3.14: it knows names that nothing else does
+        return evaluate(globals={}, locals=names, format=Format.FORWARDREF if names.lenient else Format.VALUE)
+    text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+    return eval(text.strip(), {}, names)
+
+
 def local_names(frame: FrameType | None, raw: Mapping[str, object]) -> dict[str, object]:
     """The local variables around a class statement that its annotations mention.
 
@@ -322,7 +337,9 @@ def shown_type(annotation: object) -> str:
     if isinstance(annotation, str):
         return annotation
     if isinstance(annotation, ForwardRef):
-        return annotation.__forward_arg__
+        # From Python 3.14 on a reference to "int | Later" has a name for int that nobody has written.
+        evaluate = cast("Callable[..., str] | None", getattr(annotation, "evaluate", None))
+        return annotation.__forward_arg__ if evaluate is None else evaluate(format=Format.STRING)
     if isinstance(annotation, TypeVar):
         return annotation.__name__
     origin = get_origin(annotation)

@@ -12,7 +12,6 @@ that have a key in common are refused, as in one class.
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import weakref
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 from purse._annotations import Unresolved
 from purse._reach import Meeting, meetings, reaches
 from purse._templates import Template, can_meet
+from purse._type_caches import collect_types
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def claim(cls: type[StoreBase], template: Template) -> None:
     """
     with _lock:
         if any(_in_the_way(cls, template)):
-            gc.collect()  # classes are reference cycles: the holder may be gone, and only look alive
+            collect_types()  # the holder may be gone, and only look alive
         for holder in _in_the_way(cls, template):
             theirs = holder.__purse__.defaults.namespace
             same = theirs == template.text
@@ -82,7 +82,7 @@ def compare(cls: type[StoreBase]) -> None:
     """
     with _lock:
         if any(_collisions(cls)):
-            gc.collect()  # as in claim()
+            collect_types()  # as in claim()
         for meeting in _collisions(cls):
             raise DeclarationError(meeting_text(meeting))
 

@@ -12,7 +12,6 @@ the type variables of a generic store stand for. So has a store that is nested i
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from functools import cache
 from typing import (
@@ -34,6 +33,7 @@ from purse._annotations import Annotation, Declared, TypeArguments, Unresolved, 
 from purse._keys import Slots, beside, entries_of, key_of
 from purse._options import AnyCodec, FieldOptions, StoreDefaults
 from purse._reach import Reach
+from purse._signatures import parameters_of
 from purse.codecs import bind_codec, canonical_codec_for
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
@@ -436,7 +436,7 @@ def _keywords_of(collection: type[RedisCollection]) -> set[str]:
     found: set[str] = set()
     for cls in collection.__mro__:
         if "__init__" in vars(cls):
-            parameters: Mapping[str, inspect.Parameter] = inspect.signature(vars(cls)["__init__"]).parameters
+            parameters = parameters_of(vars(cls)["__init__"])
             found |= parameters.keys()
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
                 break

@@ -203,7 +203,9 @@ def _names_of_init(cls: type[StoreBase], frame: FrameType | None) -> Names | Non
     initialise = cast("FunctionType | None", vars(cls).get("__init__"))
     if initialise is None:
         return None
-    annotations = cast("dict[str, object]", get_annotations(cast("Callable[..., object]", initialise)))
+    annotations = cast(
+        "dict[str, object]", get_annotations(cast("Callable[..., object]", initialise), format=Format.FORWARDREF)
+    )
     return Names(local_names(frame, annotations), _module_names(cls, frame))
 
 

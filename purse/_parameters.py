@@ -11,12 +11,13 @@ template, and whoever has left it out is shown the lines to write.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NewType, cast, get_args, get_origin
 from uuid import UUID
 
 from purse._annotations import Annotation, Names, shown_type
+from purse._signatures import parameters_of
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Parameter:
 
 def signature_of(cls: type[object]) -> Mapping[str, inspect.Parameter]:
     """What ``__init__`` takes beside ``self`` and the client."""
-    initialise = cast("Callable[..., None]", vars(cls).get("__init__") or cls.__init__)
-    parameters = list(inspect.signature(initialise).parameters.values())
+    initialise = vars(cls).get("__init__") or cls.__init__
+    parameters = list(parameters_of(initialise).values())
     return {parameter.name: parameter for parameter in parameters[2:]}
 
 

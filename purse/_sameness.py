@@ -25,13 +25,13 @@ from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, is_dataclass, replace
-from functools import lru_cache
 from typing import TypeAlias, cast
 
 from pydantic import BaseModel
 
 from purse._same_scalars import FLAT, KEPT, SAME, SOUND
 from purse._state import Reduced, field_names, held, is_cached, own_slots, reduced
+from purse._type_caches import cached_by_type
 from purse._wording import ABSENT, NEVER_SET, WAS_SET, fix_for, short
 
 __all__ = ["EXACT", "Difference", "Rule", "first_difference"]
@@ -120,7 +120,7 @@ def _leaf(before: object, after: object) -> Difference:
     return Difference("", before, after, fix=fix_for(before))
 
 
-@lru_cache(maxsize=1024)
+@cached_by_type
 def _judge_of(cls: Hashable) -> Judge:
     """What compares two instances of exactly this class."""
     kind = cast("type[object]", cls)

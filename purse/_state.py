@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
 from types import FunctionType
 from typing import Final, cast
 
+from purse._type_caches import cached_by_type
 from purse._wording import ABSENT
 
 __all__ = ["Reduced", "field_names", "held", "is_cached", "own_slots", "reduced"]
@@ -44,7 +44,7 @@ def is_cached(kind: type, name: str) -> bool:
     return hasattr(described, "__get__") and not hasattr(described, "__set__") and described is not FunctionType
 
 
-@lru_cache(maxsize=1024)
+@cached_by_type
 def field_names(kind: Hashable) -> Mapping[str, bool]:
     """The fields of a dataclass, all of them, and whether its constructor takes them; none of another class."""
     return {field.name: field.init for field in fields(kind)} if is_dataclass(kind) else {}
@@ -83,7 +83,7 @@ def reduced(value: object) -> Reduced | None:
     return Reduced((function, arguments, *put_in), kept)
 
 
-@lru_cache(maxsize=1024)
+@cached_by_type
 def own_slots(kind: Hashable, base: Hashable) -> tuple[str, ...]:
     """The slots of a class and of its bases, down to ``base``, by the names under which an instance has them."""
     names: dict[str, None] = {}

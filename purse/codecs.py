@@ -21,11 +21,11 @@ microseconds more, for ``str`` and ``bytes`` nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast, overload
 
 from purse._canonical import has_serializer
 from purse._sameness import Rule
+from purse._type_caches import cached_by_type
 from purse._typenames import fits, type_name, unwrapped
 from purse._value_codecs import (
     BytesCodec,
@@ -273,7 +273,7 @@ def _cached(make: Callable[[object], ValueCodec[object]], value_type: object) ->
     return _made(make, value_type, "" if isinstance(value_type, type) else repr(value_type))
 
 
-@lru_cache(maxsize=1024)
+@cached_by_type
 def _made(make: Callable[[object], ValueCodec[object]], value_type: object, _spelt: str) -> ValueCodec[object]:
     return make(value_type)
 

@@ -95,9 +95,13 @@ class Store(StoreBase):
     Construction does no I/O.
     """
 
-    __purse_binding__: Binding
-    __purse_owned__: bool = False
-    __purse_server__: Server | None = None
+    if TYPE_CHECKING:  # typing.get_type_hints(Garden) tells the fields, and evaluates whatever is annotated here
+        __purse_binding__: Binding
+        __purse_owned__: bool
+        __purse_server__: Server | None
+    else:
+        __purse_owned__ = False
+        __purse_server__ = None
 
     def __init__(self, redis: RedisClient, **parameters: Value) -> None:
         cls = type(self)

@@ -6,6 +6,7 @@ the tests empty their server, which must be one that they started.
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import textwrap
@@ -65,21 +66,31 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture(params=["plain", "future"])
-def declare(request: pytest.FixtureRequest) -> Iterator[Declare]:
-    """Execute source as a module of its own and return it."""
+@pytest.fixture(params=["plain", "future"] if sys.version_info >= (3, 14) else ["plain", "future", "deferred"])
+def declare(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
+    """Execute source as a module of its own and return it; before Python 3.14 also as 3.14 would execute it."""
     made: list[str] = []
+    deferred = request.param == "deferred"
 
     def execute(source: str) -> ModuleType:
         module = ModuleType(f"declared_{next(_numbers)}")
         future = "from __future__ import annotations\n" if request.param == "future" else ""
         sys.modules[module.__name__] = module
         made.append(module.__name__)
-        exec(
-            compile(future + PRELUDE + textwrap.dedent(source), module.__name__, "exec", dont_inherit=True),
-            vars(module),
-        )
+        text = future + PRELUDE + textwrap.dedent(source)
+        written: str | ast.Module = text
+        if deferred:
+            from tests.support import deferred as python_3_14
+
+            written = python_3_14.deferring(text)
+            vars(module).update(python_3_14.RUNTIME)
+        exec(compile(written, module.__name__, "exec", dont_inherit=True), vars(module))
         return module
+
+    if deferred:
+        from tests.support.deferred import emulate
+
+        emulate(monkeypatch)
 
     yield execute
     for name in made:

@@ -16,12 +16,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
 from typing import TypeAlias, TypeVar, cast
 
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter
 
 from purse._sameness import first_difference
+from purse._type_caches import cached_by_type
 from purse._wording import evidence, invalid
 from purse.errors import EncodeError
 
@@ -135,6 +135,6 @@ def _validated(kind: type[V], given: Fields) -> V:
     return cast("V", _adapter(cast("Hashable", kind)).validate_python(given, by_alias=True, by_name=True))
 
 
-@lru_cache(maxsize=1024)
+@cached_by_type
 def _adapter(kind: Hashable) -> TypeAdapter[object]:
     return TypeAdapter(cast("type[object]", kind))

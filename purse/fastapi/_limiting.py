@@ -23,6 +23,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from purse._fields import FieldSpec
+from purse._signatures import parameters_of
 from purse.collections import RedisCollection
 from purse.fastapi._providing import provide, taking
 from purse.fastapi._running import check_store
@@ -117,7 +118,7 @@ def _of_connection(key: Callable[..., Identity | Awaitable[Identity]] | None) ->
     """What is called with the request to find out whom to count; None if FastAPI has to call it."""
     if key is None:
         return _address
-    parameters = inspect.signature(key).parameters.values()
+    parameters = parameters_of(key).values()
     bare = len(parameters) == 1 and all(parameter.annotation is parameter.empty for parameter in parameters)
     return key if bare else None
 
