@@ -19,6 +19,7 @@ import builtins
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType, SimpleNamespace, UnionType
 from typing import Annotated, ClassVar, Final, ForwardRef, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
@@ -26,7 +27,7 @@ from typing_extensions import Format, NoDefault, TypeVar
 
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
-from purse.ttl import TTL
+from purse.ttl import TTL, as_ttl
 
 __all__ = [
     "Annotation",
@@ -267,7 +268,8 @@ class Annotation:
             value, *extras = get_args(value)
             if TTL in extras:
                 raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
-            ttl = next((extra for extra in reversed(extras) if isinstance(extra, TTL)), None)
+            timed = next((extra for extra in reversed(extras) if isinstance(extra, (TTL, timedelta))), None)
+            ttl = as_ttl(timed, self._where)
         origin = get_origin(value) or value
         if _is_store(origin):
             raise DeclarationError(

@@ -27,12 +27,13 @@ from purse._claims import accept, claim, compare, kinds_of, meeting_text
 from purse._engine.modes import check_engine
 from purse._fields import FieldSpec
 from purse._nested import Member, NestedSpec, flattened
-from purse._options import FieldOptions, StoreDefaults, check_options, check_store_codec, check_ttl
+from purse._options import FieldOptions, StoreDefaults, check_options, check_store_codec
 from purse._parameters import Parameter, check_signature, read_parameters
 from purse._reach import Meeting, meetings, reaches
 from purse._templates import Template, check_template
 from purse.collections import RedisCollection
 from purse.errors import DeclarationError
+from purse.ttl import as_ttl
 
 if TYPE_CHECKING:
     from types import FrameType, FunctionType
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from purse._annotations import TypeArguments
     from purse._engine.modes import Engine
     from purse.codecs import CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"]
 
@@ -155,7 +156,7 @@ def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
     namespace, ttl, codec, engine, slots = (own.get(keyword) for keyword in _KEYWORDS)
     if "namespace" in own and namespace is not None:
         namespace = check_template(namespace, where).text
-    check_ttl(ttl, where)
+    ttl = as_ttl(cast("Lifetime | None", ttl), where)
     check_store_codec(codec, where)
     if engine is not None:
         _check_engine(engine, where)
@@ -180,7 +181,7 @@ def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
         slots = next((defaults.slots for _, defaults in inherited if defaults.slots != "store"), "store")
     return StoreDefaults(
         cast("str | None", namespace),
-        cast("TTL | None", ttl),
+        ttl,
         cast("CodecFactory | None", codec),
         cast("Engine | None", engine),
         cast("Literal['store', 'field']", slots),
@@ -338,7 +339,7 @@ if TYPE_CHECKING:
             cls,
             *,
             namespace: str = ...,
-            ttl: TTL | None = None,
+            ttl: Lifetime | None = None,
             codec: CodecFactory | None = None,
             engine: Engine | None = None,
             slots: Literal["store", "field"] = "store",

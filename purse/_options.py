@@ -7,7 +7,6 @@ class Garden(Store, namespace="garden", codec=compressed)      StoreDefaults, fo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Never, Protocol, TypeAlias, cast
 
 from typing_extensions import TypeVar
@@ -15,14 +14,16 @@ from typing_extensions import TypeVar
 from purse._keys import check_name, check_rkey
 from purse.collections._editing import MISSING
 from purse.errors import DeclarationError
-from purse.ttl import TTL
+from purse.ttl import as_ttl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from purse._coordination.rates import Rate
     from purse._engine.modes import Engine
     from purse.codecs import CodecFactory
+    from purse.ttl import TTL, Lifetime
 
 __all__ = [
     "AnyCodec",
@@ -31,7 +32,6 @@ __all__ = [
     "StoreDefaults",
     "check_options",
     "check_store_codec",
-    "check_ttl",
     "field",
 ]
 
@@ -87,7 +87,7 @@ class StoreDefaults:
 # with dataclasses.field, and nothing becomes Any.
 def field(
     *,
-    ttl: TTL | None = None,
+    ttl: Lifetime | None = None,
     codec: AnyCodec | None = None,
     key: str | None = None,
     rkey: str | None = None,
@@ -108,7 +108,8 @@ def field(
     """Give a field of a ``Store`` options: ``visits: RedisHash[int] = field(ttl=TTL(hours=1))``.
 
     Args:
-        ttl: a policy that every write carries; wins over ``Annotated[..., TTL(...)]`` and the store's.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. It wins over
+            ``Annotated[..., TTL(...)]`` and the store's.
         codec: a ``Codec`` or ``CodecFactory`` for the values; wins over the store's.
         key: the last part of the Redis key instead of the field's name: ``{garden}:<key>``.
         rkey: the whole Redis key, used as it is, outside of the store's hash tag.
@@ -140,7 +141,7 @@ def field(
     more = tuple((name, value) for name, value in given.items() if value is not None)
     if default is not MISSING:  # None is a value
         more += (("default", default),)
-    return cast("F", FieldOptions(ttl, codec, key, rkey, maxlen, maxsize, slots, more))
+    return cast("F", FieldOptions(cast("TTL | None", ttl), codec, key, rkey, maxlen, maxsize, slots, more))
 
 
 def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
@@ -165,26 +166,13 @@ def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
             raise DeclarationError(
                 f"{where}: rkey= gives the whole key as it is, slots= makes another; write one of them"
             )
-    check_ttl(options.ttl, where)
+    options = replace(options, ttl=as_ttl(options.ttl, where))
     codec: object = options.codec
     if codec is not None and not callable(codec) and not _is_codec(codec):
         raise DeclarationError(
             f"{where}: codec={codec!r} is neither a codec (encode and decode) nor a function from a value type to one"
         )
     return options
-
-
-def check_ttl(ttl: object, where: str) -> None:
-    """Refuse what is not a TTL policy.
-
-    Raises:
-        DeclarationError: with the TTL to write.
-    """
-    if ttl is None or isinstance(ttl, TTL):
-        return
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    fix = f"TTL(seconds={seconds:g})" if isinstance(seconds, (int, float)) else "TTL(hours=1)"
-    raise DeclarationError(f"{where}: ttl= is a TTL policy, not {ttl!r}; write ttl={fix}")
 
 
 def check_store_codec(codec: object, where: str) -> None:

@@ -75,7 +75,7 @@ class Store(StoreBase):
         namespace: the first part of every key, ``{garden}:plants``; subclasses inherit it. It may have placeholders,
             ``user:{user_id}``, whose values each instance is bound to. A class without one is a mixin, or a part to be
             nested in other stores: it declares fields for others and has no instances of its own.
-        ttl: the TTL policy of fields that do not declare one.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy of fields that do not declare one.
         codec: a function from a value type to the codec of fields that do not declare one.
         slots: ``"field"`` gives each field a hash slot of its own, ``{garden::plants}``, so that a big store spreads
             over a cluster, at the price of atomic steps over several fields.

@@ -9,6 +9,9 @@ because a list emptied and refilled, or HSET on a field with a TTL of its own, s
     TTL(days=1, renew="never")        counts from the key's creation
     TTL(days=1, jitter=0.1)           between 21.6 and 26.4 hours, drawn anew for each write
     TTL(hours=1, per_item=True)       each hash field has an hour of its own
+
+Where ``ttl=`` is an argument, a ``timedelta`` or a number of seconds is the policy of that duration: every write starts
+it again.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from __future__ import annotations
 import random
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from purse.errors import DeclarationError
 
-__all__ = ["TTL"]
+__all__ = ["TTL", "Lifetime", "as_ttl"]
 
 _MAX_MS = 2**53  # above this a Lua script, whose numbers are doubles, could not count the milliseconds
 
@@ -55,7 +58,26 @@ class TTL:
     per_item: bool = False
     duration_ms: int = field(init=False)
 
+    if not TYPE_CHECKING:  # checkers refuse a duration without a unit
+
+        def __new__(cls, *unitless: object, **parts: object) -> TTL:
+            if unitless:
+                raise DeclarationError(f"TTL({unitless[0]!r}) does not say the unit; write {_fix_for(unitless[0])}")
+            return object.__new__(cls)
+
     def __post_init__(self, milliseconds: float, seconds: float, minutes: float, hours: float, days: float) -> None:
+        given: dict[str, object] = {
+            "milliseconds": milliseconds,
+            "seconds": seconds,
+            "minutes": minutes,
+            "hours": hours,
+            "days": days,
+            "jitter": self.jitter,
+        }
+        for name, part in given.items():
+            if isinstance(part, bool) or not isinstance(part, (int, float)):
+                fix = "0.1" if name == "jitter" else _number_in(part)
+                raise DeclarationError(f"TTL({name}={part!r}): {name}= is a number; write TTL({name}={fix})")
         total = milliseconds + 1000 * (seconds + 60 * (minutes + 60 * (hours + 24 * days)))
         if not 1 <= total <= _MAX_MS:  # also false for nan
             raise DeclarationError(
@@ -79,3 +101,47 @@ class TTL:
             return self.duration_ms
         spread = random.uniform(1 - self.jitter, 1 + self.jitter)
         return max(1, round(self.duration_ms * spread))
+
+
+Lifetime: TypeAlias = TTL | timedelta | float
+"""What ``ttl=`` takes: a policy, or the duration of one that every write starts again; a number counts seconds."""
+
+
+def as_ttl(given: Lifetime | None, where: str) -> TTL | None:
+    """The policy that ``ttl=`` means; None for none.
+
+    Args:
+        where: what an error begins with, ``Garden.visits``.
+
+    Raises:
+        DeclarationError: it is something else, or no duration that Redis can keep.
+    """
+    if given is None or isinstance(given, TTL):
+        return given
+    unchecked: object = given
+    if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float, timedelta)):
+        raise DeclarationError(
+            f"{where}: ttl= is a TTL, a timedelta or a number of seconds, not {given!r}; write e.g. "
+            f"ttl={_fix_for(unchecked)}"
+        )
+    try:
+        if isinstance(given, timedelta):
+            return TTL(milliseconds=given / timedelta(milliseconds=1))
+        return TTL(seconds=given)
+    except DeclarationError as error:
+        raise DeclarationError(f"{where}: ttl={given!r}: {error}") from None
+
+
+def _fix_for(given: object) -> str:
+    """The policy that was meant."""
+    return "TTL(hours=1)" if (number := _number_in(given)) == "1" else f"TTL(seconds={number})"
+
+
+def _number_in(given: object) -> str:
+    """The number of seconds that was meant, or "1"."""
+    if isinstance(given, timedelta):
+        return f"{given.total_seconds():g}"
+    try:
+        return f"{float(cast('str', given)):g}" if isinstance(given, (str, int, float)) else "1"
+    except ValueError:
+        return "1"

@@ -30,7 +30,7 @@ from purse._value_codecs import ValueCodec
 from purse._wording import shown
 from purse.collections._paging import collector_paused
 from purse.errors import DeclarationError, DecodeError, EncodeError, UnsupportedServer, WrongKind
-from purse.ttl import TTL
+from purse.ttl import TTL, Lifetime, as_ttl
 
 if TYPE_CHECKING:
     from typing import Self
@@ -66,7 +66,7 @@ class RedisCollection(ABC):
     Args:
         redis: the client; never closed by a collection.
         name: the key or the prefix, used as it is.
-        ttl: a policy that every write through this object carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object carries.
 
     Attributes:
         declared_as: the names of the store class and of its field that this is, or None.
@@ -90,10 +90,11 @@ class RedisCollection(ABC):
     slot: str | None
     _executor: Executor
 
-    def __init__(self, redis: RedisClient, name: str, *, ttl: TTL | None = None) -> None:
+    def __init__(self, redis: RedisClient, name: str, *, ttl: Lifetime | None = None) -> None:
         if type(name) is not str:
             raise TypeError(f"a key is a str, got {name!r}; bytes keys that are UTF-8 can be decoded first")
-        if ttl is not None and ttl.per_item and not self._items_can_expire:
+        policy = as_ttl(ttl, name)
+        if policy is not None and policy.per_item and not self._items_can_expire:
             raise DeclarationError(
                 f"{name}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
                 "and the TTL applies to the whole key"
@@ -105,7 +106,7 @@ class RedisCollection(ABC):
         self.redis = redis
         self.declared_as = None
         self.slot = None
-        self._ttl = ttl
+        self._ttl: TTL | None = policy
         self._executor = executor_for(redis)
 
     if TYPE_CHECKING:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["MAX_MS", "Duration", "Entries", "Entry", "lifetime_ms", "policy_of", "was_stored"]
 
@@ -77,7 +77,7 @@ class Entries(RedisCollection, Generic[V, K]):
         value_type: TypeForm[V],
         key_type: TypeForm[K],
         codec: Codec[V] | CodecFactory | None,
-        ttl: TTL | None,
+        ttl: Lifetime | None,
         suffix: str,
     ) -> None:
         super().__init__(redis, prefix, ttl=ttl)

@@ -13,7 +13,7 @@ from purse.collections._paging import OnError, iterate
 
 if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["RedisKey"]
 
@@ -27,14 +27,14 @@ class RedisKey(RedisCollection):
     Args:
         redis: the client; never closed by a collection.
         rkey: the key, used as it is.
-        ttl: a policy that every write through this object carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object carries.
     """
 
     __slots__ = ("rkey",)
 
     rkey: str
 
-    def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None = None) -> None:
+    def __init__(self, redis: RedisClient, rkey: str, *, ttl: Lifetime | None = None) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         self.rkey = rkey
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["BaseQueue"]
 
@@ -52,7 +52,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
     Args:
         redis: the client; never closed by a collection.
         rkey: the key, used as it is.
-        ttl: a policy that every write through this object carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object carries.
         maxsize: how many items the queue may hold before a put waits; 0 is without limit.
     """
 
@@ -62,12 +62,12 @@ class BaseQueue(RedisKey, Generic[I, E]):
     _size: ClassVar[str]
     _next: ClassVar[tuple[Argument, ...]]  # reads the next item: the command, and its arguments after the key
 
-    def __init__(self, redis: RedisClient, rkey: str, *, ttl: TTL | None, maxsize: int) -> None:
+    def __init__(self, redis: RedisClient, rkey: str, *, ttl: Lifetime | None, maxsize: int) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         if type(maxsize) is not int or not 0 <= maxsize <= _MOST:
             raise DeclarationError(f"{rkey}: maxsize= must be an int, 0 for no limit, not {maxsize!r}")
         self._maxsize = maxsize
-        self._line_name = f"queue {self._pop} {ttl}"  # what is taken in one line is taken under one policy
+        self._line_name = f"queue {self._pop} {self._ttl}"  # what is taken in one line is taken under one policy
 
     @property
     def maxsize(self) -> int:

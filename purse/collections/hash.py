@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["RedisHash"]
 
@@ -68,7 +68,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             as JSON.
         key_type: the type of the keys; its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.
-        ttl: a policy that every write carries; ``per_item=True`` gives each field its own clock.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. ``TTL(per_item=True)`` gives
+            each field its own clock.
         default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key, a copy each time. Only the
             last three store it, with what they change. Methods of many fields leave out a key that is missing.
         default_factory: makes such a value, called each time.
@@ -93,7 +94,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         value_type: type[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
     ) -> None: ...
@@ -105,7 +106,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
     ) -> None: ...
@@ -118,7 +119,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         *,
         key_type: type[K],
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
     ) -> None: ...
@@ -131,7 +132,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         *,
         key_type: TypeForm[K],
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
     ) -> None: ...
@@ -143,7 +144,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         *,
         key_type: object = str,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
     ) -> None:

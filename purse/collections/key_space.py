@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["RedisKeySpace"]
 
@@ -65,7 +65,8 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             as JSON.
         key_type: the type of the keys; its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.
-        ttl: a policy that every write carries. Each entry has a clock of its own, with ``per_item`` or without.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. Each entry has
+            a clock of its own, with ``per_item`` or without.
         suffix: what the Redis keys end with. A ``{`` at the end of the prefix and ``}`` as suffix spread the entries
             over all slots of a cluster. What concerns several entries then cannot be one moment: ``update`` and
             ``set_many`` are refused, and ``get_many``, ``delete_many``, ``clear`` and iteration send a command for
@@ -94,7 +95,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         value_type: type[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         suffix: str = "",
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
@@ -107,7 +108,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         suffix: str = "",
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
@@ -121,7 +122,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         *,
         key_type: type[K],
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         suffix: str = "",
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
@@ -135,7 +136,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         *,
         key_type: TypeForm[K],
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         suffix: str = "",
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
@@ -148,7 +149,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         *,
         key_type: object = str,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         suffix: str = "",
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["RedisList"]
 
@@ -56,7 +56,7 @@ class RedisList(RedisKey, Generic[V]):
             as JSON, so that an element comes back as it was written.
         codec: stores the elements in another way; it must write equal values as equal bytes if
             ``contains``, ``index`` or ``remove`` are to find them.
-        ttl: a policy that every write carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
         maxlen: the list never holds more: adding at one end drops elements from the other, as
             ``collections.deque`` does, in the same atomic step.
 
@@ -79,7 +79,7 @@ class RedisList(RedisKey, Generic[V]):
         value_type: type[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxlen: int | None = None,
     ) -> None: ...
     @overload
@@ -90,7 +90,7 @@ class RedisList(RedisKey, Generic[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxlen: int | None = None,
     ) -> None: ...
     def __init__(
@@ -100,7 +100,7 @@ class RedisList(RedisKey, Generic[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxlen: int | None = None,
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["RedisPriorityQueue"]
 
@@ -71,7 +71,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         rkey: the Redis key, used as it is.
         value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else as JSON.
         codec: stores the values in another way.
-        ttl: a policy that every write carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
         maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items; 0 is
             without limit.
 
@@ -97,7 +97,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         value_type: type[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxsize: int = 0,
     ) -> None: ...
     @overload
@@ -108,7 +108,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxsize: int = 0,
     ) -> None: ...
     def __init__(
@@ -118,7 +118,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxsize: int = 0,
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl, maxsize=maxsize)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["RedisLifoQueue", "RedisQueue"]
 
@@ -53,7 +53,7 @@ class _ListQueue(BaseQueue[V, bytes], Generic[V]):
         value_type: type[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxsize: int = 0,
     ) -> None: ...
     @overload
@@ -64,7 +64,7 @@ class _ListQueue(BaseQueue[V, bytes], Generic[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxsize: int = 0,
     ) -> None: ...
     def __init__(
@@ -74,7 +74,7 @@ class _ListQueue(BaseQueue[V, bytes], Generic[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
         maxsize: int = 0,
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl, maxsize=maxsize)
@@ -117,7 +117,7 @@ class RedisQueue(_ListQueue[V], Generic[V]):
         rkey: the Redis key, used as it is.
         value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else as JSON.
         codec: stores the items in another way.
-        ttl: a policy that every write carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
         maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items; 0 is
             without limit.
 

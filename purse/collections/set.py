@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["RedisSet"]
 
@@ -58,7 +58,7 @@ class RedisSet(SetAlgebra[V]):
             else as JSON. Values need not be hashable. (A plain ``dict``, which 2.x took, is written as canonically as
             what is in it allows: 1 and 1.0 are two members.)
         codec: stores the members in another way; it must write equal values as equal bytes.
-        ttl: a policy that every write carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
 
     Raises:
         DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
@@ -79,7 +79,7 @@ class RedisSet(SetAlgebra[V]):
         value_type: type[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -89,7 +89,7 @@ class RedisSet(SetAlgebra[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -98,7 +98,7 @@ class RedisSet(SetAlgebra[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         declared: object = value_type

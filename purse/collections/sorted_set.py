@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
-    from purse.ttl import TTL
+    from purse.ttl import Lifetime
 
 __all__ = ["Above", "Below", "RedisSortedSet", "gt", "lt"]
 
@@ -79,7 +79,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             equal members must have equal bytes; ``str`` and ``bytes`` are stored raw, everything else as JSON. (A
             plain ``dict``, which 2.x took, is written as canonically as what is in it allows: 1 and 1.0 are two.)
         codec: stores the members in another way; it must write equal values as equal bytes.
-        ttl: a policy that every write carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
 
     Raises:
         DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
@@ -101,7 +101,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         value_type: type[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -111,7 +111,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -120,7 +120,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         value_type: TypeForm[V],
         *,
         codec: Codec[V] | CodecFactory | None = None,
-        ttl: TTL | None = None,
+        ttl: Lifetime | None = None,
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         self._value_type: object = value_type

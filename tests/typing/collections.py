@@ -52,6 +52,8 @@ def constructors(client: Redis) -> None:
     assert_type(RedisHash(client, "k", Plant, key_type=int), RedisHash[Plant, int])
     assert_type(RedisHash(client, "k", str | None, key_type=datetime), RedisHash[str | None, datetime])
     assert_type(RedisHash(client, "k", Plant, ttl=TTL(hours=1, per_item=True)), RedisHash[Plant, str])
+    assert_type(RedisHash(client, "k", Plant, ttl=timedelta(hours=1)), RedisHash[Plant, str])
+    assert_type(RedisList(client, "k", Plant, ttl=60), RedisList[Plant])
     assert_type(RedisHash(client, "k", Plant, codec=codec_for), RedisHash[Plant, str])
     assert_type(RedisHash(client, "k", int, default=0), RedisHash[int, str])
     assert_type(RedisHash(client, "k", list[int], default_factory=list), RedisHash[list[int], str])

@@ -125,7 +125,7 @@ class Shelf(Store):
     """A store without a namespace, to be nested."""
 
     lines: RedisList[str]
-    stock: RedisKeySpace[int] = field(ttl=TTL(hours=1))
+    stock: RedisKeySpace[int] = field(ttl=3600)
 
 
 class Shop(Store, namespace="typing-shop"):
