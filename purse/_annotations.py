@@ -5,6 +5,7 @@
     "Annotated[RedisHash[Plant, int], TTL(...)]"  RedisHash, Plant, int, a TTL
     RedisHash["Later"]                            RedisHash; Later when there is such a class
     "ClassVar[int]"                               nothing: not stored
+    Plants, with type Plants = RedisHash[Plant]   what the alias stands for
 
 An annotation may be a string, by quotes or by ``from __future__ import annotations``, and may name a class
 that comes later in the module. Names are looked up as Python would have done in the class body: in the
@@ -21,10 +22,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType, SimpleNamespace, UnionType
-from typing import Annotated, ClassVar, Final, ForwardRef, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    ClassVar,
+    Final,
+    ForwardRef,
+    Protocol,
+    TypeAlias,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from typing_extensions import Format, NoDefault, TypeVar
 
+from purse._typenames import Alias, is_alias
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
 from purse.ttl import TTL, as_ttl
@@ -168,13 +182,7 @@ class Annotation:
 
     def nested(self) -> type[object] | None:
         """The store class that it names, with or without type arguments; None for all else."""
-        try:
-            value = self._evaluate(self._names.leniently())
-        except DeclarationError:
-            return None
-        while get_origin(value) is Annotated:
-            value = get_args(value)[0]
-        origin = get_origin(value) or value
+        origin = _origin(self._glimpse())
         return cast("type[object]", origin) if _is_store(origin) else None
 
     def arguments(self, of: type[object]) -> TypeArguments:
@@ -183,20 +191,24 @@ class Annotation:
         Raises:
             Unresolved: a name does not exist.
         """
-        value = self._evaluate(self._names)
-        while get_origin(value) is Annotated:
-            value = get_args(value)[0]
+        value, _ = self._bare(self._evaluate(self._names))
         return type_arguments(of, get_args(value), self._where, self._names, self._types)
 
     def is_constant(self) -> bool:
         """Whether this is ``ClassVar[...]`` or ``Final``: something that is not stored."""
-        try:
-            value = self._evaluate(self._names.leniently())
-        except DeclarationError:
-            return False
-        while get_origin(value) is Annotated:
+        return _origin(self._glimpse()) in (ClassVar, Final)
+
+    def hidden(self) -> str | None:
+        """The collection, or the store without a namespace, that a constant or a private name holds; None if it is not.
+
+        Whoever writes ``ClassVar[RedisHash[int]]`` or ``_log: RedisList[str]`` may have meant a field.
+        """
+        value = self._glimpse()
+        while get_origin(value) in (ClassVar, Final, Annotated):
             value = get_args(value)[0]
-        return value in (ClassVar, Final) or get_origin(value) in (ClassVar, Final)
+        origin = _origin(value)
+        is_part = _is_store(origin) and cast("type[_Declares]", origin).__purse__.template is None
+        return shown_type(value) if is_part or _is_collection(value) else None
 
     def sketch(self) -> Declared | None:
         """What is known although names are missing; None if not even the collection is.
@@ -206,8 +218,11 @@ class Annotation:
         """
         if self._declared is not None:
             return self._declared
-        value = self._evaluate(self._names.leniently())
-        return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value, final=False)
+        try:
+            value, extras = self._bare(self._evaluate(self._names.leniently()))
+        except Unresolved:  # of an alias, which is evaluated where it is written
+            return None
+        return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value, extras, final=False)
 
     def resolve(self) -> Declared:
         """What the annotation declares.
@@ -217,9 +232,36 @@ class Annotation:
             DeclarationError: it declares no field.
         """
         if self._declared is None:
-            value = self._evaluate(self._names)
-            self._declared = self._read(self._evaluate_nested(value), final=True)
+            value, extras = self._bare(self._evaluate(self._names))
+            self._declared = self._read(self._evaluate_nested(value), extras, final=True)
         return self._declared
+
+    def _glimpse(self) -> object:
+        """What the annotation is without ``Annotated`` and aliases, names that are missing left open; None: unknown."""
+        with suppress(DeclarationError):
+            return self._bare(self._evaluate(self._names.leniently()))[0]
+        return None
+
+    def _bare(self, value: object) -> tuple[object, _Types]:
+        """``value`` without ``Annotated`` and type aliases around it, and what ``Annotated`` adds, the outermost last.
+
+        Raises:
+            Unresolved: an alias names what does not exist (yet).
+        """
+        extras: _Types = ()
+        while True:
+            if get_origin(value) is Annotated:
+                value, *added = get_args(value)
+                extras = (*added, *extras)
+            elif is_alias(_origin(value)):
+                try:
+                    value = _aliased(value)
+                except (NameError, AttributeError) as error:
+                    raise self._unresolved(error) from None
+                if isinstance(value, (str, ForwardRef)):
+                    value = Annotation(self._where, value, self._names)._evaluate(self._names)
+            else:
+                return value, extras
 
     def _replaced(self, part: object) -> object:
         """``part`` with what its type variables stand for."""
@@ -261,15 +303,12 @@ class Annotation:
             "Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."
         )
 
-    def _read(self, value: object, *, final: bool) -> Declared:
+    def _read(self, value: object, extras: _Types, *, final: bool) -> Declared:
         """What ``value`` declares; if it is not final, names may be missing in it, and type variables stay."""
-        ttl: TTL | None = None
-        if get_origin(value) is Annotated:
-            value, *extras = get_args(value)
-            if TTL in extras:
-                raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
-            timed = next((extra for extra in reversed(extras) if isinstance(extra, (TTL, timedelta))), None)
-            ttl = as_ttl(timed, self._where)
+        if TTL in extras:
+            raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
+        timed = next((extra for extra in reversed(extras) if isinstance(extra, (TTL, timedelta))), None)
+        ttl = as_ttl(timed, self._where)
         origin = get_origin(value) or value
         if _is_store(origin):
             raise DeclarationError(
@@ -395,7 +434,7 @@ def _fix_for(value: object) -> str:
 
 
 def _is_collection(value: object) -> bool:
-    origin = get_origin(value) or value
+    origin = _origin(value)
     return isinstance(origin, type) and issubclass(origin, RedisCollection)
 
 
@@ -417,6 +456,32 @@ def _type_arguments(cls: type[RedisCollection], arguments: _Types) -> _Types:
         if isinstance(origin, type) and issubclass(origin, RedisCollection):
             return _type_arguments(origin, tuple(_substituted(part, given) for part in get_args(base)))
     return ()
+
+
+class _Declares(Protocol):
+    """A store class, as much of it as is known here."""
+
+    __purse__: _Declaration
+
+
+class _Declaration(Protocol):
+    @property
+    def template(self) -> object: ...
+
+
+def _origin(value: object) -> object:
+    return get_origin(value) or value
+
+
+def _aliased(value: object) -> object:
+    """What a type alias stands for, ``Plants`` or ``Plants[int]``.
+
+    Raises:
+        NameError: it is evaluated now, and a name in it does not exist (yet).
+    """
+    alias = cast("Alias", _origin(value))
+    parameters = cast("tuple[TypeVar, ...]", alias.__type_params__)
+    return _substituted(alias.__value__, dict(zip(parameters, get_args(value), strict=False)))
 
 
 def _is_store(value: object) -> bool:

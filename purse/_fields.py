@@ -16,12 +16,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Generic,
     Protocol,
     cast,
-    get_args,
-    get_origin,
     overload,
 )
 
@@ -29,12 +26,12 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from redis.asyncio import Redis
 from typing_extensions import TypeVar
 
-from purse._annotations import Annotation, Declared, TypeArguments, Unresolved, shown_type
+from purse._annotations import Annotation, Declared, TypeArguments, Unresolved
 from purse._keys import Slots, beside, entries_of, key_of
 from purse._options import AnyCodec, FieldOptions, StoreDefaults
 from purse._reach import Reach
 from purse._signatures import parameters_of
-from purse.codecs import bind_codec, canonical_codec_for
+from purse.codecs import bind_codec, key_codec_for
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
 
@@ -391,17 +388,16 @@ class FieldSpec(Generic[C]):
 
     def _check_types(self, declared: Declared) -> None:
         """Refuse types that cannot be stored, unless a forward reference inside of them is still open."""
-        # Unhashable first: such a type may well have a canonical form, and would fail in dict() only.
-        if declared.key_type is not None and not _is_hashable(declared.key_type):
-            raise DeclarationError(
-                f"{self}: {shown_type(declared.key_type)} cannot be a key type, because its values cannot be keys of "
-                "a dict; use str, int, UUID, a tuple, an enum or a frozen model"
-            )
         try:
             # What type the value has is known only at run time: the type parameter is of no use here.
-            bind_codec(cast("type[object]", declared.value_type), cast("Codec[object] | None", self.codec)).check()
+            bind_codec(cast("type[object]", declared.value_type), cast("Codec[object] | None", self.codec))
             if declared.key_type is not None:
-                canonical_codec_for(cast("type[object]", declared.key_type)).check()
+                key_codec_for(cast("type[object]", declared.key_type))
+        except NameError as error:  # of a type alias, which is evaluated now
+            raise Unresolved(
+                f"{self}: the annotation {self._annotation} has a type alias that names {error.name!r}, and there is "
+                "no such name. Define it in the module of the alias."
+            ) from None
         except DeclarationError as error:
             kind = Unresolved if _is_incomplete(error.__cause__) else DeclarationError
             raise kind(f"{self}: {error}") from error.__cause__
@@ -418,17 +414,6 @@ def _is_incomplete(cause: object) -> bool:
     if isinstance(cause, PydanticUserError):
         return cause.code == "class-not-fully-defined"
     return isinstance(cause, PydanticUndefinedAnnotation)
-
-
-def _is_hashable(annotation: object) -> bool:
-    """Whether values of this type can be keys of a dict, as far as the type tells."""
-    origin = get_origin(annotation) or annotation
-    inner = cast("tuple[object, ...]", get_args(annotation))
-    if origin is Annotated:
-        return _is_hashable(inner[0])
-    if isinstance(origin, type) and getattr(origin, "__hash__", None) is None:
-        return False
-    return all(_is_hashable(part) for part in inner)
 
 
 def _keywords_of(collection: type[RedisCollection]) -> set[str]:

@@ -232,6 +232,9 @@ def _own_members(cls: type[StoreBase], body: Mapping[str, object], frame: FrameT
             if name in body and isinstance(options, FieldOptions):
                 why = "a name with an underscore in front" if name.startswith("_") else "a ClassVar"
                 raise DeclarationError(f"{where}: {why} is not a field; rename it, or drop field()")
+            hidden = None if name in body else annotation.hidden()
+            if hidden is not None:
+                raise DeclarationError(_hidden_text(cls.__name__, name, hidden))
             continue
         if not isinstance(options, FieldOptions):
             raise DeclarationError(
@@ -242,6 +245,18 @@ def _own_members(cls: type[StoreBase], body: Mapping[str, object], frame: FrameT
         declares = FieldSpec[RedisCollection] if annotation.nested() is None else NestedSpec
         found[name] = declares(cls, name, annotation, check_options(options, where, name), cls.__purse__.defaults)
     return found
+
+
+def _hidden_text(owner: str, name: str, hidden: str) -> str:
+    """What is wrong with a collection that looks like a field and is none."""
+    where = f"{owner}.{name}"
+    if name.startswith("_"):
+        public = name.removeprefix(f"_{owner.lstrip('_')}__").strip("_") or "name"  # Python adds the class to __name
+        return (
+            f"{where}: a name with an underscore in front is not a field; write {public}: {hidden}, with "
+            f'field(key="{name}") if the Redis key is to stay, or annotate self.{name} in __init__ if it is not stored'
+        )
+    return f"{where}: a ClassVar is not a field; write {name}: {hidden}, or give it a value if it is not stored"
 
 
 def _module_names(cls: type[StoreBase], frame: FrameType | None) -> Mapping[str, object]:

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import typing
 from types import NoneType, UnionType
 from typing import Annotated, Literal, NewType, Protocol, TypeVar, Union, cast, get_args, get_origin
 
-from typing_extensions import is_typeddict
+from typing_extensions import TypeAliasType, is_typeddict
 
-__all__ = ["fits", "plain_class", "type_name", "unwrapped"]
+__all__ = ["Alias", "fits", "is_alias", "is_hashable", "one_less", "plain_class", "type_name", "unwrapped"]
+
+# Python's own, from 3.12 on, and that of typing_extensions. To look whether there is a __value__ would evaluate it.
+_ALIASES: tuple[type, ...] = (TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType))
 
 
-class _Alias(Protocol):
-    __value__: object
+class Alias(Protocol):
+    """``type Plants = RedisHash[Plant]``, or a ``TypeAliasType`` of ``typing_extensions``."""
+
+    @property
+    def __value__(self) -> object: ...
+    @property
+    def __type_params__(self) -> tuple[object, ...]: ...
 
 
 def unwrapped(form: object) -> object:
-    """``form`` without ``Annotated``, ``NewType`` and type aliases around it."""
-    while True:
-        if get_origin(form) is Annotated:
-            form = get_args(form)[0]
-        elif isinstance(form, NewType):
-            form = form.__supertype__
-        elif _is_alias(form):
-            form = cast("_Alias", form).__value__
-        else:
-            return form
+    """``form`` without ``Annotated``, ``NewType`` and type aliases around it.
+
+    Raises:
+        NameError: an alias names what does not exist (yet).
+    """
+    while (inner := one_less(form)) is not form:
+        form = inner
+    return form
+
+
+def one_less(form: object) -> object:
+    """``form`` without the outermost ``Annotated``, ``NewType`` or type alias; ``form`` itself if there is none."""
+    if get_origin(form) is Annotated:
+        return cast("object", get_args(form)[0])
+    if isinstance(form, NewType):
+        return form.__supertype__
+    if is_alias(origin := get_origin(form) or form):
+        return cast("Alias", origin).__value__
+    return form
 
 
 def plain_class(form: object) -> type | None:
@@ -66,7 +84,7 @@ def type_name(form: object) -> str:
         return "None"
     if form is Ellipsis:
         return "..."
-    if isinstance(form, (TypeVar, str)) or _is_alias(form):
+    if isinstance(form, (TypeVar, str)) or is_alias(form):
         return str(form)
     origin, args = get_origin(form), cast("tuple[object, ...]", get_args(form))
     if origin is Annotated:
@@ -81,6 +99,17 @@ def type_name(form: object) -> str:
     return name if isinstance(name, str) else str(form)
 
 
-def _is_alias(form: object) -> bool:
-    # Two classes of this name exist (typing's and typing_extensions'); this is what they share.
-    return hasattr(form, "__value__") and hasattr(form, "__type_params__")
+def is_hashable(form: object) -> bool:
+    """Whether values of this type can be keys of a dict, as far as the type tells."""
+    form = unwrapped(form)
+    origin = get_origin(form) or form
+    if origin is Literal:
+        return True
+    if isinstance(origin, type) and getattr(origin, "__hash__", None) is None:
+        return False
+    return all(is_hashable(part) for part in get_args(form))
+
+
+def is_alias(form: object) -> bool:
+    """Whether it is a type alias without arguments; with arguments its ``get_origin`` is."""
+    return isinstance(form, _ALIASES)

@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast, overload
 
 from purse._canonical import has_serializer
+from purse._codec_types import stored_by
 from purse._sameness import Rule
 from purse._type_caches import cached_by_type
-from purse._typenames import fits, type_name, unwrapped
+from purse._typenames import fits, is_hashable, type_name, unwrapped
 from purse._value_codecs import (
     BytesCodec,
     CanonicalCodec,
@@ -142,8 +143,8 @@ def bind_codec(
         searched: values come back as they were written, and are searched for by their bytes.
 
     Raises:
-        DeclarationError: ``codec`` is neither a codec nor a factory of one, or as for ``canonical_codec_for`` and
-            ``Json``.
+        DeclarationError: ``codec`` is neither a codec nor a factory of one, or is one for another type; nothing can
+            store ``value_type``; or as for ``canonical_codec_for`` and ``Json``.
     """
     made: object = codec
     if codec is not None and not _is_codec(codec):
@@ -156,13 +157,33 @@ def bind_codec(
                 "encode(value) and decode(raw)"
             )
     if made is not None and not _is_default(made, value_type):
+        other = stored_by(made, value_type)
+        if other is not None:
+            raise DeclarationError(
+                f"codec={type(made).__name__} is for {other}, and the values are declared as {type_name(value_type)}; "
+                f"declare {other}, or pass a codec for {type_name(value_type)}"
+            )
         return checked(cast("Codec[T]", made), value_type, canonical=canonical and not best_effort)
     exclude_unset = isinstance(made, JsonCodec) and made.exclude_unset
     kind: type[JsonCodec[object]] = CanonicalCodec if canonical else OrderedCodec if searched else JsonCodec
     found = cast("ValueCodec[T]", _cached(_Make(kind, best_effort, exclude_unset), value_type))
-    if canonical or exclude_unset:
-        found.check()
+    found.check()
     return found
+
+
+def key_codec_for(key_type: TypeForm[T], /) -> ValueCodec[T]:
+    """The codec for the keys of a mapping.
+
+    Raises:
+        DeclarationError: such keys cannot be hashed, or as for ``canonical_codec_for``.
+    """
+    # Unhashable first: such a type may well have a canonical form, and would fail in dict() only.
+    if not is_hashable(key_type):
+        raise DeclarationError(
+            f"{type_name(key_type)} cannot be a key type, because its values cannot be keys of a dict; use str, int, "
+            "UUID, a tuple, an enum or a frozen model"
+        )
+    return canonical_codec_for(key_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from purse.errors import DeclarationError
 
-__all__ = ["TTL", "Lifetime", "as_ttl"]
+__all__ = ["TTL"]
 
 _MAX_MS = 2**53  # above this a Lua script, whose numbers are doubles, could not count the milliseconds
 

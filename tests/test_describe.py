@@ -84,7 +84,7 @@ async def test_what_is_there_is_described(garden: Garden) -> None:
     await garden.urgent.put((1, 5))
     await garden.api.hit()
     await garden.window.hit()
-    await garden.home.lines.extend("abc")
+    await garden.home.lines.extend([*"abc"])
     await garden.home.lines.persist()
     async with garden.lock, garden.beds:
         found = (await describe(garden)).fields

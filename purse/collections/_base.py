@@ -27,7 +27,7 @@ from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Executor, Unit
 from purse._value_codecs import ValueCodec
-from purse._wording import shown
+from purse._wording import short, shown
 from purse.collections._paging import collector_paused
 from purse.errors import DeclarationError, DecodeError, EncodeError, UnsupportedServer, WrongKind
 from purse.ttl import TTL, Lifetime, as_ttl
@@ -274,8 +274,23 @@ def clamped(number: int) -> int:
     return max(-FARTHEST, min(number, FARTHEST))
 
 
-def milliseconds(duration: float | timedelta, unit_ms: int) -> int:
-    """``duration`` in milliseconds; a number counts units of ``unit_ms``."""
+def milliseconds(duration: float | timedelta, unit_ms: int, name: str = "a duration") -> int:
+    """``duration`` in milliseconds; a number counts units of ``unit_ms``.
+
+    Args:
+        name: of the argument, for messages.
+
+    Raises:
+        TypeError: it is neither a number nor a ``timedelta``.
+        ValueError: it is not finite.
+    """
     if isinstance(duration, timedelta):
         return round(duration / timedelta(milliseconds=1))
-    return round(duration * unit_ms)
+    unchecked: object = duration
+    unit = "milliseconds" if unit_ms == 1 else "seconds"
+    if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float)):
+        raise TypeError(f"{name} is a number of {unit} or a timedelta, not {short(unchecked)}")
+    try:
+        return round(duration * unit_ms)
+    except (ValueError, OverflowError):  # nan, inf
+        raise ValueError(f"{name} is a finite number of {unit}, not {duration!r}") from None

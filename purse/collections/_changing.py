@@ -8,6 +8,7 @@ A collection may have a default for missing keys. It is kept as bytes, and each 
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -15,6 +16,8 @@ from typing import Generic
 
 from typing_extensions import TypeVar
 
+from purse._codec_types import clash, made_by
+from purse._typenames import type_name
 from purse._value_codecs import ValueCodec
 from purse._wording import short
 from purse.collections._editing import MISSING, Missing, Place, edit, modify
@@ -49,7 +52,11 @@ class Default(Generic[V]):
         """
         value = self._make()
         if self._check is not None:
-            self._check(value, key)
+            try:
+                self._check(value, key)
+            except EncodeError as error:
+                error.add_note("purse: default_factory= of the collection made this value for a missing key")
+                raise
         return value
 
 
@@ -73,6 +80,17 @@ def default_of(
             raise DeclarationError(f"{where}: default= is a value and default_factory= makes one; write one of them")
         if not callable(factory):
             raise DeclarationError(f"{where}: default_factory={factory!r} is not a function that makes a value")
+        if inspect.iscoroutinefunction(factory):
+            raise DeclarationError(
+                f"{where}: default_factory= is called without await, so it cannot be an async def; get_or_create() of "
+                "a RedisKeySpace takes one"
+            )
+        made = made_by(factory)
+        if clash(made, codec.value_type):
+            raise DeclarationError(
+                f"{where}: default_factory= makes a {type_name(made)}, and the values are declared as "
+                f"{type_name(codec.value_type)}; pass a function that makes one of these"
+            )
         return Default(factory, check)
     if isinstance(default, Missing):
         return None

@@ -316,10 +316,16 @@ def policy_of(ms: int) -> str:
     return f"key:{ms}"
 
 
-def lifetime_ms(ex: Duration | None, px: Duration | None, *, keepttl: bool = False) -> int | None:
+def lifetime_ms(
+    ex: Duration | None, px: Duration | None, *, keepttl: bool = False, names: tuple[str, str] = ("ex=", "px=")
+) -> int | None:
     """The milliseconds that a call asks for; None if it leaves them to the policy.
 
+    Args:
+        names: what the two arguments are called.
+
     Raises:
+        TypeError: one of them is neither a number nor a ``timedelta``.
         ValueError: more than one of them, or no duration that Redis can keep.
     """
     if (ex is not None) + (px is not None) + keepttl > 1:
@@ -328,8 +334,8 @@ def lifetime_ms(ex: Duration | None, px: Duration | None, *, keepttl: bool = Fal
     if given is None:
         return None
     try:
-        ms = milliseconds(given, 1 if ex is None else 1000)
-    except (ValueError, OverflowError):  # nan, inf
+        ms = milliseconds(given, 1 if ex is None else 1000, names[ex is None])
+    except ValueError:  # nan, inf
         ms = 0
     if not 1 <= ms <= MAX_MS:
         raise ValueError(

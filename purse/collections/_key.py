@@ -54,7 +54,7 @@ class RedisKey(RedisCollection):
 
         One round trip, O(1). Sends: PEXPIRE.
         """
-        return as_flag(await self._send(("PEXPIRE", self.rkey, milliseconds(seconds, 1000))))
+        return as_flag(await self._send(("PEXPIRE", self.rkey, milliseconds(seconds, 1000, "seconds"))))
 
     async def ttl(self) -> int:
         """Seconds left, rounded; -1 if the key never expires, -2 if there is no key.
@@ -119,7 +119,7 @@ class RedisKey(RedisCollection):
 
         One round trip, O(n) in the size of the value. Sends: RESTORE.
         """
-        ttl_ms = milliseconds(ttl, 1)
+        ttl_ms = milliseconds(ttl, 1, "ttl=")
         command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
         await (self._send(command) if ttl_ms else self._write(command))
         return True

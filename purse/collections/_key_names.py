@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Generic
 
 from typing_extensions import TypeVar
 
-from purse.codecs import ValueCodec, canonical_codec_for
+from purse.codecs import ValueCodec, key_codec_for
 from purse.errors import EncodeError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class KeyNames(Generic[K]):
         codec: encodes and decodes keys.
 
     Raises:
-        DeclarationError: ``key_type`` has no canonical form.
+        DeclarationError: values of ``key_type`` cannot be hashed, or have no canonical form.
     """
 
     __slots__ = ("_begin", "_end", "_meets_markers", "_prefix", "_tagged", "codec")
@@ -60,7 +60,7 @@ class KeyNames(Generic[K]):
         self._end = suffix.encode()
         self._meets_markers = MAKING.startswith(self._begin)  # such a prefix cannot be declared
         self._tagged = _has_tag(self._begin)  # so every name has one
-        self.codec: ValueCodec[K] = canonical_codec_for(key_type)
+        self.codec: ValueCodec[K] = key_codec_for(key_type)
 
     def name(self, key: K) -> bytes:
         """The Redis key of ``key``.

@@ -14,6 +14,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import codec_for
+from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, paged
 from purse.collections._entries import Duration, Entries, Entry, lifetime_ms, policy_of, was_stored
 from purse.collections._making import AFTER
@@ -53,7 +54,7 @@ class ManyEntries(Entries[V, K]):
         one MSETNX; with a TTL policy EVALSHA key_space_set, likewise.
         """
         self._refuse_if_spread("update", "set(key, value) for key, value in mapping.items()")
-        return await self._store_all(mapping, None, if_none_exist=if_none_exist)
+        return await self._store_all(mapping, None, "update", if_none_exist=if_none_exist)
 
     async def set_many(self, mapping: Mapping[K, V], ttl: Duration | None = None) -> None:
         """Store all of ``mapping``: all or nothing, seen by others all at once.
@@ -71,7 +72,7 @@ class ManyEntries(Entries[V, K]):
         policy EVALSHA key_space_set, likewise.
         """
         self._refuse_if_spread("set_many", "set(key, value, ex=ttl) for key, value in mapping.items()")
-        await self._store_all(mapping, lifetime_ms(ttl, None))
+        await self._store_all(mapping, lifetime_ms(ttl, None, names=("ttl=", "")), "set_many")
 
     async def get_many(self, keys: Iterable[K]) -> dict[K, V]:
         """The values of those ``keys`` that exist, read at one moment, in the order of ``keys``.
@@ -84,7 +85,7 @@ class ManyEntries(Entries[V, K]):
         One round trip, O(n). Sends: MGET, in MULTI with 500 keys each if there are more; with ``TTL(renew="read")``
         EVALSHA key_space_read, likewise.
         """
-        wanted = [*keys]
+        wanted = listed(keys, self._name, "get_many", "get")
         found = await self._fetch_all(self._names.names(wanted), "get_many")
         there = {key: raw for key, raw in zip(wanted, found, strict=True) if raw is not None}
         return dict(zip(there, self._decode_all(self._codec, [*there.values()], there), strict=True))
@@ -100,7 +101,8 @@ class ManyEntries(Entries[V, K]):
 
         One round trip, O(n). Sends: UNLINK of their markers and UNLINK; in MULTI with 500 keys each if there are more.
         """
-        return await self._delete_all(self._names.names([*keys]), "delete_many")
+        wanted = listed(keys, self._name, "delete_many", "delete")
+        return await self._delete_all(self._names.names(wanted), "delete_many")
 
     # --- all entries ----------------------------------------------------------------------------
 
@@ -234,7 +236,10 @@ class ManyEntries(Entries[V, K]):
                 f"is in a slot of its own; write await asyncio.gather(*(space.{instead}))"
             )
 
-    async def _store_all(self, mapping: Mapping[K, V], ms: int | None, *, if_none_exist: bool = False) -> bool:
+    async def _store_all(
+        self, mapping: Mapping[K, V], ms: int | None, method: str, *, if_none_exist: bool = False
+    ) -> bool:
+        mapping = mapped(mapping, self._name, method)
         if not mapping:
             return True
         keys = [*mapping]

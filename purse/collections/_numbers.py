@@ -1,17 +1,19 @@
 """Numbers that the server adds to, with INCRBY and its relatives, and what may be added.
 
-Only a ``value_type`` of exactly ``int`` or ``float`` with the default codec is stored as what Redis reads as a number;
-every other type has rules of its own.
+Only an ``int`` or ``float`` with the default codec is stored as what Redis reads as a number, also under another name
+or in ``Annotated``, if there is nothing to validate; every other type has rules of its own.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, cast, get_args, get_origin
 
 from purse._engine.replies import Reply, as_bytes, as_int
+from purse._typenames import one_less, unwrapped
 from purse._value_codecs import JsonCodec
+from purse.codecs import codec_for
 from purse.errors import EncodeError
 
 __all__ = ["NOT_A_NUMBER", "Number", "addend", "as_sum", "number_of"]
@@ -33,7 +35,25 @@ def number_of(value_type: object, codec: object) -> Number | None:
     """
     if not isinstance(codec, JsonCodec):
         return None
-    return "int" if value_type is int else "float" if value_type is float else None
+    if value_type is int or value_type is float:
+        return "int" if value_type is int else "float"
+    core = unwrapped(value_type)
+    if core is not int and core is not float:
+        return None
+    # The server adds and validates nothing, so there must be nothing to validate.
+    return ("int" if core is int else "float") if _is_plain(value_type) else None
+
+
+def _is_plain(form: object) -> bool:
+    """Whether ``Annotated[int, ...]``, a ``NewType`` or an alias of it is validated as ``int`` is."""
+    while get_origin(form) is not Annotated and (next_one := one_less(form)) is not form:
+        form = next_one
+    if get_origin(form) is Annotated:
+        core, *_ = get_args(form)
+        with_rules = cast("JsonCodec[object]", codec_for(cast("type[object]", form)))
+        with_rules.check()
+        return with_rules.is_plain is not None and _is_plain(core)
+    return True
 
 
 def addend(number: Number | None, amount: float, *, where: str, key: str, field: object) -> int | str:
@@ -48,8 +68,8 @@ def addend(number: Number | None, amount: float, *, where: str, key: str, field:
     """
     if number is None:
         raise TypeError(
-            f"{where}: increment() needs values declared as int or float; for other types write "
-            "await c.modify(key, lambda value: ...)"
+            f"{where}: increment() needs values declared as int or float, without constraints or a codec: the server "
+            f"adds, and validates nothing. Write await c.modify(key, lambda value: value + {amount!r})"
         )
     if number == "int":
         if type(amount) is int and amount in _INT64:

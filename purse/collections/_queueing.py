@@ -24,6 +24,7 @@ from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Argument, Command, Unit
 from purse._engine.waiting import NothingCame
 from purse._engine.wakeups import Look
+from purse.collections._arguments import listed
 from purse.collections._base import Call
 from purse.collections._key import RedisKey
 from purse.errors import DeclarationError, DecodeError
@@ -128,7 +129,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         One round trip, O(n), or while it waits one for each look. Sends: the same as ``put``, in MULTI with 500 items
         each if there are more (with ``maxsize`` a single script).
         """
-        encoded = self._encoded(wanted := [*items])
+        encoded = self._encoded(wanted := listed(items, self.rkey, "put_many", "put"))
         if not wanted:
             return 0
         if not self._maxsize:
@@ -148,7 +149,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         """
         if not self._maxsize:
             return await self.put_many(items)
-        encoded = self._encoded(wanted := [*items])
+        encoded = self._encoded(wanted := listed(items, self.rkey, "put_many_nowait", "put_nowait"))
         return self._accepted(await self._send(self._offer(encoded, len(wanted)))) if wanted else 0
 
     # --- taking ---------------------------------------------------------------------------------

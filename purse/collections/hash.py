@@ -34,7 +34,8 @@ from purse._engine.replies import (
 )
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
-from purse.codecs import Codec, bind_codec, canonical_codec_for
+from purse.codecs import Codec, bind_codec, key_codec_for
+from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, Decoder, paged, total
 from purse.collections._changing import Changing, default_of
 from purse.collections._editing import MISSING, Missing, Place
@@ -150,7 +151,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         self._codec = bind_codec(value_type, codec)
-        self._key_codec = canonical_codec_for(cast("TypeForm[K]", key_type))
+        self._key_codec = key_codec_for(cast("TypeForm[K]", key_type))
         self._number: Number | None = number_of(value_type, self._codec)
         self._default = default_of(default, default_factory, rkey, self._codec, self._encode_value)
 
@@ -269,7 +270,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     async def increment(self, key: K, amount: float = 1) -> float:
         """Add ``amount`` to the number under ``key`` on the server; a missing one counts as 0.
 
-        Only for a ``value_type`` of exactly ``int`` or ``float`` with the default codec: anything else
+        Only for a ``value_type`` of ``int`` or ``float`` without constraints, with the default codec: anything else
         has rules of its own, which ``modify`` keeps.
 
         Returns:
@@ -306,6 +307,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         One round trip, O(n). Sends: HSET, in MULTI with 500 fields each if there are more
         (``per_item``: EVALSHA hash_set_items).
         """
+        mapping = mapped(mapping, self.rkey, "update")
         if not mapping:
             return 0
         keys = [*mapping]
@@ -321,7 +323,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
 
         One round trip, O(n). Sends: HMGET, in MULTI with 500 fields each if there are more.
         """
-        wanted = [*keys]
+        wanted = listed(keys, self.rkey, "get_many", "get")
         if not wanted:
             return {}
         fields = self._fields(wanted)
@@ -339,7 +341,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
 
         One round trip, O(n). Sends: HDEL, in MULTI with 500 fields each if there are more.
         """
-        fields = self._fields([*keys])
+        fields = self._fields(listed(keys, self.rkey, "delete_many", "delete"))
         if not fields:
             return 0
         deletes: list[Command] = [("HDEL", self.rkey, *page) for page in paged(fields)]

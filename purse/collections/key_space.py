@@ -362,7 +362,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     async def increment(self, key: K, amount: float = 1) -> float:
         """Add ``amount`` to the number under ``key`` on the server; a missing one counts as 0.
 
-        Only for a ``value_type`` of exactly ``int`` or ``float`` with the default codec: anything else
+        Only for a ``value_type`` of ``int`` or ``float`` without constraints, with the default codec: anything else
         has rules of its own, which ``modify`` keeps. Without a policy the entry keeps the time it has left.
 
         Returns:
@@ -424,14 +424,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
         One round trip, O(1). Sends: PEXPIRE; for zero or less what ``delete`` sends.
         """
-        return await self._expire(key, milliseconds(seconds, 1000))
+        return await self._expire(key, milliseconds(seconds, 1000, "seconds"))
 
     async def pexpire(self, key: K, millis: Duration) -> bool:
         """Let the entry expire after ``millis`` milliseconds (or a ``timedelta``); see ``expire``.
 
         One round trip, O(1). Sends: PEXPIRE.
         """
-        return await self._expire(key, milliseconds(millis, 1))
+        return await self._expire(key, milliseconds(millis, 1, "millis"))
 
     async def persist(self, key: K) -> bool:
         """Take the entry's time to live away; a declared policy sets it again at the next write.

@@ -26,6 +26,7 @@ from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, as_take
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
 from purse.codecs import bind_codec
+from purse.collections._arguments import listed
 from purse.collections._base import FARTHEST, PAGE, clamped, paged
 from purse.collections._key import RedisKey
 from purse.collections._paging import OnError, iterate
@@ -158,7 +159,7 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(n). Sends: RPUSH, in MULTI with 500 elements each if there are more.
         """
-        return await self._push("RPUSH", [*items])
+        return await self._push("RPUSH", listed(items, self.rkey, "extend", "append"))
 
     async def extendleft(self, items: Iterable[V]) -> int:
         """Add all ``items`` at the head, one after the other: they end up in reverse, as with ``deque``.
@@ -171,7 +172,7 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(n). Sends: LPUSH, in MULTI with 500 elements each if there are more.
         """
-        return await self._push("LPUSH", [*items])
+        return await self._push("LPUSH", listed(items, self.rkey, "extendleft", "appendleft"))
 
     async def pop(self) -> V:
         """Remove the last element and return it.

@@ -19,8 +19,8 @@ that comes or goes meanwhile may be, and one may be seen twice when the set is r
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, overload
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -28,10 +28,11 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int, as_optional_bytes, as_taken
 from purse._engine.unit import Command, Unit
 from purse.codecs import Json, bind_codec
+from purse.collections._arguments import listed
 from purse.collections._base import paged, total
 from purse.collections._paging import OnError
 from purse.collections._set_algebra import SetAlgebra, as_members
-from purse.errors import DecodeError
+from purse.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -139,7 +140,10 @@ class RedisSet(SetAlgebra[V]):
         """
         if not members:
             return 0
-        raws = self._encode_all(self._codec, members, itertools.count())
+        try:
+            raws = self._encode_all(self._codec, members, itertools.count())
+        except EncodeError as error:
+            raise self._not_one_by_one(error, "update", members) from error.__cause__
         return await self._executor.execute(self._writing(self._pages("SADD", raws), total))
 
     async def remove(self, *members: V) -> int:
@@ -158,7 +162,10 @@ class RedisSet(SetAlgebra[V]):
         """
         if not members:
             return 0
-        raws = [form for nth, member in enumerate(members) for form in self._forms(self._codec, member, nth)]
+        try:
+            raws = [form for nth, member in enumerate(members) for form in self._forms(self._codec, member, nth)]
+        except EncodeError as error:
+            raise self._not_one_by_one(error, "remove", members) from error.__cause__
         return await self._executor.execute(self._writing(self._pages("SREM", raws), total))
 
     async def discard(self, member: V) -> bool:
@@ -198,7 +205,8 @@ class RedisSet(SetAlgebra[V]):
 
         One round trip, O(n). Sends: SMISMEMBER, in MULTI with 500 members each if there are more.
         """
-        forms = [self._forms(self._codec, member, nth) for nth, member in enumerate(members)]
+        wanted = listed(members, self.rkey, "contains_many", "contains")
+        forms = [self._forms(self._codec, member, nth) for nth, member in enumerate(wanted)]
         if not forms:
             return []
         looks = self._pages("SMISMEMBER", [form for of_one in forms for form in of_one])
@@ -327,6 +335,15 @@ class RedisSet(SetAlgebra[V]):
         return self.values()
 
     # --- private --------------------------------------------------------------------------------
+
+    def _not_one_by_one(self, error: EncodeError, method: str, members: tuple[V, ...]) -> EncodeError:
+        """``error``, which says more if the members came as one argument."""
+        given = cast("object", members[0])
+        if len(members) > 1 or not isinstance(given, (list, tuple, set, frozenset, Iterator)):
+            return error
+        return EncodeError(
+            f"{error} {method}() takes the members one by one: write {method}(*members).", key=self.rkey, field=0
+        )
 
     def _pages(self, command: str, raws: Sequence[bytes]) -> list[Command]:
         return [(command, self.rkey, *page) for page in paged(raws)]

@@ -28,7 +28,9 @@ from purse._engine.scripts import load_script
 from purse._engine.unit import Argument, Command, Unit
 from purse._typenames import type_name, unwrapped
 from purse._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, ValueCodec
+from purse._wording import short
 from purse.codecs import Json, bind_codec, codec_for
+from purse.collections._arguments import is_pair, listed, no_pair
 from purse.collections._base import PAGE, clamped, paged, total
 from purse.collections._paging import OnError
 from purse.collections._ranges import (
@@ -153,6 +155,9 @@ class RedisSortedSet(SortedSetEnds[V]):
         a TTL policy inside EVALSHA with_ttl.
         """
         options = _options(nx, xx, ch, keep)
+        if not is_pair(member):
+            score_in_nx = not isinstance(cast("object", nx), bool)
+            raise no_pair(member, self.rkey, f"add(({short(member)}, {repr(nx) if score_in_nx else 'score'}))")
         value, score = member
         word, forms = self._score_word(score), self._forms(self._codec, value)
         if len(forms) > 1:
@@ -192,7 +197,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         """
         options = _options(nx, xx, ch, keep)
         _, best = _KEEPING[keep]
-        pairs = [*members]
+        pairs = self._pairs(members, "add_multi")
         given = [(score, self._score_word(score, nth)) for nth, (_, score) in enumerate(pairs)]
         stored: dict[bytes, tuple[Given, list[bytes]]] = {}
         for new, forms in zip(given, self._all_forms([value for value, _ in pairs]), strict=True):
@@ -223,7 +228,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         One round trip, O(log N). Sends: ZINCRBY (EVALSHA sorted_set_store if 2.x may have written another form);
         with a TTL policy inside EVALSHA with_ttl.
         """
-        value, by = member
+        value, by = self._pair(member, "increment((member, by))")
         word, forms = self._score_word(by), self._forms(self._codec, value)
         if len(forms) > 1:
             [score] = await self._executor.execute(self._storing(("INCR",), [(word, forms)], _scores_of_all))
@@ -248,7 +253,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         One round trip, O(n log N). Sends: ZINCRBY, in MULTI if there are several (EVALSHA sorted_set_store if one
         of them is infinite, or if 2.x may have written another form); with a TTL policy inside EVALSHA with_ttl.
         """
-        given = [*members]
+        given = self._pairs(members, "increment_multi")
         values = [value for value, _ in given]
         words = [self._score_word(by, nth) for nth, (_, by) in enumerate(given)]
         forms = self._all_forms(values)
@@ -337,7 +342,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         One round trip, O(n). Sends: ZMSCORE, in MULTI with 500 members each if there are more; with
         ``TTL(renew="read")`` inside EVALSHA with_ttl.
         """
-        values = [*members]
+        values = listed(members, self.rkey, "score_multi", "score")
         forms = self._all_forms(values)
         if not values:
             return []
@@ -517,6 +522,19 @@ class RedisSortedSet(SortedSetEnds[V]):
         """``_forms`` of each, sooner; an error names the position."""
         raws = self._encode_all(self._codec, members, itertools.count())
         return [[raw, *self._codec.also_stored_as(member)] for raw, member in zip(raws, members, strict=True)]
+
+    def _pair(self, given: tuple[V, float], call: str) -> tuple[V, float]:
+        if not is_pair(given):
+            raise no_pair(given, self.rkey, call)
+        return given
+
+    def _pairs(self, members: Iterable[tuple[V, float]], method: str) -> list[tuple[V, float]]:
+        pairs = listed(members, self.rkey, method, method.removesuffix("_multi"))
+        for nth, pair in enumerate(pairs):
+            if not is_pair(pair):
+                call = f"{method}([(member, score), ...]), or {method}(scores.items()) for a dict"
+                raise no_pair(pair, self.rkey, call, nth)
+        return pairs
 
     def _score_word(self, score: float, nth: int | None = None) -> str:
         try:

@@ -222,7 +222,7 @@ async def test_a_moving_element_is_always_in_one_list(clients: list[Redis]) -> N
     """While ten elements circle between two lists, a reader of both at one moment sees each once."""
     here, there = (RedisList(clients[0], key, str) for key in ("here", "there"))
     letters = [letter.encode() for letter in "abcdefghij"]
-    await here.extend("abcdefghij")
+    await here.extend([*"abcdefghij"])
 
     async def circle() -> None:
         for _ in range(200):

@@ -457,7 +457,7 @@ async def test_update(beds: RedisKeySpace[Plant]) -> None:
     assert await beds.update({"a": PEA, "b": PEA}) is True
     assert await beds.update({"b": LEEK, "c": LEEK}) is True
 
-    assert await beds.get_many("abc") == {"a": PEA, "b": LEEK, "c": LEEK}
+    assert await beds.get_many([*"abc"]) == {"a": PEA, "b": LEEK, "c": LEEK}
 
 
 @pytest.mark.parametrize("size", [2, 1200])

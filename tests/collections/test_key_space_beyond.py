@@ -95,9 +95,9 @@ async def test_calls_in_a_transaction(redis: Redis, visits: RedisKeySpace[int]) 
         visits.setdefault("b", 2),
         visits.update({"c": 3}),
         visits.increment("a"),
-        visits.get_many("abc"),
+        visits.get_many([*"abc"]),
         visits.pop("b"),
-        visits.delete_many("ab"),
+        visits.delete_many([*"ab"]),
     ) == (True, 2, True, 2, {"a": 2, "b": 2, "c": 3}, 2, 1)
 
     for call in (visits.len(), visits.clear(), visits.modify("c", abs), visits.get_or_create("c", lambda: 1)):

@@ -61,7 +61,7 @@ async def twice(pages: Pages, write: Awaitable[object], removal: Awaitable[objec
 
 REMOVALS: dict[str, Call] = {
     "delete": lambda p: p.delete("a"),
-    "delete_many": lambda p: p.delete_many("ab"),
+    "delete_many": lambda p: p.delete_many([*"ab"]),
     "delete_many of 1001": lambda p: p.delete_many(["a", *map(str, range(1000))]),
     "pop": lambda p: p.pop("a"),
     "expire": lambda p: p.expire("a", 0),
@@ -277,7 +277,7 @@ async def test_a_user_limited_to_the_entries(server: Server, redis: Redis) -> No
 
     with pytest.raises(NoPermissionError):
         await pages.get_or_create("d", lambda: "4")
-    assert (await pages.pop("a"), await pages.delete("b"), await pages.delete_many("cx")) == ("1", 1, 1)
+    assert (await pages.pop("a"), await pages.delete("b"), await pages.delete_many([*"cx"])) == ("1", 1, 1)
 
     await client.aclose()
     await command(redis, "ACL", "DELUSER", "gardener")

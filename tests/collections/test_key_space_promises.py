@@ -301,7 +301,7 @@ def some_call(space: Visits, chance: random.Random) -> Recorded:
         case 8:
             return "delete", space.delete("x"), lambda s: (None, int(s is not None))
         case 9:
-            return "get_many", space.get_many("xy"), lambda s: (s, {} if s is None else {"x": s})
+            return "get_many", space.get_many([*"xy"]), lambda s: (s, {} if s is None else {"x": s})
         case _:
             return "modify", space.modify("x", lambda v: v + 10, default=0), lambda s: ((s or 0) + 10, (s or 0) + 10)
 

@@ -94,9 +94,9 @@ async def test_each_command_names_one_key(visits: RedisKeySpace[int], monitor: M
     await fill(visits, 3)
     await monitor.commands()
 
-    await visits.get_many("012")
+    await visits.get_many([*"012"])
     await collect(visits)
-    await visits.delete_many("01")
+    await visits.delete_many([*"01"])
     await visits.clear()
 
     sent = [words for words in await monitor.commands() if words[0] not in ("HELLO", "CLIENT")]
@@ -109,7 +109,7 @@ async def test_each_entry_has_the_declared_time(redis: Redis) -> None:
     visits = RedisKeySpace(redis, "visits:{", int, suffix="}", ttl=TTL(seconds=100, renew="read"))
     await asyncio.gather(visits.set("a", 1, 10), visits.set("b", 2, 10))
 
-    assert await visits.get_many("abc") == {"a": 1, "b": 2}
+    assert await visits.get_many([*"abc"]) == {"a": 1, "b": 2}
 
     assert await visits.ttl("a") == await visits.ttl("b") == 100
     assert as_all_bytes(await read(redis, "KEYS", "*c*")) == []
@@ -127,7 +127,7 @@ async def test_a_transaction_is_about_one_entry(redis: Redis, visits: RedisKeySp
 
     with pytest.raises(TypeError, match="slot"):
         await garden.atomic(visits.set("a", 1), visits.set("b", 1))
-    for call in (visits.get_many("ab"), visits.delete_many("ab")):
+    for call in (visits.get_many([*"ab"]), visits.delete_many([*"ab"])):
         with pytest.raises(TypeError, match="sends one command for each key"):
             await garden.atomic(call)
     assert await visits.get("b") is None

@@ -21,7 +21,7 @@ ENDS = [None, *range(-7, 8), *FAR, *(-n for n in FAR)]
 async def letters(redis: Redis) -> RedisList[str]:
     """The list a, b, c, d, e."""
     letters = RedisList(redis, "letters", str)
-    await letters.extend("abcde")
+    await letters.extend([*"abcde"])
     return letters
 
 
@@ -172,7 +172,7 @@ async def test_contains_is_a_bool(letters: RedisList[str]) -> None:
 
 async def test_index_of_the_first(letters: RedisList[str]) -> None:
     """``index`` returns where the first equal element is, 0 among the answers, and None if there is none."""
-    await letters.extend("abc")
+    await letters.extend([*"abc"])
 
     assert [await letters.index(letter) for letter in "abcdex"] == [0, 1, 2, 3, 4, None]
 
@@ -192,7 +192,7 @@ async def test_index_of_the_first(letters: RedisList[str]) -> None:
 )
 async def test_remove_counts_from_either_end(log: RedisList[str], count: int, removed: int, left: str) -> None:
     """``remove`` takes all, the first n or the last n equal elements, and returns how many."""
-    await log.extend("abacad")
+    await log.extend([*"abacad"])
 
     assert await log.remove("a", count) == removed
     assert await log.slice(0) == [*left]
@@ -263,7 +263,7 @@ async def test_move_between_lists(
     letters: RedisList[str], log: RedisList[str], src: str, dest: str, taken: str, here: str, there: str
 ) -> None:
     """``move`` takes the element at one end, adds it at an end of the other list, and returns it."""
-    await log.extend("xy")
+    await log.extend([*"xy"])
 
     moved = await letters.move(log, src=src, dest=dest)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

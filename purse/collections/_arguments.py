@@ -1,0 +1,74 @@
+"""Arguments: what callers pass where something that looks like it is wanted, and what they are told.
+
+Type checkers refuse all of this; whoever has none learns it here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar, cast
+
+from purse._wording import short
+
+__all__ = ["a_or_an", "is_pair", "listed", "mapped", "no_pair"]
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def listed(given: Iterable[T], where: str, method: str, single: str) -> list[T]:
+    """The elements of an argument that is iterated over.
+
+    Args:
+        where: the key, for the message.
+        method, single: what was called, and what takes one element.
+
+    Raises:
+        TypeError: it is a ``str`` or ``bytes``, of which that would be every letter.
+    """
+    unchecked: object = given
+    if isinstance(unchecked, (str, bytes, bytearray)):
+        raise TypeError(
+            f"{where}: {method}() takes an iterable, and would take a {type(unchecked).__name__} apart into its "
+            f"{'letters' if isinstance(unchecked, str) else 'numbers'}; write {single}({short(unchecked)}), or "
+            f"{method}([{short(unchecked)}])"
+        )
+    return [*given]
+
+
+def mapped(given: Mapping[K, V], where: str, method: str) -> Mapping[K, V]:
+    """The argument of a method that takes a mapping.
+
+    Raises:
+        TypeError: it is something else, for instance a list of pairs.
+    """
+    unchecked: object = given
+    if isinstance(unchecked, (dict, Mapping)) or hasattr(unchecked, "keys"):
+        return given
+    raise TypeError(
+        f"{where}: {method}() takes a mapping, {method}({{key: value}}), not {a_or_an(unchecked)}; write "
+        f"{method}(dict(pairs)) for pairs"
+    )
+
+
+def is_pair(given: object) -> bool:
+    """Whether it is a member with its score, or the like."""
+    return isinstance(given, (tuple, list)) and len(cast("list[object]", given)) == 2
+
+
+def no_pair(given: object, where: str, call: str, nth: int | None = None) -> TypeError:
+    """What to raise for something that is not a pair.
+
+    Args:
+        call: what to write, ``add((member, score))``.
+        nth: where it stands among others.
+    """
+    position = "" if nth is None else f"item {nth} is {a_or_an(given)}; "
+    return TypeError(f"{where}: {position or f'{a_or_an(given)} is not a pair; '}write {call}")
+
+
+def a_or_an(given: object) -> str:
+    """What an argument is, in a message: ``a list``."""
+    name = type(given).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
