@@ -9,7 +9,8 @@ are those of OpenTelemetry's conventions for databases, with purse's own beside 
                     purse.bytes_sent=87  purse.bytes_received=0
     metrics         db.client.operation.duration (s), purse.client.sent (By), purse.client.received (By)
 
-Keys and values are never recorded.
+Keys and values are never recorded. So neither is the text of an exception, which has both: a span of a call that
+failed has the exception's class, as ``error.type`` and as its status.
 """
 
 from __future__ import annotations
@@ -59,13 +60,20 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
         name = call.commands[0] if len(call.commands) == 1 else "MULTI"
         attributes = _attributes(call, name)
         began = perf_counter()
-        with tracer.start_as_current_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes) as span:
+        with tracer.start_as_current_span(
+            name,
+            kind=trace.SpanKind.CLIENT,
+            attributes=attributes,
+            record_exception=False,  # its message and its traceback name keys, and quote values
+            set_status_on_exception=False,
+        ) as span:
             span.set_attribute("purse.bytes_sent", call.bytes_sent)
             try:
                 yield
             except BaseException as error:
-                attributes["error.type"] = type(error).__qualname__
-                span.set_attribute("error.type", type(error).__qualname__)
+                kind = attributes["error.type"] = type(error).__qualname__
+                span.set_attribute("error.type", kind)
+                span.set_status(trace.StatusCode.ERROR, kind)
                 raise
             finally:
                 span.set_attribute("purse.bytes_received", call.bytes_received)

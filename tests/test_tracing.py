@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import cast
 
 import pytest
@@ -15,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from redis.asyncio import Redis
 
 import purse
-from purse import TTL, RedisHash, RedisList, Store, field
+from purse import TTL, RedisHash, RedisKeySpace, RedisList, RedisRateLimiter, Store, field
 from purse.embedded import Server
 from purse.errors import DecodeError, WrongKind
 from tests.collections.garden import collect
@@ -123,6 +124,33 @@ async def test_errors_are_recorded(redis: Redis, spans: InMemorySpanExporter) ->
 
     assert [facts(span, "error.type") for span in found] == [("WrongKind",), (None,)]
     assert [span.status.status_code for span in found] == [StatusCode.ERROR, StatusCode.UNSET]
+
+
+async def test_a_span_has_no_key_no_field_and_no_value(redis: Redis, spans: InMemorySpanExporter) -> None:
+    """Whatever a call fails with, and whatever the error's message says: of that the span has the class alone."""
+    secret = "ada@example.org"
+    await redis.set(secret, secret)
+    await redis.hset("people", secret, secret)
+    people = RedisHash(redis, "people", int)
+    limiter = RedisRateLimiter(redis, "limits", rate="5/second")
+    failing: list[Callable[[], Awaitable[object]]] = [
+        lambda: RedisHash(redis, secret, int).get(secret),  # the key holds another type
+        lambda: people.increment(secret),  # no number is stored there
+        lambda: people.pop(secret),  # what was stored does not decode
+        lambda: RedisKeySpace(redis, secret, int).increment(""),
+        lambda: RedisList(redis, secret, str).append(secret),
+        lambda: Garden(redis).atomic(RedisList(redis, secret, str).append(secret), people.increment("b")),
+        lambda: limiter.hit(secret),
+    ]
+    await redis.hset(f"limits:{secret}", "x", "1")
+
+    for call in failing:
+        with contextlib.suppress(Exception):
+            await call()
+
+    recorded = [span.to_json() for span in spans.get_finished_spans()]
+    assert sum("error.type" in text for text in recorded) >= 4
+    assert [text for text in recorded if "ada@" in text] == []
 
 
 async def test_metrics_have_durations_and_bytes(redis: Redis) -> None:
