@@ -24,6 +24,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from purse._keys import check_name, cleaned, fault_of
+from purse._showing import shown
 from purse.errors import DeclarationError
 
 __all__ = ["Kind", "Template", "Value", "can_begin", "can_meet", "check_template", "written"]
@@ -127,7 +128,7 @@ def written(name: str, value: object, kind: Kind, where: str) -> str:
         ValueError: it is empty, or has no UTF-8 form.
     """
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{where}: {name}= is {_a(kind)}, not {value!r}")
+        raise TypeError(f"{where}: {name}= is {_a(kind)}, not {shown(value)}")
     if isinstance(value, int):
         return int.__repr__(value)
     if isinstance(value, UUID):
@@ -138,7 +139,7 @@ def written(name: str, value: object, kind: Kind, where: str) -> str:
     try:
         return quote(text, safe="")
     except UnicodeEncodeError as error:
-        raise ValueError(f"{where}: {name}={text!r} has no UTF-8 form ({error.reason}); a key needs one") from None
+        raise ValueError(f"{where}: {name}={shown(text)} has no UTF-8 form ({error.reason}); a key needs one") from None
 
 
 def can_meet(one: Template, kinds: Mapping[str, Kind], other: Template, others: Mapping[str, Kind]) -> bool:

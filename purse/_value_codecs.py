@@ -25,9 +25,10 @@ from typing_extensions import is_typeddict
 from purse._canonical import canonical, makes_no_bytes, plan_for
 from purse._plain import plain_check
 from purse._sameness import EXACT, Difference, Rule, first_difference
+from purse._showing import evidence, said
 from purse._typenames import type_name, unwrapped
 from purse._unset import check_factories, has_models
-from purse._wording import changed, evidence, invalid, not_read_back, unwritable, wrong_type
+from purse._wording import changed, invalid, not_read_back, unwritable, wrong_type
 from purse.errors import DeclarationError, DecodeError, EncodeError, PurseError
 
 if TYPE_CHECKING:
@@ -475,7 +476,7 @@ def adapter_for(form: object) -> TypeAdapter[object]:
             "call model_rebuild() of the model that names it, where both are known."
         ) from error
     except Exception as error:  # PydanticUserError, and what a __get_pydantic_core_schema__ of the user's raises
-        text = str(error).split("\n", 1)[0].rstrip(".")
+        text = said(str(error).split("\n", 1)[0].rstrip("."))
         raise DeclarationError(
             f"{type_name(form)} cannot be stored ({text}). Declare a pydantic model, a dataclass or a TypedDict, or "
             "pass codec= with a codec for it."

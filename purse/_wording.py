@@ -1,8 +1,8 @@
 """Reasons: the words in which a codec says why a value cannot be stored or read.
 
 A reason is one sentence that names what is wrong and, where there is one, ends with the fix. It knows
-neither key nor field: the collection that called the codec adds them. Of the data it holds reprs of at
-most 80 characters; after ``hide_values()`` it holds none: no reprs, no mapping keys, no message of a
+neither key nor field: the collection that called the codec adds them. Of the data it holds reprs of about
+80 characters; after ``hide_values()`` it holds none: no reprs, no mapping keys, no message of a
 user's validator, only type names, declared field names and pydantic's error codes.
 
 Nothing here runs while all is well.
@@ -17,10 +17,11 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from datetime import datetime, time
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 
+from purse._showing import is_hidden, said, shown
 from purse._typenames import fits, plain_class, type_name
 
 if TYPE_CHECKING:
@@ -31,26 +32,19 @@ __all__ = [
     "NEVER_SET",
     "WAS_SET",
     "changed",
-    "evidence",
     "fix_for",
-    "hide_values",
     "invalid",
     "message_of",
     "not_read_back",
     "short",
-    "shown",
     "unwritable",
     "wrong_type",
 ]
-
-E = TypeVar("E", bound=Exception)
 
 _SECRETS = (SecretStr, SecretBytes, Secret)
 _BYTES_FIX = 'set ser_json_bytes="base64" and val_json_bytes="base64" in the model_config'
 _NAN_FIX = 'set ser_json_inf_nan="constants" in the model_config'
 _INVERSE_FIX = "write what would come back, or make the type's serializer and validator inverse"
-
-_hidden = False
 
 
 class Mark(Enum):
@@ -67,40 +61,9 @@ class Mark(Enum):
 ABSENT, WAS_SET, NEVER_SET = Mark
 
 
-def hide_values(hide: bool = True) -> None:
-    """Keep stored data out of every error message, for values that must not reach a log.
-
-    From now on, in the whole process, the messages of ``EncodeError`` and ``DecodeError`` hold no part of
-    a value, and pydantic's own error is no longer their ``__cause__``, because a traceback would print the input
-    it quotes. ``DecodeError.raw`` still has the stored bytes: they are data for your code, not text.
-
-    Args:
-        hide: False shows them again, as at the start.
-    """
-    global _hidden
-    _hidden = hide
-
-
-def shown(raw: bytes, most: int | None = 200) -> str:
-    """Stored bytes for an error message: their repr, of at most the first ``most``; or ``<hidden>``."""
-    if _hidden:
-        return "<hidden>"
-    return repr(raw) if most is None or len(raw) <= most else f"{raw[:most]!r}... ({len(raw)} bytes)"
-
-
 def short(value: object) -> str:
-    """The repr of a value in at most 80 characters, or its type's name while values are hidden."""
-    if _hidden and not isinstance(value, Mark):
-        return type(value).__name__
-    try:
-        return _cut(repr(value), 80)
-    except Exception:  # a repr of the user's, on a value that may be broken
-        return f"<{type(value).__name__}>"
-
-
-def evidence(error: E | None) -> E | None:
-    """``error`` as a ``__cause__``, or None while values are hidden: its traceback would print them."""
-    return None if _hidden else error
+    """The repr of a value in about 80 characters, or its type's name while values are hidden."""
+    return value.value if isinstance(value, Mark) else shown(value, 80)
 
 
 def invalid(form: object, error: Exception) -> str:
@@ -109,7 +72,7 @@ def invalid(form: object, error: Exception) -> str:
         return f"does not hold a valid {type_name(form)}: the bytes are not UTF-8; declare bytes to keep them."
     if isinstance(error, ValidationError):
         loc, message = _first_error(error)
-        where = ".".join(_cut(str(step), 80) for step in _visible(form, loc))
+        where = _path(_visible(form, loc))
         return f"does not hold a valid {type_name(form)}: {where}{': ' if where else ''}{message}."
     return f"does not hold a valid {type_name(form)}: {message_of(error)}."
 
@@ -139,7 +102,7 @@ def not_read_back(form: object, value: object, error: ValidationError) -> str:
     """Why a value was written, but what was written does not validate."""
     loc, message = _first_error(error)
     owner, field, part = _follow(value, loc)
-    where = ".".join(_cut(str(step), 80) for step in _visible(form, loc))
+    where = _path(_visible(form, loc))
     if owner is not None:
         if _is_excluded(owner, field):
             return f"field '{where}' is excluded from JSON but required to read it: give it a default, or store it."
@@ -221,27 +184,27 @@ def _a(kind: type[object]) -> str:
     return f"{'an' if kind.__name__[0] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 3] + "..."
-
-
 def message_of(error: Exception) -> str:
     """An exception in one line; only its type while values are hidden."""
     name = type(error).__name__
-    if _hidden:
+    if is_hidden():
         return name
-    text = _cut(str(error).split("\n", 1)[0].rstrip(". "), 200)
+    text = said(str(error).split("\n", 1)[0].rstrip(". "), 200)
     return f"{name}: {text}" if text else name
 
 
 def _first_error(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return first["loc"], first["type"] if _hidden else _cut(first["msg"].rstrip("."), 200)
+    return first["loc"], first["type"] if is_hidden() else said(first["msg"].rstrip("."), 200)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    return said(".".join(said(step, 80) for step in loc), 200)
 
 
 def _visible(form: object, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """The path to an error; while values are hidden only a declared name: later steps may be mapping keys."""
-    if not _hidden:
+    if not is_hidden():
         return loc
     names: object = getattr(form, "model_fields", None) or getattr(form, "__annotations__", {})
     return loc[:1] if isinstance(names, Mapping) and loc and loc[0] in names else ()

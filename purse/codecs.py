@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast, overload
 from purse._canonical import has_serializer
 from purse._codec_types import stored_by
 from purse._sameness import Rule
+from purse._showing import evidence, quoted
+from purse._showing import hide_values as hide_values
 from purse._type_caches import cached_by_type
 from purse._typenames import fits, is_hashable, type_name, unwrapped
 from purse._value_codecs import (
@@ -40,8 +42,7 @@ from purse._value_codecs import (
     lost,
 )
 from purse._value_codecs import ValueCodec as ValueCodec
-from purse._wording import changed, evidence, hide_values, invalid, message_of, wrong_type
-from purse._wording import shown as shown
+from purse._wording import changed, invalid, message_of, wrong_type
 from purse.errors import CodecError, DeclarationError, DecodeError, EncodeError
 
 if TYPE_CHECKING:
@@ -149,11 +150,11 @@ def bind_codec(
     made: object = codec
     if codec is not None and not _is_codec(codec):
         if not callable(codec):
-            raise DeclarationError(f"codec= must be a codec or a function from a type to a codec, not {codec!r}")
+            raise DeclarationError(f"codec= must be a codec or a function from a type to a codec, not {quoted(codec)}")
         made = codec(value_type)
         if not _is_codec(made):
             raise DeclarationError(
-                f"codec={codec!r} returned {made!r} for {type_name(value_type)}: return an object with "
+                f"codec={quoted(codec)} returned {quoted(made)} for {type_name(value_type)}: return an object with "
                 "encode(value) and decode(raw)"
             )
     if made is not None and not _is_default(made, value_type):
@@ -284,7 +285,7 @@ def _is_default(made: object, value_type: object) -> bool:
 
 def _cached(make: Callable[[object], ValueCodec[object]], value_type: object) -> ValueCodec[object]:
     if isinstance(value_type, (str, ForwardRef, TypeVar)):
-        raise DeclarationError(f"{value_type!r} is only the name of a type: pass the type itself")
+        raise DeclarationError(f"{quoted(value_type)} is only the name of a type: pass the type itself")
     try:
         hash(value_type)
     except TypeError:  # Annotated with metadata that cannot be hashed

@@ -31,6 +31,7 @@ from purse._coordination.rates import MICROSECOND, Bucket, Rate
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int
 from purse._engine.scripts import load_script
+from purse._showing import named, shown
 from purse.collections._base import RedisCollection
 from purse.errors import DeclarationError, EncodeError, WrongKind
 
@@ -151,14 +152,15 @@ class RedisRateLimiter(_Limit):
         self.algorithm = algorithm
         given: object = algorithm
         if given not in ("gcra", "sliding_window"):
-            raise DeclarationError(f'{rkey}: algorithm= is "gcra" or "sliding_window", not {given!r}')
+            raise DeclarationError(f'{named(rkey)}: algorithm= is "gcra" or "sliding_window", not {shown(given)}')
         if burst is not None and (type(burst) is not int or not 1 <= burst <= 10**9):
-            raise DeclarationError(f"{rkey}: burst= is an int from 1 to {10**9}, not {burst!r}")
+            raise DeclarationError(f"{named(rkey)}: burst= is an int from 1 to {10**9}, not {shown(burst)}")
         if algorithm == "sliding_window" and burst is not None:
-            raise DeclarationError(f'{rkey}: a sliding window has no burst=; drop it, or use algorithm="gcra"')
+            raise DeclarationError(f'{named(rkey)}: a sliding window has no burst=; drop it, or use algorithm="gcra"')
         if algorithm == "sliding_window" and self.rate.count > _MOST:
             raise DeclarationError(
-                f'{rkey}: a sliding window remembers each hit, at most {_MOST}; use algorithm="gcra" for {self.rate}'
+                f'{named(rkey)}: a sliding window remembers each hit, at most {_MOST}; use algorithm="gcra" for '
+                f"{self.rate}"
             )
         self.limit = burst or self.rate.count
         self._bucket = None if algorithm == "sliding_window" else Bucket(self.rate, self.limit)
@@ -272,9 +274,11 @@ class RedisRateLimiter(_Limit):
 
     def _check_cost(self, cost: int) -> None:
         if type(cost) is not int:
-            raise TypeError(f"{self.rkey}: cost= is an int, not {cost!r}")
+            raise TypeError(f"{named(self.rkey)}: cost= is an int, not {shown(cost)}")
         if not 1 <= cost <= self.limit:
-            raise ValueError(f"{self.rkey}: cost={cost} will never pass: it must be from 1 to the limit, {self.limit}")
+            raise ValueError(
+                f"{named(self.rkey)}: cost={cost} will never pass: it must be from 1 to the limit, {self.limit}"
+            )
 
     def _key(self, field: object) -> str:
         """The key of an identity: no two have the same.
@@ -287,7 +291,8 @@ class RedisRateLimiter(_Limit):
                 name.encode()
             except UnicodeEncodeError:
                 raise EncodeError(
-                    f"{self.rkey}: the identity {name!r} contains a lone surrogate, which has no UTF-8 form",
+                    f"{named(self.rkey)}: the identity {shown(name)} contains a lone surrogate, which has no "
+                    "UTF-8 form",
                     key=self.rkey,
                     field=name,
                 ) from None
@@ -298,7 +303,7 @@ class RedisRateLimiter(_Limit):
             return f"{self.rkey}:#{int(field)}"
         if field is None:
             return self.rkey
-        raise TypeError(f"{self.rkey}: an identity is a str, an int or a UUID, not {field!r}")
+        raise TypeError(f"{named(self.rkey)}: an identity is a str, an int or a UUID, not {shown(field)}")
 
     def _too_late(self, identity: Identity, timeout: object) -> TimeoutError:
         return TimeoutError(f"{self._where(identity or None)}: no hit passes within timeout={timeout}")
@@ -339,7 +344,7 @@ class RedisSemaphore(_Limit):
     def __init__(self, redis: RedisClient, rkey: str, *, limit: int, lease: float | timedelta = 60.0) -> None:
         super().__init__(redis, rkey)
         if type(limit) is not int or not 1 <= limit <= _MOST:
-            raise DeclarationError(f"{rkey}: limit= is an int from 1 to {_MOST}, not {limit!r}")
+            raise DeclarationError(f"{named(rkey)}: limit= is an int from 1 to {_MOST}, not {shown(limit)}")
         self.limit = limit
         self._lease_us = _lease_us(rkey, lease)
         self._blocks: list[tuple[weakref.ref[asyncio.Task[object]] | None, Permit]] = []
@@ -432,10 +437,10 @@ def _rate(rkey: str, rate: object) -> Rate:
         if isinstance(rate, str):
             return Rate.parse(rate)
     except DeclarationError as error:
-        raise DeclarationError(f"{rkey}: rate={error}") from None
+        raise DeclarationError(f"{named(rkey)}: rate={error}") from None
     if isinstance(rate, Rate):
         return rate
-    raise DeclarationError(f'{rkey}: rate= is a str such as "10/second", or a Rate, not {rate!r}')
+    raise DeclarationError(f'{named(rkey)}: rate= is a str such as "10/second", or a Rate, not {shown(rate)}')
 
 
 def _lease_us(rkey: str, lease: object) -> int:
@@ -443,7 +448,7 @@ def _lease_us(rkey: str, lease: object) -> int:
         lease = timedelta(seconds=lease)
     if not isinstance(lease, timedelta) or not _SHORTEST <= lease <= _LONGEST:
         raise DeclarationError(
-            f"{rkey}: lease= is seconds or a timedelta, from a millisecond to ten years, not {lease!r}"
+            f"{named(rkey)}: lease= is seconds or a timedelta, from a millisecond to ten years, not {shown(lease)}"
         )
     return lease // MICROSECOND
 
@@ -451,5 +456,5 @@ def _lease_us(rkey: str, lease: object) -> int:
 def _seconds(timeout: float | timedelta | None, instead: str) -> float | None:
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if seconds is not None and not seconds > 0:
-        raise ValueError(f"timeout= must be positive, or None to wait for ever, not {timeout!r}; {instead}")
+        raise ValueError(f"timeout= must be positive, or None to wait for ever, not {shown(timeout)}; {instead}")
     return seconds

@@ -33,6 +33,7 @@ from purse._coordination.replicas import write_and_wait
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_flag
 from purse._engine.scripts import load_script
+from purse._showing import named, shown
 from purse.collections._base import RedisCollection, milliseconds
 from purse.errors import DeclarationError, LockError, LockNotAcquired
 
@@ -98,10 +99,11 @@ class RedisLock(RedisCollection, LeasedLock):
         given: tuple[object, object] = (ttl, codec)
         if given != (None, None):
             raise DeclarationError(
-                f"{rkey}: a RedisLock has no values and no TTL, so ttl= and codec= mean nothing; its time is lease="
+                f"{named(rkey)}: a RedisLock has no values and no TTL, so ttl= and codec= mean nothing; its "
+                "time is lease="
             )
         if type(replicas) is not int or replicas < 0:
-            raise DeclarationError(f"{rkey}: replicas= is an int, 0 for none, not {replicas!r}")
+            raise DeclarationError(f"{named(rkey)}: replicas= is an int, 0 for none, not {shown(replicas)}")
         self._lease_ms = _duration_ms(rkey, "lease", lease, _SHORTEST_MS)
         self._replicas = replicas
         self._replicas_ms = _duration_ms(rkey, "replicas_timeout", replicas_timeout, 1)
@@ -224,7 +226,7 @@ class RedisLock(RedisCollection, LeasedLock):
     async def _enter_within(self, seconds: float) -> Lease:
         lease = await self._take(seconds)
         if lease is None:
-            raise LockNotAcquired(f"{self.rkey}: the lock was not to be had within {seconds:g} s", key=self.rkey)
+            raise LockNotAcquired(f"{named(self.rkey)}: the lock was not to be had within {seconds:g} s", key=self.rkey)
         return self._enter(lease)
 
     async def _take(self, seconds: float | None) -> Lease | None:
@@ -232,7 +234,7 @@ class RedisLock(RedisCollection, LeasedLock):
         line = self._line_here()
         if line.is_held_by(asyncio.current_task()):
             raise LockError(
-                f"{self.rkey}: this task holds the lock already, and would wait for itself; a RedisLock is not "
+                f"{named(self.rkey)}: this task holds the lock already, and would wait for itself; a RedisLock is not "
                 "re-entrant. Acquire it once, around both",
                 key=self.rkey,
             )
@@ -259,9 +261,9 @@ class RedisLock(RedisCollection, LeasedLock):
             try:
                 until = await self._extend_replicated(grant.owner, grant.until)
             except _TooFew as error:
-                raise LockNotAcquired(f"{self.rkey}: {error}; the lock was given back", key=self.rkey) from None
+                raise LockNotAcquired(f"{named(self.rkey)}: {error}; the lock was given back", key=self.rkey) from None
             if until is None:
-                raise LockNotAcquired(f"{self.rkey}: the lock was lost while it was replicated", key=self.rkey)
+                raise LockNotAcquired(f"{named(self.rkey)}: the lock was lost while it was replicated", key=self.rkey)
         except BaseException:
             await line.take_back(grant.owner, self._lease_time, self)
             raise
@@ -276,7 +278,7 @@ class RedisLock(RedisCollection, LeasedLock):
                 return await self._extend_replicated(lease.owner, asyncio.get_running_loop().time() + lease.remaining)
             except _TooFew as error:
                 raise LockError(
-                    f"{self.rkey}: {error}; the lease ends when it would have ended", key=self.rkey
+                    f"{named(self.rkey)}: {error}; the lease ends when it would have ended", key=self.rkey
                 ) from None
         started = asyncio.get_running_loop().time()
         call = load_script("lock_extend")((self.rkey,), lease.owner, self._lease_ms)
@@ -318,7 +320,8 @@ class RedisLock(RedisCollection, LeasedLock):
         except TimeoutError:
             line.owe(lease.owner, self._lease_time, self)
             raise ServerTimeout(
-                f"{self.rkey}: the server did not answer within {_RELEASE:g} s; the lock is released as soon as it "
+                f"{named(self.rkey)}: the server did not answer within {_RELEASE:g} s; the lock is released as "
+                "soon as it "
                 "does, or when its lease ends"
             ) from None
         except asyncio.CancelledError:  # the loop ends
@@ -370,11 +373,13 @@ def _duration_ms(rkey: str, option: str, given: object, least: int) -> int:
         duration_ms = milliseconds(given, 1000)
         if duration_ms >= least:
             return duration_ms
-    raise DeclarationError(f"{rkey}: {option}= is seconds or a timedelta, at least {least} ms, not {given!r}")
+    raise DeclarationError(
+        f"{named(rkey)}: {option}= is seconds or a timedelta, at least {least} ms, not {shown(given)}"
+    )
 
 
 def _seconds(timeout: float | timedelta) -> float:
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if not seconds >= 0:
-        raise ValueError(f"timeout= is seconds, at least 0, not {timeout!r}; to wait for ever leave it out")
+        raise ValueError(f"timeout= is seconds, at least 0, not {shown(timeout)}; to wait for ever leave it out")
     return seconds

@@ -52,6 +52,7 @@ from purse._coordination.turns import ASK_FIRST, ASK_LAST, Line, line_of
 from purse._engine import hooks
 from purse._engine.clients import RedisClient, check_client
 from purse._engine.scripts import ScriptCall, load_script
+from purse._showing import named
 from purse.errors import LockError, LockLost, LockNotAcquired
 
 __all__ = ["Redlock"]
@@ -302,7 +303,9 @@ class Redlock(LeasedLock):
         if self.raise_on_redis_errors if raise_errors is None else raise_errors:
             faults = asked.faults
             if faults is not None:
-                raise kind(f"{self._key}: most of the masters did not answer, see the cause", key=self._key) from faults
+                raise kind(
+                    f"{named(self._key)}: most of the masters did not answer, see the cause", key=self._key
+                ) from faults
 
     # --- extending and releasing ----------------------------------------------------------------------
 
@@ -310,7 +313,8 @@ class Redlock(LeasedLock):
         hooks.refuse_in_atomic("Redlock.extend")
         if 0 <= self.num_extensions <= lease.extensions:
             raise LockError(
-                f"{self._key}: extended {lease.extensions} times already, which is num_extensions=; -1 is no limit",
+                f"{named(self._key)}: extended {lease.extensions} times already, which is num_extensions=; -1 "
+                "is no limit",
                 key=self._key,
             )
         await super()._extend_lease(lease)
@@ -327,7 +331,7 @@ class Redlock(LeasedLock):
         if asked.is_refused:
             return None
         raise LockLost(
-            f"{self._key}: the lock was not extended, because no majority answered; it is good for another "
+            f"{named(self._key)}: the lock was not extended, because no majority answered; it is good for another "
             f"{lease.remaining:.3f} s",
             key=self._key,
         ) from asked.faults
@@ -337,7 +341,8 @@ class Redlock(LeasedLock):
         await super()._release_lease(lease)
         if isinstance(lease, _Holding) and not lease.is_confirmed:
             raise LockError(
-                f"{self._key}: released, but no majority of the masters has confirmed it; those that do not answer "
+                f"{named(self._key)}: released, but no majority of the masters has confirmed it; those that do "
+                "not answer "
                 "forget the lock when the lease ends",
                 key=self._key,
             )
@@ -364,7 +369,7 @@ class Redlock(LeasedLock):
 
     def explain(self, error: Exception, field: object) -> Exception:
         """See ``Origin.explain``."""
-        error.add_note(f"purse: the lock {self._key}")
+        error.add_note(f"purse: the lock {named(self._key)}")
         return error
 
 

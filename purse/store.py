@@ -39,6 +39,7 @@ from purse._engine.replies import as_int
 from purse._fields import Binding, binding_of
 from purse._metaclass import StoreBase, complete, declaration_of
 from purse._nested import flattened
+from purse._showing import quoted
 from purse._store_isolation import prefix_of
 from purse._templates import Value, written
 from purse.errors import DeclarationError
@@ -313,7 +314,7 @@ class Store(StoreBase):
 
     def __repr__(self) -> str:
         binding: Binding | None = vars(self).get("__purse_binding__")
-        return f"<{type(self).__name__} {'not bound' if binding is None else f'namespace={binding.namespace!r}'}>"
+        return f"<{type(self).__name__} {'not bound' if binding is None else f'namespace={quoted(binding.namespace)}'}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -378,11 +379,11 @@ def _scheme_of(url: object) -> str:
         )
     scheme, separator, rest = url.partition("://")
     if not separator:
-        shown = "a text without ://" if "@" in url else repr(url)
-        raise ValueError(f"open() takes a URL, not {shown}. Write one of: {_FORMS}")
+        what = "a text without ://" if "@" in url else repr(url)
+        raise ValueError(f"open() takes a URL, not {what}. Write one of: {_FORMS}")
     if scheme == "embedded":
         if rest:
-            raise ValueError(f'"embedded://" takes nothing behind it, not {rest!r}: each server is a new one')
+            raise ValueError(f'"embedded://" takes nothing behind it, not {shown(rest)}: each server is a new one')
         return scheme
     if scheme not in _SCHEMES:
         raise ValueError(f"open() does not know {scheme}://. Write one of: {_FORMS}")

@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from purse import codecs
-from purse.codecs import codec_for, hide_values, shown
+from purse._showing import shown
+from purse.codecs import codec_for, hide_values
 from purse.errors import DecodeError, EncodeError
 from tests.support.values import (
     FANCY,

@@ -39,6 +39,7 @@ from purse._engine.executor import executor_for
 from purse._engine.replies import as_array, as_bytes, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._keys import beside
+from purse._showing import named
 from purse.errors import LockLost
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ async def fenced_set(client: RedisClient, key: str, value: bytes | str | int | f
     """
     call = load_script("fenced_set")((key, beside(key, "fenced")), value, lease.token)
     if not as_flag(await executor_for(client).ask(call, _Fenced(key))):
-        raise LockLost(f"{key} was not set: somebody who held the lock {lease.key} later has set it", key=lease.key)
+        raise LockLost(
+            f"{named(key)} was not set: somebody who held the lock {named(lease.key)} later has set it", key=lease.key
+        )
 
 
 class _Fenced:
@@ -159,5 +162,5 @@ class _Fenced:
 
     def explain(self, error: Exception, field: object) -> Exception:
         """See ``Origin.explain``."""
-        error.add_note(f"purse: setting {self._key} under a lock")
+        error.add_note(f"purse: setting {named(self._key)} under a lock")
         return error

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import ClassVar
 
 from purse._engine.detached import background, detached
+from purse._showing import named, quoted
 from purse.errors import LockError, LockLost, LockNotAcquired
 
 # pyright: reportPrivateUsage=false
@@ -93,7 +94,7 @@ class Lease:
         """
         if self._fence is None:
             raise LockError(
-                f"{self.key}: there are no tokens without fencing=True where the lock is made", key=self.key
+                f"{named(self.key)}: there are no tokens without fencing=True where the lock is made", key=self.key
             )
         return self._fence
 
@@ -193,7 +194,8 @@ class LeasedLock(ABC):
         lease = self._lease_of(task)
         if lease is None:
             raise LockError(
-                f"{self._key}: {method}() by a task for which, through this object, the lock is not held; acquire() it "
+                f"{named(self._key)}: {method}() by a task for which, through this object, the lock is not "
+                "held; acquire() it "
                 f"first, or call lease.{method}() on the lease that {self._gives_leases} gave to its holder",
                 key=self._key,
             )
@@ -203,14 +205,15 @@ class LeasedLock(ABC):
         until = await self._renew(lease) if lease in self._held else None
         if until is None:
             lease._lost = True
-            raise LockLost(f"{self._key}: the lock is not held any more, so it was not extended", key=self._key)
+            raise LockLost(f"{named(self._key)}: the lock is not held any more, so it was not extended", key=self._key)
         lease._until = until
         lease.extensions += 1
 
     async def _release_lease(self, lease: Lease) -> None:
         if not await self._released(lease):
             raise LockLost(
-                f"{self._key}: the lock was not held any more when it was released; somebody else may have had it "
+                f"{named(self._key)}: the lock was not held any more when it was released; somebody else may "
+                "have had it "
                 "meanwhile",
                 key=self._key,
             )
@@ -238,7 +241,9 @@ class LeasedLock(ABC):
     def _enter(self, lease: Lease | None) -> Lease:
         """Begin the block that holds ``lease``; there is no await between its acquisition and this."""
         if lease is None:
-            raise LockNotAcquired(f"{self._key}: the lock is held by others, or there is no quorum", key=self._key)
+            raise LockNotAcquired(
+                f"{named(self._key)}: the lock is held by others, or there is no quorum", key=self._key
+            )
         self._hold(lease)
         self._blocks[lease] = _Watchdog(self, lease) if self._watchdog else None
         return lease
@@ -264,19 +269,24 @@ class LeasedLock(ABC):
             held = lease not in self._held or await self._released(lease)  # it may have been released in the block
         except Exception as failure:
             if error is not None:
-                error.add_note(f"purse: the lock {self._key} was not released, and ends with its lease: {failure!r}")
+                error.add_note(
+                    f"purse: the lock {named(self._key)} was not released, and ends with its lease: {quoted(failure)}"
+                )
             elif not lost:
                 raise
             held = True
         if lost and (error is None or isinstance(error, asyncio.CancelledError)):
-            raise LockLost(f"{self._key}: the lock was lost, and the block was cancelled", key=self._key) from error
+            raise LockLost(
+                f"{named(self._key)}: the lock was lost, and the block was cancelled", key=self._key
+            ) from error
         if held and not lost:
             return
         if error is not None:
-            error.add_note(f"purse: the lock {self._key} was not held any more at the end of the block")
+            error.add_note(f"purse: the lock {named(self._key)} was not held any more at the end of the block")
             return
         raise LockLost(
-            f"{self._key}: the lock was not held to the end of the block; somebody else may have had it meanwhile",
+            f"{named(self._key)}: the lock was not held to the end of the block; somebody else may have had it "
+            "meanwhile",
             key=self._key,
         )
 

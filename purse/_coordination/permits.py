@@ -33,6 +33,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.wakeups import Look
+from purse._showing import named, quoted
 from purse.errors import LockError, LockLost
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Permit:
         self._released = False
 
     def __repr__(self) -> str:
-        return f"<Permit of {self.key!r}{', released' if self._released else ''}>"
+        return f"<Permit of {quoted(self.key)}{', released' if self._released else ''}>"
 
     @property
     def remaining(self) -> float:
@@ -93,7 +94,7 @@ class Permit:
         extended = await self._line.extend(self.id)
         if not extended:
             self._until = -math.inf
-            raise LockLost(f"{self.key}: the permit had expired, so it was not extended", key=self.key)
+            raise LockLost(f"{named(self.key)}: the permit had expired, so it was not extended", key=self.key)
         self._until = started + self._line.lease
 
     async def release(self) -> None:
@@ -125,16 +126,18 @@ class Permit:
         except Exception as failure:
             if error is None:
                 raise
-            error.add_note(f"purse: the permit of {self.key} could not be given back, and expires: {failure!r}")
+            error.add_note(
+                f"purse: the permit of {named(self.key)} could not be given back, and expires: {quoted(failure)}"
+            )
             return
         if not good and error is None:
             raise self._lost()
         if not good and error is not None:
-            error.add_note(f"purse: the permit of {self.key} had expired before the end of the block")
+            error.add_note(f"purse: the permit of {named(self.key)} had expired before the end of the block")
 
     def _check(self) -> None:
         if self._released:
-            raise LockError(f"{self.key}: this permit was released already; acquire another", key=self.key)
+            raise LockError(f"{named(self.key)}: this permit was released already; acquire another", key=self.key)
 
     async def _give_back(self) -> bool:
         self._released = True
@@ -143,7 +146,7 @@ class Permit:
 
     def _lost(self) -> LockLost:
         return LockLost(
-            f"{self.key}: the permit expired before it was released; somebody else may have had its place. "
+            f"{named(self.key)}: the permit expired before it was released; somebody else may have had its place. "
             "Give the semaphore a longer lease=, or extend() the permit in time",
             key=self.key,
         )

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
+from purse._showing import shown
 from purse.errors import DeclarationError
 
 __all__ = ["MICROSECOND", "Bucket", "Rate"]
@@ -63,10 +64,12 @@ class Rate:
 
     def __post_init__(self) -> None:
         if type(self.count) is not int or not 1 <= self.count <= _MOST:
-            raise DeclarationError(f"the count of a rate is an int from 1 to {_MOST}, not {self.count!r}")
+            raise DeclarationError(f"the count of a rate is an int from 1 to {_MOST}, not {shown(self.count)}")
         given = cast("object", self.per)
         if not isinstance(given, timedelta):
-            raise DeclarationError(f"a rate is per timedelta, not {given!r}; write Rate({self.count}, timedelta(...))")
+            raise DeclarationError(
+                f"a rate is per timedelta, not {shown(given)}; write Rate({self.count}, timedelta(...))"
+            )
         if not _SHORTEST <= given <= _LONGEST:
             raise DeclarationError(f"a rate is per a millisecond at least and ten years at most, not {given}")
 
@@ -80,7 +83,7 @@ class Rate:
         found = _RATE.fullmatch(text)
         if found is None:
             raise DeclarationError(
-                f'{text!r} is not a rate; write "10/second", "5/10 seconds", "100/minute", "1000/hour", "1/day", '
+                f'{shown(text)} is not a rate; write "10/second", "5/10 seconds", "100/minute", "1000/hour", "1/day", '
                 "or Rate(10, timedelta(seconds=1))"
             )
         count, times, units, unit = found.groups()

@@ -28,8 +28,10 @@ from redis.exceptions import ExecAbortError, InvalidResponse, RedisError
 from purse._engine import hooks
 from purse._engine.executor import ClientExecutor
 from purse._engine.hooks import Handover
+from purse._engine.refusals import explained
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
+from purse._showing import said, shown, tidied
 from purse.errors import AtomicFailed
 
 __all__ = ["Atomic"]
@@ -195,14 +197,16 @@ class _Transaction:
         executed = replies[-1]
         if not isinstance(executed, list):
             if isinstance(replies[0], RedisError):  # MULTI was refused, or not sent because it would be
-                raise whole.origin.explain(replies[0], None)
+                raise explained(replies[0], whole.origin, None)
             queued = iter(replies[1:-1])
             for unit in units:
                 for _ in unit.commands:
                     refusal = next(queued)
                     if isinstance(refusal, RedisError):
-                        raise unit.origin.explain(refusal, unit.field)
-            raise executed if isinstance(executed, ExecAbortError) else InvalidResponse(f"EXEC answered {executed!r}")
+                        raise explained(refusal, unit.origin, unit.field)
+            if isinstance(executed, ExecAbortError):
+                raise tidied(executed)
+            raise InvalidResponse(f"EXEC answered {shown(executed)}")
         answers = iter(executed)
         return [[next(answers) for _ in unit.commands] for unit in units]
 
@@ -212,7 +216,7 @@ class _Transaction:
         if failed:
             raise AtomicFailed(
                 f"{len(failed)} of {len(results)} calls failed inside EXEC. The others were executed, and are not "
-                f"rolled back; results has what each returned or raised. First, {failed[0]}: {failed[0].error}",
+                f"rolled back; results has what each returned or raised. First, {failed[0]}: {said(failed[0].error)}",
                 results=results,
             ) from failed[0].error
         return results

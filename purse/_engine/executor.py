@@ -42,11 +42,13 @@ from purse._engine.link import Leave, LinkLost, lost_reply
 from purse._engine.links import Links
 from purse._engine.loops import Loop, take_ended
 from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_loose, pack_transaction, size_of
+from purse._engine.refusals import explained
 from purse._engine.replies import Reply, as_flag, bytes_in, first
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin, Unit
 from purse._engine.waiting import Line, Waits
 from purse._engine.wakeups import Wakeups
+from purse._showing import named, said
 from purse.errors import StoreClosed
 
 __all__ = ["ClientExecutor", "executor_for"]
@@ -201,7 +203,7 @@ class ClientExecutor:
                 attempts += 1
                 if not unit.read_only or attempts >= _READ_ATTEMPTS:
                     error = _lost_reply(lost.cause, attempts, read_only=unit.read_only)
-                    raise unit.origin.explain(error, unit.field) from lost.cause
+                    raise explained(error, unit.origin, unit.field) from lost.cause
             try:
                 link = await self.links.ready(lambda: size_of(unit.commands))
                 packed = pack(unit.commands)
@@ -222,8 +224,8 @@ class ClientExecutor:
         try:
             return _answers(unit, replies)
         except RedisError as error:
-            explained = unit.origin.explain(error, unit.field)
-            raise explained from (None if explained is error else error)
+            refusal = explained(error, unit.origin, unit.field)
+            raise refusal from (None if refusal is error else error)
 
     async def _collected(self, unit: Unit[R]) -> R:
         """Leave the sending to the ``atomic`` that steps this call."""
@@ -231,8 +233,8 @@ class ClientExecutor:
         try:
             _no_error(replies)
         except RedisError as error:
-            explained = unit.origin.explain(error, unit.field)
-            raise explained from (None if explained is error else error)
+            refusal = explained(error, unit.origin, unit.field)
+            raise refusal from (None if refusal is error else error)
         return unit.decode(replies)
 
     async def transact(self, unit: Unit[object]) -> list[Reply]:
@@ -337,7 +339,7 @@ class _Looking:
 
     def explain(self, error: Exception, field: object) -> Exception:
         """See ``Origin.explain``."""
-        error.add_note(f"purse: waiting for elements of {self._key}")
+        error.add_note(f"purse: waiting for elements of {named(self._key)}")
         return error
 
 
@@ -351,7 +353,7 @@ def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[R
             if replies is not None:  # an error says that nothing was removed
                 taken = unit.decode(_answers(unit, replies))
         except RedisError as error:
-            _log.debug("purse: a call that was cancelled would have failed: %s", error)
+            _log.debug("purse: a call that was cancelled would have failed: %s", said(error))
         finally:
             arrive(taken)
 

@@ -20,6 +20,7 @@ from redis.exceptions import InvalidResponse
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command
+from purse._showing import shown
 
 __all__ = [
     "PING",
@@ -94,4 +95,4 @@ def exec_replies(replies: list[Reply]) -> list[Reply]:
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
-    raise InvalidResponse(f"EXEC answered {executed!r}")
+    raise InvalidResponse(f"EXEC answered {shown(executed)}")

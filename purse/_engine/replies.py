@@ -13,6 +13,8 @@ from typing import TypeAlias, cast
 
 from redis.exceptions import InvalidResponse
 
+from purse._showing import shown
+
 __all__ = [
     "Reply",
     "as_all_bytes",
@@ -37,7 +39,7 @@ def as_int(reply: Reply) -> int:
     """An integer reply."""
     if isinstance(reply, int):
         return reply
-    raise InvalidResponse(f"expected an integer reply, got {reply!r}")
+    raise InvalidResponse(f"expected an integer reply, got {shown(reply)}")
 
 
 def as_flag(reply: Reply) -> bool:
@@ -49,7 +51,7 @@ def as_bytes(reply: Reply) -> bytes:
     """A bulk or simple string."""
     if isinstance(reply, bytes):
         return reply
-    raise InvalidResponse(f"expected a string reply, got {reply!r}")
+    raise InvalidResponse(f"expected a string reply, got {shown(reply)}")
 
 
 def as_optional_bytes(reply: Reply) -> bytes | None:
@@ -66,7 +68,7 @@ def as_array(reply: Reply) -> list[Reply]:
     """An array reply."""
     if isinstance(reply, list):
         return reply
-    raise InvalidResponse(f"expected an array reply, got {reply!r}")
+    raise InvalidResponse(f"expected an array reply, got {shown(reply)}")
 
 
 def as_all_bytes(reply: Reply) -> list[bytes]:
@@ -74,7 +76,7 @@ def as_all_bytes(reply: Reply) -> list[bytes]:
     array = as_array(reply)
     if {*map(type, array)} <= {bytes}:
         return cast("list[bytes]", array)
-    raise InvalidResponse(f"expected an array of strings, got {array!r:.200}")
+    raise InvalidResponse(f"expected an array of strings, got {shown(array)}")
 
 
 def as_pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:

@@ -65,6 +65,7 @@ from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
+from purse._showing import quoted, shown
 
 __all__ = ["SharedLink"]
 
@@ -359,7 +360,7 @@ class SharedLink(ABC):
         """Hand a reply to the oldest request in flight."""
         in_flight = self._in_flight
         if not in_flight:
-            self.abort(ConnectionError(f"the server sent a reply that nobody asked for: {reply!r:.200}"))
+            self.abort(ConnectionError(f"the server sent a reply that nobody asked for: {shown(reply)}"))
             return
         request = in_flight[0]
         future, wanted = request if isinstance(request, tuple) else (request, 1)
@@ -531,7 +532,9 @@ class SharedLink(ABC):
 
     def _give_up(self, error: BaseException) -> None:
         """Abort, because ``error`` came in the middle of a step: queues and bytes may not fit each other any more."""
-        self.abort(ConnectionError(f"The connection was closed because {error!r} was raised while it was in use."))
+        self.abort(
+            ConnectionError(f"The connection was closed because {quoted(error)} was raised while it was in use.")
+        )
 
     def disown(self) -> None:
         """See ``Link.disown``."""

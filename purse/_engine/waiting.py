@@ -46,7 +46,7 @@ from purse._engine.link import reply_was_lost
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
 from purse._engine.wakeups import Look, Wakeups
-from purse._wording import shown
+from purse._showing import quoted, said, shown
 from purse.errors import StoreClosed
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Line(Generic[E]):
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout or 0
         if not seconds >= 0:  # also true for nan
-            raise ValueError(f"timeout= must be 0 (for ever) or positive, not {timeout!r}")
+            raise ValueError(f"timeout= must be 0 (for ever) or positive, not {quoted(timeout)}")
         if not seconds:
             return await self.get()
         limit = asyncio.timeout(seconds)
@@ -397,7 +397,7 @@ class Line(Generic[E]):
             self._refused = 0
         except (RedisError, StoreClosed) as error:
             if reply_was_lost(error):
-                _log.error("purse: %s", self._report(elements, f"may or may not be back, because {error}"))
+                _log.error("purse: %s", self._report(elements, f"may or may not be back, because {said(error)}"))
             else:
                 self._hand.extendleft(reversed(elements))
                 await self._refusal(error)
@@ -415,11 +415,11 @@ class Line(Generic[E]):
             return
         if not self._refused and not self._hurried:
             _log.warning(
-                "purse: the server does not take back %d elements that were taken from %r (%s); they are kept for the "
+                "purse: the server does not take back %d elements that were taken from %s (%s); they are kept for the "
                 "next caller, and offered again",
                 len(self._hand),
-                self._key,
-                error,
+                quoted(self._key),
+                said(error),
             )
         self._tell_of_offer(error)
         pause = min(_FIRST_PAUSE * 2.0 ** min(self._refused, 20), _LAST_PAUSE)
@@ -429,14 +429,14 @@ class Line(Generic[E]):
     def _give_up(self, error: Exception | None = None) -> None:
         """Nothing can be done any more for what is left in the hand: log it."""
         if self._hand:
-            why = "could not be put back" + ("" if error is None else f": {error}")
+            why = "could not be put back" + ("" if error is None else f": {said(error)}")
             _log.error("purse: %s", self._report([*self._hand], why))
             self._hand.clear()
         self._tell_of_offer(error or StoreClosed("the event loop or the store has ended"))
 
     def _report(self, elements: list[E], what: str) -> str:
         words = ", ".join(_shown(element) for element in elements)
-        return f"{len(elements)} elements that were taken from {self._key!r} {what}. They are: {words}"
+        return f"{len(elements)} elements that were taken from {quoted(self._key)} {what}. They are: {words}"
 
     def _fail(self, error: BaseException) -> None:
         while (waiter := self._first_waiter()) is not None:
@@ -455,7 +455,7 @@ def _shown(element: object) -> str:
         return shown(element, None)
     if isinstance(element, tuple):
         return f"({', '.join(map(_shown, cast('tuple[object, ...]', element)))})"
-    return repr(element)
+    return quoted(element)
 
 
 class Waits:

@@ -26,8 +26,9 @@ from purse._engine.executor import executor_for
 from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Executor, Unit
+from purse._showing import named, place, quoted, shown
 from purse._value_codecs import ValueCodec
-from purse._wording import short, shown
+from purse._wording import short
 from purse.collections._paging import collector_paused
 from purse.errors import DeclarationError, DecodeError, EncodeError, UnsupportedServer, WrongKind
 from purse.ttl import TTL, Lifetime, as_ttl
@@ -92,17 +93,19 @@ class RedisCollection(ABC):
 
     def __init__(self, redis: RedisClient, name: str, *, ttl: Lifetime | None = None) -> None:
         if type(name) is not str:
-            raise TypeError(f"a key is a str, got {name!r}; bytes keys that are UTF-8 can be decoded first")
+            raise TypeError(f"a key is a str, got {shown(name)}; bytes keys that are UTF-8 can be decoded first")
         policy = as_ttl(ttl, name)
         if policy is not None and policy.per_item and not self._items_can_expire:
             raise DeclarationError(
-                f"{name}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
+                f"{named(name)}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
                 "and the TTL applies to the whole key"
             )
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise DeclarationError(f"the key {name!r} contains a lone surrogate, which has no UTF-8 form") from None
+            raise DeclarationError(
+                f"the key {shown(name)} contains a lone surrogate, which has no UTF-8 form"
+            ) from None
         self.redis = redis
         self.declared_as = None
         self.slot = None
@@ -124,7 +127,7 @@ class RedisCollection(ABC):
         """The key or the prefix, for messages."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name!r}>"
+        return f"<{type(self).__name__} {quoted(self._name)}>"
 
     def explain(self, error: Exception, field: object) -> Exception:
         """Turn an error of Redis into one that names the key (the engine calls this)."""
@@ -163,12 +166,13 @@ class RedisCollection(ABC):
         for other in others:
             if other.slot != self.slot:
                 raise TypeError(
-                    f"{self._name}: {method}() with {other._name} would be one step over two slots of a cluster: "
+                    f"{self._where()}: {method}() with {named(other._name)} would be one step over two slots of "
+                    "a cluster: "
                     'slots="field" gives each field a slot of its own; declare both in a store without slots='
                 )
 
     def _where(self, field: object = None) -> str:
-        return self._name if field is None else f"{self._name}[{field!r}]"
+        return place(self._name, field)
 
     # One command and its reply. What is returned is a coroutine to await: a coroutine around it would cost each call.
 

@@ -17,6 +17,7 @@ from typing import Generic
 from typing_extensions import TypeVar
 
 from purse._codec_types import clash, made_by
+from purse._showing import shown
 from purse._typenames import type_name
 from purse._value_codecs import ValueCodec
 from purse._wording import short
@@ -79,7 +80,7 @@ def default_of(
         if not isinstance(default, Missing):
             raise DeclarationError(f"{where}: default= is a value and default_factory= makes one; write one of them")
         if not callable(factory):
-            raise DeclarationError(f"{where}: default_factory={factory!r} is not a function that makes a value")
+            raise DeclarationError(f"{where}: default_factory={shown(factory)} is not a function that makes a value")
         if inspect.iscoroutinefunction(factory):
             raise DeclarationError(
                 f"{where}: default_factory= is called without await, so it cannot be an async def; get_or_create() of "

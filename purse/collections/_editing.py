@@ -16,6 +16,7 @@ from typing import Final, Generic, TypeVar
 from pydantic import BaseModel
 
 from purse._engine.hooks import refuse_in_atomic
+from purse._showing import named
 from purse.errors import EditConflict
 
 __all__ = ["MISSING", "Missing", "Place", "edit", "modify"]
@@ -112,7 +113,7 @@ def _current(place: Place[V], stored: bytes | None, fallback: bytes | None) -> V
         return place.absent(place.key)
     if raw is None:
         missing = KeyError(place.key)
-        missing.add_note(f"purse: {place.rkey} has no such key; give it a default to start from a value")
+        missing.add_note(f"purse: {named(place.rkey)} has no such key; give it a default to start from a value")
         raise missing
     return place.decode(raw)
 

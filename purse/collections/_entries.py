@@ -27,6 +27,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_int, as_optional_bytes
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Unit
+from purse._showing import named, shown
 from purse.codecs import Codec, bind_codec
 from purse.collections._base import PAGE, RedisCollection, milliseconds, paged, total
 from purse.collections._key_names import KeyNames
@@ -82,11 +83,11 @@ class Entries(RedisCollection, Generic[V, K]):
     ) -> None:
         super().__init__(redis, prefix, ttl=ttl)
         if type(suffix) is not str:
-            raise TypeError(f"{prefix}: a suffix is a str, got {suffix!r}")
+            raise TypeError(f"{named(prefix)}: a suffix is a str, got {shown(suffix)}")
         try:
             suffix.encode()
         except UnicodeEncodeError:
-            raise DeclarationError(f"{prefix}: the suffix {suffix!r} contains a lone surrogate") from None
+            raise DeclarationError(f"{named(prefix)}: the suffix {shown(suffix)} contains a lone surrogate") from None
         if not prefix:
             raise DeclarationError(
                 "the prefix of a key space is empty: every key of the database would be an entry, and clear() would "
@@ -339,6 +340,7 @@ def lifetime_ms(
         ms = 0
     if not 1 <= ms <= MAX_MS:
         raise ValueError(
-            f"an entry lives for at least 1 ms and at most {MAX_MS} ms, not {given!r}; to remove it, write delete(key)"
+            f"an entry lives for at least 1 ms and at most {MAX_MS} ms, not {shown(given)}; to remove it, write "
+            "delete(key)"
         )
     return ms

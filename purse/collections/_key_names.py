@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Generic
 
 from typing_extensions import TypeVar
 
+from purse._showing import named, shown
 from purse.codecs import ValueCodec, key_codec_for
 from purse.errors import EncodeError
 
@@ -72,7 +73,9 @@ class KeyNames(Generic[K]):
             return self._begin + self.codec.encode(key) + self._end
         except EncodeError as error:
             raise EncodeError(
-                f"{self._prefix} cannot have the key {key!r}: {error} Nothing was sent.", key=self._prefix, field=key
+                f"{named(self._prefix)} cannot have the key {shown(key)}: {error} Nothing was sent.",
+                key=self._prefix,
+                field=key,
             ) from error.__cause__
 
     def names(self, keys: Sequence[K]) -> list[bytes]:

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Unit
+from purse._showing import quoted
 from purse.codecs import codec_for
 from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, paged
@@ -232,7 +233,8 @@ class ManyEntries(Entries[V, K]):
     def _refuse_if_spread(self, method: str, instead: str) -> None:
         if self._spread:
             raise TypeError(
-                f"{self._name}: {method}() changes several entries at one moment, but with suffix={self.suffix!r} each "
+                f"{self._where()}: {method}() changes several entries at one moment, but with "
+                f"suffix={quoted(self.suffix)} each "
                 f"is in a slot of its own; write await asyncio.gather(*(space.{instead}))"
             )
 

@@ -11,6 +11,7 @@ import sys
 from typing import Annotated, Literal, TypeAlias, cast, get_args, get_origin
 
 from purse._engine.replies import Reply, as_bytes, as_int
+from purse._showing import shown
 from purse._typenames import one_less, unwrapped
 from purse._value_codecs import JsonCodec
 from purse.codecs import codec_for
@@ -79,7 +80,7 @@ def addend(number: Number | None, amount: float, *, where: str, key: str, field:
         if type(amount) in (int, float) and -_FLOAT_MAX <= amount <= _FLOAT_MAX:
             return repr(amount)
         wanted = "a finite float"
-    raise EncodeError(f"{where}: cannot add {amount!r}, only {wanted}. Nothing was sent.", key=key, field=field)
+    raise EncodeError(f"{where}: cannot add {shown(amount)}, only {wanted}. Nothing was sent.", key=key, field=field)
 
 
 def as_sum(number: Number | None, reply: Reply) -> float:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Literal, TypeAlias, TypeVar
 
 from purse._engine.detached import background
+from purse._showing import shown
 from purse.errors import DecodeError
 
 __all__ = ["OnError", "collector_paused", "iterate"]
@@ -43,7 +44,7 @@ def iterate(
         on_error: ``"skip"`` passes over items that raise ``DecodeError``, ``"raise"`` raises it in its place.
     """
     if on_error not in ("raise", "skip"):
-        raise ValueError(f'on_error= must be "raise" or "skip", not {on_error!r}')
+        raise ValueError(f'on_error= must be "raise" or "skip", not {shown(on_error)}')
 
     before = 0
 

@@ -21,8 +21,9 @@ from typing import TypeAlias, TypeVar, cast
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter
 
 from purse._sameness import first_difference
+from purse._showing import evidence, quoted
 from purse._type_caches import cached_by_type
-from purse._wording import evidence, invalid
+from purse._wording import invalid
 from purse.errors import EncodeError
 
 __all__ = ["patched"]
@@ -55,7 +56,7 @@ def patched(value: V, changes: Mapping[str, object], where: str, error: Callable
         if name not in names and not _is_extra(kind, name):
             close = difflib.get_close_matches(name, names, 1)
             fix = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, names))}."
-            raise TypeError(f"{where}: a {kind.__name__} has no field {name!r}; {fix} Nothing was written.")
+            raise TypeError(f"{where}: a {kind.__name__} has no field {quoted(name)}; {fix} Nothing was written.")
     current = _fields_of(value, names)
     try:
         changed = _validated(kind, {**current, **changes})

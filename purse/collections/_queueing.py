@@ -24,6 +24,7 @@ from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Argument, Command, Unit
 from purse._engine.waiting import NothingCame
 from purse._engine.wakeups import Look
+from purse._showing import named, shown
 from purse.collections._arguments import listed
 from purse.collections._base import Call
 from purse.collections._key import RedisKey
@@ -66,7 +67,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
     def __init__(self, redis: RedisClient, rkey: str, *, ttl: Lifetime | None, maxsize: int) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         if type(maxsize) is not int or not 0 <= maxsize <= _MOST:
-            raise DeclarationError(f"{rkey}: maxsize= must be an int, 0 for no limit, not {maxsize!r}")
+            raise DeclarationError(f"{named(rkey)}: maxsize= must be an int, 0 for no limit, not {shown(maxsize)}")
         self._maxsize = maxsize
         self._line_name = f"queue {self._pop} {self._ttl}"  # what is taken in one line is taken under one policy
 
@@ -306,7 +307,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     def _offer(self, encoded: Sequence[Argument], count: int = 1) -> ScriptCall:
         if count > self._maxsize:
-            raise ValueError(f"{self.rkey}: {count} items will never fit into a queue with maxsize={self._maxsize}")
+            raise ValueError(f"{self._where()}: {count} items will never fit into a queue with maxsize={self._maxsize}")
         return self._script(encoded)
 
     async def _put_waiting(self, call: ScriptCall, count: int) -> int:
@@ -320,11 +321,11 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     def _accepted(self, reply: Reply) -> int:
         if reply is None:
-            raise asyncio.QueueFull(f"{self.rkey}: there is no room for more than maxsize={self._maxsize} items")
+            raise asyncio.QueueFull(f"{self._where()}: there is no room for more than maxsize={self._maxsize} items")
         return as_int(reply)
 
     def _empty(self) -> asyncio.QueueEmpty:
-        return asyncio.QueueEmpty(f"{self.rkey}: the queue is empty")
+        return asyncio.QueueEmpty(f"{self._where()}: the queue is empty")
 
     def _line(self) -> Line[E]:
         return self._executor.line(self.rkey, self._line_name, self._take, self._put_back)

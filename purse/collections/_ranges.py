@@ -20,6 +20,7 @@ from typing import Generic, TypeGuard, TypeVar
 from redis.exceptions import InvalidResponse
 
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes
+from purse._showing import shown
 from purse.collections._base import clamped
 from purse.errors import EncodeError
 
@@ -48,7 +49,7 @@ class Above(Generic[T_co]):
     bound: T_co
 
     def __repr__(self) -> str:
-        return f"gt({self.bound!r})"
+        return f"gt({shown(self.bound)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Below(Generic[T_co]):
     bound: T_co
 
     def __repr__(self) -> str:
-        return f"lt({self.bound!r})"
+        return f"lt({shown(self.bound)})"
 
 
 def gt(bound: T) -> Above[T]:
@@ -86,7 +87,7 @@ def score_word(score: object) -> str:
         EncodeError: it is no number, nan, or an int that no double equals; the message is only the reason.
     """
     if isinstance(score, bool) or not isinstance(score, (int, float)):
-        raise EncodeError(f"a score is a float or an int, not {score!r}.")
+        raise EncodeError(f"a score is a float or an int, not {shown(score)}.")
     if score != score:
         raise EncodeError("nan is no score: it has no place in any order.")
     if isinstance(score, float):
@@ -164,7 +165,7 @@ def as_scored(reply: Reply) -> list[tuple[bytes, float]]:
 def _as_pair(reply: Reply) -> tuple[bytes, float]:
     pair = as_array(reply)
     if len(pair) != 2:
-        raise InvalidResponse(f"expected a member and its score, got {pair!r:.200}")
+        raise InvalidResponse(f"expected a member and its score, got {shown(pair)}")
     return as_bytes(pair[0]), as_score(pair[1])
 
 
@@ -180,6 +181,6 @@ def _is_excluded(bound: object) -> TypeGuard[Above[object] | Below[object]]:
 
 def _check_sides(low: object, high: object) -> None:
     if isinstance(low, Below):
-        raise TypeError(f"{low!r} is an upper bound; a lower one is gt(x), or x itself")
+        raise TypeError(f"{shown(low)} is an upper bound; a lower one is gt(x), or x itself")
     if isinstance(high, Above):
-        raise TypeError(f"{high!r} is a lower bound; an upper one is lt(x), or x itself")
+        raise TypeError(f"{shown(high)} is a lower bound; an upper one is lt(x), or x itself")

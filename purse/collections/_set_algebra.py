@@ -19,6 +19,7 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_all_bytes, as_flag, as_int, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
+from purse._showing import named, shown
 from purse._value_codecs import ValueCodec
 from purse.collections._key import RedisKey
 from purse.errors import WrongKind
@@ -189,8 +190,9 @@ class SetAlgebra(RedisKey, Generic[V]):
         explained = super().explain(error, None)
         if not isinstance(explained, WrongKind):
             return explained
+        keys = " or ".join(map(named, dict.fromkeys(field)))
         return WrongKind(
-            f"{' or '.join(dict.fromkeys(field))}: one of these keys does not hold a set, so nothing was changed. "
+            f"{keys}: one of these keys does not hold a set, so nothing was changed. "
             "key_type() says what each holds; choose another key, or delete it with delete_redis_key().",
             key=self.rkey,
         )
@@ -225,8 +227,8 @@ class SetAlgebra(RedisKey, Generic[V]):
         for other in others:
             if getattr(other, "_form", None) != self._form or other.redis is not self.redis:
                 raise TypeError(
-                    f"{self.rkey}: {method}() needs a RedisSet of the same member type on the same client, "
-                    f"not {other!r}"
+                    f"{self._where()}: {method}() needs a RedisSet of the same member type on the same client, "
+                    f"not {shown(other)}"
                 )
         self._refuse_other_slots(method, *others)
 

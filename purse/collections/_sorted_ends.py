@@ -15,8 +15,8 @@ from typing_extensions import TypeVar
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.unit import Argument, Command, Unit
 from purse._engine.waiting import NothingCame
+from purse._showing import shown
 from purse._value_codecs import ValueCodec
-from purse._wording import shown
 from purse.collections._base import PAGE, clamped, paged, total
 from purse.collections._key import RedisKey
 from purse.collections._ranges import as_scored, score_word
@@ -146,7 +146,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
     async def _peek(self, order: tuple[str, ...]) -> tuple[V, float]:
         items = await self._slice((0, 0, *order))
         if not items:
-            raise IndexError(f"{self.rkey}: peek into an empty sorted set")
+            raise IndexError(f"{self._where()}: peek into an empty sorted set")
         return items[0]
 
     async def _pop(self, end: End, count: int) -> list[tuple[V, float]]:
@@ -166,7 +166,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
                 others = [*items[:nth], *items[nth + 1 :]]
                 refusal = await self._line(end).give_back(others) if others else None
                 if refusal is not None:
-                    words = ", ".join(f"{shown(raw)} with the score {score!r}" for raw, score in others)
+                    words = ", ".join(f"{shown(raw)} with the score {shown(score)}" for raw, score in others)
                     error.add_note(
                         f"purse: these were removed, too, and could not be put back yet ({refusal}); they are kept and "
                         f"offered again: {words}"
@@ -189,7 +189,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
         try:
             item = await self._line(end).get_within(timeout)
         except NothingCame as vain:
-            raise TimeoutError(f"{self.rkey}: no item came within {vain.seconds} seconds") from None
+            raise TimeoutError(f"{self._where()}: no item came within {vain.seconds} seconds") from None
         return self._taken(item)
 
     def _put_back(self, items: list[Scored]) -> Unit[object]:

@@ -34,6 +34,7 @@ from purse._engine.replies import (
 )
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
+from purse._showing import shown
 from purse.codecs import Codec, bind_codec, key_codec_for
 from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, Decoder, paged, total
@@ -236,7 +237,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         commands = (("HGET", self.rkey, field), ("HDEL", self.rkey, field))
 
         def line() -> Line[bytes]:
-            return self._executor.line(self.rkey, f"pop {field!r} {self._ttl}", None, put_back)
+            return self._executor.line(self.rkey, f"pop {shown(field)} {self._ttl}", None, put_back)
 
         def put_back(raws: list[bytes]) -> Unit[object]:
             store = load_script("hash_setdefault")
@@ -468,7 +469,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             return self._key_codec.encode(key)
         except EncodeError as error:
             raise EncodeError(
-                f"{self.rkey} cannot have the key {key!r}: {error} Nothing was sent.", key=self.rkey, field=key
+                f"{self._where()} cannot have the key {shown(key)}: {error} Nothing was sent.", key=self.rkey, field=key
             ) from error.__cause__
 
     def _fields(self, keys: Sequence[K]) -> list[bytes]:

@@ -25,6 +25,7 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, as_taken, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
+from purse._showing import named, shown
 from purse.codecs import bind_codec
 from purse.collections._arguments import listed
 from purse.collections._base import FARTHEST, PAGE, clamped, paged
@@ -106,7 +107,7 @@ class RedisList(RedisKey, Generic[V]):
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         if maxlen is not None and (type(maxlen) is not int or maxlen < 1):
-            raise DeclarationError(f"{rkey}: maxlen= must be an int of at least 1, not {maxlen!r}")
+            raise DeclarationError(f"{named(rkey)}: maxlen= must be an int of at least 1, not {shown(maxlen)}")
         self._codec = bind_codec(value_type, codec, searched=True)
         self._form = (value_type, codec)  # two lists of one form store a value as the same bytes
         self._maxlen = maxlen
@@ -216,8 +217,8 @@ class RedisList(RedisKey, Generic[V]):
         same_form = getattr(destination, "_form", None) == self._form
         if not same_form or destination.redis is not self.redis:
             raise TypeError(
-                f"{self.rkey}: move() needs a RedisList of the same element type on the same client, "
-                f"not {destination!r}"
+                f"{self._where()}: move() needs a RedisList of the same element type on the same client, "
+                f"not {shown(destination)}"
             )
         self._refuse_other_slots("move", destination)
         command: Command = ("LMOVE", self.rkey, destination.rkey, _side(src), _side(dest))
@@ -227,7 +228,8 @@ class RedisList(RedisKey, Generic[V]):
             raw = await self._executor.execute(self._with_ttl(policies, (command, *trim), first))
         except WrongKind as error:
             raise WrongKind(
-                f"{self.rkey} or {destination.rkey}: one of the two keys does not hold a list, so nothing was moved. "
+                f"{self._where()} or {named(destination.rkey)}: one of the two keys does not hold a list, so "
+                "nothing was moved. "
                 "key_type() says what each holds; choose another key, or delete it with delete_redis_key().",
                 key=self.rkey,
             ) from error.__cause__
@@ -449,7 +451,7 @@ class RedisList(RedisKey, Generic[V]):
         return self._decode_taken(self._codec, taken[0], index)
 
     def _out_of_range(self, what: str) -> IndexError:
-        return IndexError(f"{self.rkey}: {what}")
+        return IndexError(f"{self._where()}: {what}")
 
 
 def _index(index: int) -> int:
@@ -471,5 +473,5 @@ def _bounds(start: int, stop: int | None) -> tuple[int, int]:
 
 def _side(side: Side) -> str:
     if side not in ("left", "right"):
-        raise ValueError(f'a side is "left" or "right", not {side!r}')
+        raise ValueError(f'a side is "left" or "right", not {shown(side)}')
     return side.upper()

@@ -37,7 +37,8 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Argument, Command, Unit
-from purse.codecs import bind_codec, shown
+from purse._showing import shown
+from purse.codecs import bind_codec
 from purse.collections._base import PAGE, Call, paged, total
 from purse.collections._queueing import BaseQueue
 from purse.collections._ranges import as_scored
@@ -128,7 +129,8 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         for item in items:
             if not isinstance(cast("object", item), tuple) or len(item) != 2:
                 raise EncodeError(
-                    f"{self.rkey}: an item is a tuple (value, priority), not {type(item).__name__}. Nothing was sent.",
+                    f"{self._where()}: an item is a tuple (value, priority), not {type(item).__name__}. Nothing "
+                    "was sent.",
                     key=self.rkey,
                 )
         priorities = [self._priority(priority) for _, priority in items]
@@ -164,7 +166,8 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         if len(member) < _PREFIX:
             fate = "It was removed from Redis, and is in this error's raw" if taken else "It was left alone"
             raise DecodeError(
-                f"{self.rkey} holds a member without the {_PREFIX} bytes that a queue puts in front: {shown(member)}. "
+                f"{self._where()} holds a member without the {_PREFIX} bytes that a queue puts in front: "
+                f"{shown(member)}. "
                 f"{fate}.",
                 key=self.rkey,
                 raw=member,
@@ -186,7 +189,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
             if exact == given:
                 return exact + 0.0  # -0.0 is 0.0
         raise EncodeError(
-            f"{self.rkey}: a priority is a number that a float holds exactly, and not nan; got {given!r:.100}. "
+            f"{self._where()}: a priority is a number that a float holds exactly, and not nan; got {shown(given)}. "
             "Nothing was sent.",
             key=self.rkey,
         )

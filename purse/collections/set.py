@@ -369,7 +369,7 @@ class RedisSet(SetAlgebra[V]):
         return self._writing(self._pages("SADD", raws), total)
 
     def _empty(self, what: str) -> KeyError:
-        return KeyError(f"{self.rkey}: {what}")
+        return KeyError(f"{self._where()}: {what}")
 
 
 def _checked(count: int) -> int:

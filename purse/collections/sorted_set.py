@@ -26,6 +26,7 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_int
 from purse._engine.scripts import load_script
 from purse._engine.unit import Argument, Command, Unit
+from purse._showing import shown
 from purse._typenames import type_name, unwrapped
 from purse._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, ValueCodec
 from purse._wording import short
@@ -555,7 +556,8 @@ class RedisSortedSet(SortedSetEnds[V]):
         """The codec of bounds between members that are stored raw."""
         if not isinstance(self._codec, (TextCodec, BytesCodec, ConstrainedCodec)):
             raise TypeError(
-                f"{self.rkey}: slice_by_lex() needs members that are stored raw, str or bytes; the bytes that store a "
+                f"{self._where()}: slice_by_lex() needs members that are stored raw, str or bytes; the bytes "
+                "that store a "
                 f"{type_name(self._value_type)} are in no order that means anything. Use slice_by_score()."
             )
         return codec_for(cast("TypeForm[object]", unwrapped(self._value_type)))
@@ -564,7 +566,7 @@ class RedisSortedSet(SortedSetEnds[V]):
 def _options(nx: bool, xx: bool, ch: bool, keep: Keep | None) -> tuple[str, ...]:
     """The options of ZADD."""
     if keep not in _KEEPING:
-        raise ValueError(f'keep= must be "highest" or "lowest", not {keep!r}')
+        raise ValueError(f'keep= must be "highest" or "lowest", not {shown(keep)}')
     if nx and (xx or keep):
         raise ValueError("nx= only adds, so it excludes xx= and keep=, which concern members that are there")
     words, _ = _KEEPING[keep]

@@ -23,6 +23,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from purse._fields import FieldSpec
+from purse._showing import shown
 from purse._signatures import parameters_of
 from purse.collections import RedisCollection
 from purse.fastapi._providing import provide, taking
@@ -111,7 +112,7 @@ def _check_limiter(given: object) -> None:
     if not isinstance(given, FieldSpec) or not issubclass(
         cast("FieldSpec[RedisCollection]", given).collection, RedisRateLimiter
     ):
-        raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {given!r}")
+        raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {shown(given)}")
 
 
 def _of_connection(key: Callable[..., Identity | Awaitable[Identity]] | None) -> Identities | None:

@@ -21,6 +21,7 @@ from starlette.requests import HTTPConnection
 
 from purse._engine.clients import RedisClient, check_client
 from purse._fields import binding_of
+from purse._showing import shown
 from purse.store import Store
 
 __all__ = ["Servers", "bind", "check_store", "lifespan", "serving"]
@@ -234,4 +235,4 @@ def check_store(given: object, where: str) -> type[Store]:
     """
     if isinstance(given, type) and issubclass(given, Store):
         return given
-    raise TypeError(f"{where} takes a store class, not {given!r}")
+    raise TypeError(f"{where} takes a store class, not {shown(given)}")

@@ -23,6 +23,7 @@ from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_int, as_optional_bytes
 from purse._engine.scripts import load_script
+from purse._showing import shown
 from purse.collections._base import PAGE
 from purse.inspect._fields import fields, pattern_of, redis_type_of
 from purse.inspect._table import table
@@ -149,7 +150,7 @@ def _class_of(store: Store) -> type[Store]:
             f"describe({name}(client)), or schema({name}) for what it declares"
         )
     if not isinstance(given, Store):
-        raise TypeError(f"describe() takes a store, not {given!r}; write await describe(garden)")
+        raise TypeError(f"describe() takes a store, not {shown(given)}; write await describe(garden)")
     return type(given)
 
 
@@ -280,7 +281,9 @@ def _scan(cursor: bytes) -> Command:
 
 def _check_scan(scan: object) -> None:
     if scan is not None and type(scan) is not int:
-        raise TypeError(f"describe(): scan= is how many keys may be looked at, an int or None for all, not {scan!r}")
+        raise TypeError(
+            f"describe(): scan= is how many keys may be looked at, an int or None for all, not {shown(scan)}"
+        )
     if scan is not None and scan < 0:
         raise ValueError(
             f"describe(): scan={scan} is below 0; write 0 to count no key spaces, None to look at all keys"

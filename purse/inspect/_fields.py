@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from purse._metaclass import declaration_of
+from purse._showing import shown
 from purse.limits import RedisRateLimiter, RedisSemaphore
 from purse.store import Store
 
@@ -41,7 +42,7 @@ def class_of(store: Store | type[Store], asking: str) -> type[Store]:
     given = cast("object", store)  # no checker watches a notebook
     cls = given if isinstance(given, type) else type(given)
     if not issubclass(cls, Store):
-        raise TypeError(f"{asking}() takes a Store class or a store, not {given!r}")
+        raise TypeError(f"{asking}() takes a Store class or a store, not {shown(given)}")
     return cls
 
 

@@ -43,6 +43,7 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink
 from purse._fields import binding_of
+from purse._showing import shown
 from purse.collections._key_names import MAKING
 from purse.store import Store
 
@@ -115,7 +116,7 @@ def round_trips(
     Sends nothing.
     """
     if max is not None and (type(max) is not int or max < 0):
-        raise ValueError(f"max= is how many round trips are allowed, an int from 0, not {max!r}")
+        raise ValueError(f"max= is how many round trips are allowed, an int from 0, not {shown(max)}")
     if of is None:
         return RoundTrips(None, max)
     return RoundTrips(executor_for(binding_of(of).client if isinstance(of, Store) else of), max)

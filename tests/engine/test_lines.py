@@ -194,7 +194,7 @@ async def test_a_semaphore_whose_waiter_leaves_as_it_is_told_of_an_error(redis: 
     permit = await semaphore.acquire()
     for nth in range(3):
         waiting = [asyncio.create_task(semaphore.acquire()) for _ in range(nth + 1)]
-        await until(lambda: _length(line), nth + 1)  # noqa: B023 - awaited in this very iteration
+        await until(lambda: _length(line), nth + 1)
         for task in waiting:
             task.cancel()
         line._fail(ConnectionError("the same iteration of the loop"))  # pyright: ignore[reportPrivateUsage]
