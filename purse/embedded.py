@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from purse._guarded_child import GuardedChild
+from purse._showing import said
 from purse.errors import ServerFailed, ServerNotFound
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _executable(named: str | Path, origin: str) -> Path:
     found = shutil.which(named)
     if found is None:
         fault = "is not an executable file" if Path(named).exists() else "does not exist"
-        raise ServerNotFound(f"{origin}={named} {fault}; give the path of a redis-server or valkey-server")
+        raise ServerNotFound(f"{origin}={said(named)} {fault}; give the path of a redis-server or valkey-server")
     return Path(found).absolute()
 
 

@@ -27,12 +27,11 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar, cast, overload
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
 from purse._engine.atomic import Atomic
-from purse._engine.clients import RedisClient, check_client, pool_of
+from purse._engine.clients import RedisClient, check_client
 from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_int
@@ -42,6 +41,7 @@ from purse._nested import flattened
 from purse._showing import quoted
 from purse._store_isolation import prefix_of
 from purse._templates import Value, written
+from purse._urls import check_url
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -64,9 +64,6 @@ T8 = TypeVar("T8")
 P = ParamSpec("P")
 S = TypeVar("S")  # the store; a bound would keep pyright from seeing a class method in open()
 Awaits: TypeAlias = Coroutine[object, None, T1]
-
-_SCHEMES = ("redis", "rediss", "unix")
-_FORMS = "redis://host:6379/0, rediss://host:6379/0 (TLS), unix:///path/to/redis.sock, embedded://"
 
 
 class Store(StoreBase):
@@ -132,25 +129,27 @@ class Store(StoreBase):
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://`` as ``redis.asyncio.Redis.from_url`` reads them, or
-                ``embedded://``.
+                ``embedded://``. In a user or a password ``/ ? # [ ] @ : %`` are percent-encoded.
             parameters: as for ``Garden(client)``: ``UserStore.open(url, user_id=42)``.
 
         Raises:
-            ValueError: not such a URL.
+            ValueError: not such a URL; the message shows no part of it that may be a password.
             DeclarationError, TypeError, ValueError: as ``Garden(client)``.
             ServerNotFound, ServerFailed: there is no embedded server to run, or it did not start.
         """
         server = None
-        elsewhere = os.environ.get("PURSE_REDIS_URL")
-        if _scheme_of(url) == "embedded" and elsewhere and _scheme_of(elsewhere) != "embedded":
+        scheme = check_url(url, "open()")
+        elsewhere = os.environ.get("PURSE_REDIS_URL") if scheme == "embedded" else None
+        if elsewhere and check_url(elsewhere, "PURSE_REDIS_URL") != "embedded":
             url = elsewhere
-        elif _scheme_of(url) == "embedded":
+        elif scheme == "embedded":
             from purse.embedded import Server
 
             server = Server()
             server.start()
         try:
-            client = _client_for(url if server is None else server.url)
+            # redis-py leaves **kwargs untyped.
+            client = Redis.from_url(url if server is None else server.url)  # pyright: ignore[reportUnknownMemberType]
             store = cls(client, *arguments, **parameters)
         except BaseException:
             if server is not None:
@@ -365,39 +364,3 @@ def _refuse_change(store: Store, name: str, verb: str) -> None:
             f"{spec} is a declared field and cannot be {verb}: its data is in Redis. To change that, await its "
             f"methods, e.g. await store.{name}.clear()"
         )
-
-
-def _scheme_of(url: object) -> str:
-    """The scheme of a URL that ``open`` takes.
-
-    Raises:
-        ValueError: it takes no such URL; the message has no password in it.
-    """
-    if not isinstance(url, str):
-        raise ValueError(
-            f"open() takes a URL as a str, not a {type(url).__name__}: {_FORMS}; write Store(client) for a client"
-        )
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        what = "a text without ://" if "@" in url else repr(url)
-        raise ValueError(f"open() takes a URL, not {what}. Write one of: {_FORMS}")
-    if scheme == "embedded":
-        if rest:
-            raise ValueError(f'"embedded://" takes nothing behind it, not {shown(rest)}: each server is a new one')
-        return scheme
-    if scheme not in _SCHEMES:
-        raise ValueError(f"open() does not know {scheme}://. Write one of: {_FORMS}")
-    return scheme
-
-
-def _client_for(url: str) -> RedisClient:
-    try:
-        client = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves **kwargs untyped
-        pool_of(client).make_connection()  # not opened: an option that redis-py does not know is told now
-    except (ValueError, TypeError) as error:
-        # redis-py quotes parts of the URL; with credentials in it, one of them may be the password.
-        evidence = "" if "@" in url else f" ({error})"
-        raise ValueError(
-            f"redis-py cannot read this {urlsplit(url).scheme}:// URL{evidence}. Write e.g. {_FORMS}"
-        ) from None
-    return client

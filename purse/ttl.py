@@ -21,6 +21,7 @@ from dataclasses import KW_ONLY, InitVar, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
+from purse._showing import shown
 from purse.errors import DeclarationError
 
 __all__ = ["TTL"]
@@ -85,9 +86,9 @@ class TTL:
                 "or leave ttl= out for keys that never expire"
             )
         if self.renew not in ("write", "read", "never"):
-            raise DeclarationError(f'renew= must be "write", "read" or "never", not {self.renew!r}')
+            raise DeclarationError(f'renew= must be "write", "read" or "never", not {shown(self.renew)}')
         if not 0 <= self.jitter < 1:
-            raise DeclarationError(f"jitter= must be at least 0 and below 1, not {self.jitter!r}")
+            raise DeclarationError(f"jitter= must be at least 0 and below 1, not {shown(self.jitter)}")
         object.__setattr__(self, "duration_ms", round(total))
 
     @property

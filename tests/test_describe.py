@@ -374,7 +374,7 @@ def test_a_description_is_a_table() -> None:
         "Garden",
         "field     structure      key             holds             length   memory  expires in  encoding",
         "plants    RedisHash      {g}:plants      hash                  12  2.0 KiB     1:00:00  listpack",
-        r"log       RedisList      'a\x1bb'        zset, not a list       1     90 B              ziplist",
+        r"log       RedisList      a\x1bb          zset, not a list       1     90 B              ziplist",
         "gone      RedisList      {g}:gone        nothing                0",
         "sessions  RedisKeySpace  {g}:sessions:*  string              ~900",
         "others    RedisKeySpace  {g}:others:*    ?",

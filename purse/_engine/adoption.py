@@ -24,6 +24,7 @@ from purse._engine.clients import Connection, health_check_interval, outdated
 from purse._engine.loops import close_connection, let_go
 from purse._engine.replies import Reply
 from purse._engine.shared import SharedLink
+from purse._showing import said
 
 __all__ = ["AdoptedLink", "NotAdoptable", "adopt"]
 
@@ -160,7 +161,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
                     else:
                         self._deliver(reply)
             except RedisError as error:  # not the Redis protocol: nothing after it can be trusted
-                self.abort(ConnectionError(f"the server's answer cannot be read: {error}"))
+                self.abort(ConnectionError(f"the server's answer cannot be read: {said(error)}"))
             self._delivered()
             self._buffer[0] = _UNTOUCHED
         except BaseException as error:
@@ -180,7 +181,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed, whoever did it."""
-        reason = "Connection closed by server." if exc is None else f"Connection lost: {exc}"
+        reason = "Connection closed by server." if exc is None else f"Connection lost: {said(exc)}"
         self.abort(ConnectionError(reason))
         self._finish()
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from purse._engine.clients import RedisClient
+from purse._showing import shown
 
 __all__ = ["Engine", "Mode", "check_engine", "choose_mode"]
 
@@ -39,7 +40,7 @@ def check_engine(engine: object) -> None:
         ValueError: the message lists what is.
     """
     if engine not in ("auto", "shared", "dedicated"):
-        raise ValueError(f'engine= must be "auto", "shared" or "dedicated", not {engine!r}')
+        raise ValueError(f'engine= must be "auto", "shared" or "dedicated", not {shown(engine)}')
 
 
 def choose_mode(client: RedisClient, engine: Engine) -> Mode:

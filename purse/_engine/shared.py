@@ -65,7 +65,7 @@ from purse._engine.link import Leave, LinkLost, Traffic
 from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
-from purse._showing import quoted, shown
+from purse._showing import quoted, said, shown
 
 __all__ = ["SharedLink"]
 
@@ -462,7 +462,9 @@ class SharedLink(ABC):
             if asked:  # only single commands came after it, and the server has executed none of them
                 self._outbox[:0] = self._in_flight
                 self._in_flight.clear()
-            self.abort(ConnectionError(f"the server does not end a transaction that it has begun: {verdict.error}"))
+            self.abort(
+                ConnectionError(f"the server does not end a transaction that it has begun: {said(verdict.error)}")
+            )
 
     def _turn_away_transactions(self, error: RedisError) -> None:
         """Answer the transactions in the outbox: they are not sent."""

@@ -55,7 +55,7 @@ def patched(value: V, changes: Mapping[str, object], where: str, error: Callable
     for name in changes:
         if name not in names and not _is_extra(kind, name):
             close = difflib.get_close_matches(name, names, 1)
-            fix = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, names))}."
+            fix = f"did you mean {quoted(close[0])}?" if close else f"it has {', '.join(map(quoted, names))}."
             raise TypeError(f"{where}: a {kind.__name__} has no field {quoted(name)}; {fix} Nothing was written.")
     current = _fields_of(value, names)
     try:

@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.unit import Argument, Command, Unit
 from purse._engine.waiting import NothingCame
-from purse._showing import shown
+from purse._showing import said, shown
 from purse._value_codecs import ValueCodec
 from purse.collections._base import PAGE, clamped, paged, total
 from purse.collections._key import RedisKey
@@ -32,6 +32,7 @@ V = TypeVar("V")
 End: TypeAlias = Literal["min", "max"]
 Scored: TypeAlias = tuple[bytes, float]
 
+_SHOWN = 20  # elements that a message names
 _POPS: dict[End, str] = {"min": "ZPOPMIN", "max": "ZPOPMAX"}
 
 
@@ -166,10 +167,11 @@ class SortedSetEnds(RedisKey, Generic[V]):
                 others = [*items[:nth], *items[nth + 1 :]]
                 refusal = await self._line(end).give_back(others) if others else None
                 if refusal is not None:
-                    words = ", ".join(f"{shown(raw)} with the score {shown(score)}" for raw, score in others)
+                    words = ", ".join(f"{shown(raw)} with the score {score}" for raw, score in others[:_SHOWN])
+                    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
                     error.add_note(
-                        f"purse: these were removed, too, and could not be put back yet ({refusal}); they are kept and "
-                        f"offered again: {words}"
+                        f"purse: these were removed, too, and could not be put back yet ({said(refusal)}); they are "
+                        f"kept and offered again: {words}{more}"
                     )
                 raise
         return popped

@@ -506,6 +506,10 @@ class RedisSortedSet(SortedSetEnds[V]):
 
     # --- private --------------------------------------------------------------------------------
 
+    def _where(self, field: object = None) -> str:
+        """See ``RedisCollection._where``; bytes are a member, and so a value."""
+        return f"{super()._where()}[{shown(field)}]" if isinstance(field, bytes) else super()._where(field)
+
     def _storing(
         self,
         options: tuple[str, ...],

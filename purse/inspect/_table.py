@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from purse._showing import named
+
 if TYPE_CHECKING:
     from purse.inspect._describe import FieldDescription
 
@@ -31,7 +33,7 @@ def _row(field: FieldDescription) -> tuple[str, ...]:
     return (
         field.name,
         field.structure,
-        field.key if field.key.isprintable() else repr(field.key),
+        named(field.key),
         _held(field),
         "" if field.length is None else f"{'' if field.exact else '~'}{field.length}",
         "" if field.memory is None else _bytes(field.memory),

@@ -43,7 +43,7 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink
 from purse._fields import binding_of
-from purse._showing import shown
+from purse._showing import named, shown
 from purse.collections._key_names import MAKING
 from purse.store import Store
 
@@ -337,7 +337,7 @@ def _commands(payload: bytes) -> Iterator[str]:
         if command == "PTTL" and before_pop:
             continue  # so does this
         if command not in _KEYLESS:
-            yield f"{command} {arguments[0].decode(errors='backslashreplace')}" if arguments else command
+            yield f"{command} {named(arguments[0].decode(errors='backslashreplace'))}" if arguments else command
 
 
 def _sha_of(body: bytes) -> str:

@@ -28,6 +28,7 @@ from purse._engine.executor import executor_for
 from purse._metaclass import declaration_of
 from purse._nested import flattened
 from purse._store_isolation import Isolation, isolate
+from purse._urls import check_url
 from purse.embedded import Server
 
 if TYPE_CHECKING:
@@ -57,12 +58,13 @@ def serving() -> Generator[str]:
         of the block.
 
     Raises:
+        ValueError: PURSE_REDIS_URL is not a URL of Redis.
         ServerNotFound, ServerFailed: there is no server to run, or it did not start.
 
     Nothing is sent to a server that is not started here. Starting one blocks for 10 to 30 ms.
     """
     elsewhere = os.environ.get("PURSE_REDIS_URL")
-    if elsewhere and not elsewhere.startswith("embedded:"):
+    if elsewhere and check_url(elsewhere, "PURSE_REDIS_URL") != "embedded":
         yield elsewhere
         return
     with Server() as server:
@@ -99,6 +101,7 @@ def isolated(url: str) -> Generator[RedisClient]:
     """
     for ended in [loop for loop in _outlived if loop.is_closed()]:
         _outlived.pop(ended, None)
+    check_url(url, "isolated()")
     pool = _Pool.from_url(url)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves **kwargs untyped
     client = Redis.from_pool(pool)
     isolation = isolate(client, f"t{secrets.token_hex(6)}")

@@ -309,6 +309,10 @@ async def test_what_a_waiting_caller_can_have_is_not_put_back(redis: Redis, prox
 # --- a server that does not take back ------------------------------------------------------------
 
 
+FORGING = "queue\nERROR forged\x1b[31m"
+"""A key whose text would be a line of its own in a log, and a colour of the terminal."""
+
+
 class Stranded(NamedTuple):
     """A queue whose getter was cancelled with its element on the way, while the server refuses to take it back."""
 
@@ -321,7 +325,7 @@ class Stranded(NamedTuple):
         if self.how == "out of memory":
             await command(self.redis, "CONFIG", "SET", "maxmemory", "0")
         else:
-            await command(self.redis, "DEL", "queue")
+            await command(self.redis, "DEL", FORGING)
 
 
 SECRET = "the secret" + "!" * 300
@@ -333,11 +337,11 @@ async def stranded(own_server: Server, request: pytest.FixtureRequest) -> AsyncI
     assert own_server.port is not None
     redis = connect(own_server.url)
     async with Proxy(own_server.port) as proxy:
-        queue = RedisQueue(connect(proxy.url), "queue", str)
+        queue = RedisQueue(connect(proxy.url), FORGING, str)
         await queue.put(SECRET)
 
         async def length() -> Any:
-            return await command(redis, "LLEN", "queue")
+            return await command(redis, "LLEN", FORGING)
 
         proxy.hold()
         getter = asyncio.create_task(queue.get())
@@ -345,7 +349,7 @@ async def stranded(own_server: Server, request: pytest.FixtureRequest) -> AsyncI
         if request.param == "out of memory":
             await command(redis, "CONFIG", "SET", "maxmemory", "1")
         else:
-            await command(redis, "SET", "queue", "something else")
+            await command(redis, "SET", FORGING, "something else")
         getter.cancel()
         await asyncio.gather(getter, return_exceptions=True)
         proxy.release()
@@ -365,7 +369,7 @@ async def test_what_the_server_refuses_is_kept(stranded: Stranded, caplog: pytes
     await stranded.allow()
 
     async def length() -> Any:
-        return await command(stranded.redis, "LLEN", "queue")
+        return await command(stranded.redis, "LLEN", FORGING)
 
     await until(length, 1, seconds=10)
     assert await stranded.queue.get_nowait() == SECRET
@@ -394,6 +398,7 @@ async def test_the_log_has_what_could_never_be_put_back(
 
     last = [record for record in caplog.records if record.levelno == logging.ERROR][-1].getMessage()
     assert "could not be put back" in last
+    assert all(record.getMessage().isprintable() for record in caplog.records)
     assert (SECRET in last) is not hidden
     assert ("<hidden>" in last) is hidden
 

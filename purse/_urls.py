@@ -1,0 +1,114 @@
+"""URLs: what may be given to redis-py, and what is said of the rest.
+
+    redis://user:password@host:6379/0?socket_timeout=5        rediss:// is the same over TLS
+    unix://user:password@/path/to/redis.sock?db=0
+    embedded://                                               a server is started
+
+A password with one of ``/ ? # [ ]`` in it ends the address too early. redis-py then connects to a host that is named
+after the user, or its error quotes a part of the password. So a URL is looked at here before it is parsed by anybody,
+and of a URL that is refused nothing is shown but its scheme.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
+
+__all__ = ["check_url"]
+
+_SCHEMES = ("redis", "rediss", "unix")
+_FORMS = "redis://host:6379/0, rediss://host:6379/0 (TLS), unix:///path/to/redis.sock, embedded://"
+_ENCODE = (
+    "A user or a password with one of / ? # [ ] @ : % in it must be percent-encoded: "
+    'urllib.parse.quote(password, safe="")'
+)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,19}", re.IGNORECASE)
+_ADDRESS = re.compile(r"([^:\[\]]*|\[[0-9a-f:.%]+\])(:[0-9]{1,5})?", re.IGNORECASE)
+_DATABASE = re.compile(r"/?|/[0-9]+/?")
+_QUOTED_NAME = re.compile(r"'(\w+)'")
+
+
+def check_url(url: object, asked: str) -> str:
+    """The scheme of a URL that ``redis.asyncio.Redis.from_url`` reads as it is meant, or ``embedded``.
+
+    Args:
+        asked: who takes it, for messages: ``open()``.
+
+    Raises:
+        ValueError: it is something else. The message says what to write, and shows no part of what may be a password.
+
+    No I/O.
+    """
+    if not isinstance(url, str):
+        raise ValueError(
+            f"{asked} takes a URL as a str, not a {type(url).__name__}: {_FORMS}; write Store(client) for a client"
+        )
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError(f"{asked} takes a URL, not {'a text without ://' if url else 'an empty text'}. {_write()}")
+    if scheme == "embedded":
+        if rest:
+            raise ValueError(f'{asked}: "embedded://" takes nothing behind it: each server is a new one')
+        return scheme
+    if scheme not in _SCHEMES:
+        told = f"{scheme}://" if _SCHEME.fullmatch(scheme) else "what stands before the :// of this URL"
+        raise ValueError(f"{asked} does not know {told}. {_write()}")
+    fault = _fault(scheme, rest) or _fault_of_options(url, rest)
+    if fault is not None:
+        raise ValueError(f"{asked}: this {scheme}:// URL {fault}. {_write()}. {_ENCODE}")
+    return scheme
+
+
+def _write() -> str:
+    return f"Write one of: {_FORMS}"
+
+
+def _fault(scheme: str, rest: str) -> str | None:
+    """Why a URL would be read in another way than it is meant."""
+    if not all("!" <= char != "\x7f" for char in rest):
+        return "has a space or a control character in it"
+    if "#" in rest:
+        return "has a # in it, and what is behind that is ignored"
+    place, _, query = rest.partition("?")
+    authority, slash, path = place.partition("/")
+    user, _, address = authority.rpartition("@")
+    if "[" in user or "]" in user:
+        return "has brackets before the @, which are for IPv6 addresses behind it"
+    if query and not all("=" in option for option in query.split("&")):
+        return "has something else than name=value behind the ?"
+    if scheme == "unix":
+        if address or not path:
+            return "does not name a socket: a path begins with a third slash"
+        return None
+    found = _ADDRESS.fullmatch(address)
+    if found is None or (found[2] is not None and not 0 < int(found[2][1:]) < 2**16):
+        return "does not have an address of the form host or host:port, with a port up to 65535"
+    if not _DATABASE.fullmatch(slash + path):
+        return "has something else than the number of a database behind the host"
+    return None
+
+
+def _fault_of_options(url: str, rest: str) -> str | None:
+    """What redis-py says of the options; a connection is made for that, and not opened."""
+    try:
+        pool = ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it untyped
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RedisError) as error:
+        name = _QUOTED_NAME.search(str(error))
+        known = name is not None and ("@" not in rest or name[1] in _options())
+        what = f"the option {name[1]}" if name is not None and known else "an option"
+        verb = "that redis-py does not know" if isinstance(error, TypeError) else "with a value that redis-py refuses"
+        return f"has {what} {verb}"
+    return None
+
+
+def _options() -> set[str]:
+    """The names of the options that redis-py documents for connections."""
+    from redis.asyncio import Connection, SSLConnection
+    from redis.asyncio.connection import AbstractConnection
+
+    kinds = (AbstractConnection, Connection, SSLConnection)
+    return {name for kind in kinds for name in inspect.signature(kind).parameters}
