@@ -53,11 +53,18 @@ class History(Generic[S]):
     calls: list[_Call[S]] = field(default_factory=list[_Call[S]])
     _clock: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def record(self, name: str, call: Awaitable[object], *models: Step[S] | PutBack[S]) -> None:
+    async def record(
+        self,
+        name: str,
+        call: Awaitable[object],
+        *models: Step[S] | PutBack[S],
+        refused: tuple[type[Exception], ...] = (),
+    ) -> None:
         """Await ``call`` and write down when it ran and what came of it; IndexError counts as a result.
 
         Args:
             models: of the call, which may do what any of them does; and of putting back what it took.
+            refused: errors that say that the call has done nothing; they are raised.
         """
         entry = _Call[S](name, [], None, next(self._clock))
         for model in models:
@@ -70,6 +77,9 @@ class History(Generic[S]):
             entry.result = await call
         except IndexError:
             entry.result = IndexError
+        except refused:
+            self.calls = [other for other in self.calls if other is not entry]
+            raise
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             return
         entry.seen = True

@@ -145,6 +145,8 @@ class Proxy:
                 asyncio.create_task(self._pump_replies(from_server, writer)),
             ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        except ConnectionError:
+            pass  # the server is away, and so is the proxy's side
         finally:
             for pump in pumps:
                 pump.cancel()
