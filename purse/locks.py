@@ -27,6 +27,7 @@ from redis.exceptions import TimeoutError as ServerTimeout
 
 from purse._coordination.debts import is_final
 from purse._coordination.fencing import fenced_set
+from purse._coordination.first_connection import CONNECTING
 from purse._coordination.leases import Lease, LeasedLock, running_task
 from purse._coordination.lock_line import BESIDE, Grant, LockLine, lock_line, validity
 from purse._coordination.replicas import write_and_wait
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lease", "RedisLock", "fenced_set"]
 
-_AT_ONCE = 0.5  # seconds in which a server must answer somebody who does not want to wait
+_AT_ONCE = 0.8  # seconds in which a server must answer somebody who does not want to wait
 _RELEASE = 1.0  # seconds in which a server must answer somebody who gives the lock back
 _SHORTEST_MS = 10
 
@@ -136,8 +137,8 @@ class RedisLock(RedisCollection, LeasedLock):
             LockNotAcquired: fewer than ``replicas`` have heard of it in time; it was given back.
             redis.exceptions.RedisError: the server refused, or could not be reached for about a second.
 
-        It returns within its ``timeout``, or at once, plus a second, also if the server hangs; without waiting, plus
-        ``replicas_timeout``.
+        It returns within its ``timeout``, or at once, plus a second, also if the server hangs. Without waiting, add
+        ``replicas_timeout``, and up to two seconds for the first connection of the client.
 
         One round trip if the lock is free, O(log n) for n places in the queue. Sends: EVALSHA lock_acquire; while it
         waits EXISTS; with ``replicas`` EVAL lock_extend and WAIT on a connection of their own, opened for that.
@@ -238,6 +239,8 @@ class RedisLock(RedisCollection, LeasedLock):
                 "re-entrant. Acquire it once, around both",
                 key=self.rkey,
             )
+        if seconds == 0 and not await self._connected(line):
+            return None
         at_once = _AT_ONCE + (self._replicas_ms / 1000 if self._replicas else 0)
         limit = asyncio.timeout(at_once if seconds == 0 else seconds)
         try:
@@ -254,6 +257,20 @@ class RedisLock(RedisCollection, LeasedLock):
         lease = Lease(self, self.rkey, grant.owner, grant.until, grant.token)
         line.leases.add(lease)
         return lease
+
+    async def _connected(self, line: LockLine) -> bool:
+        """Whether there is, or was, a connection; the first is waited for, for a moment."""
+        if line.connection.is_late:
+            return False
+        limit = asyncio.timeout(CONNECTING)
+        try:
+            async with limit:
+                await line.connection.wait()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return False
+        return True
 
     async def _replicated(self, line: LockLine, grant: Grant) -> Grant:
         """``grant`` when enough replicas have heard of it; or else it is given back."""

@@ -18,9 +18,10 @@ What is stored on each master, for ``Redlock("gate", masters)``:
 
 **Algorithm.** Under a fresh name, SET NX PX on all masters at once. With a majority, and some validity left, the lock
 is held; otherwise the name is released again on every master that said yes or has not answered. Nobody waits for a
-minority: a round ends when it is decided, and after ``min(lease, PATIENCE)`` seconds in any case. Each retry has a new
-name, so that what comes late of an earlier one concerns nobody. Tasks of one event loop queue up (``.turns``);
-between processes whoever asks at the right moment wins: retries start at 5 to 10 ms and grow to 50 to 100 ms.
+minority: a round ends when it is decided, and after ``min(lease, PATIENCE)`` seconds in any case, counted from when the
+masters can be asked. Each retry has a new name, so that what comes late of an earlier one concerns nobody. Tasks of one
+event loop queue up (``.turns``); between processes whoever asks at the right moment wins: retries start at 5 to 10 ms
+and grow to 50 to 100 ms.
 
 **Arithmetic.** ``validity = lease - elapsed - lease / 100 - 2 ms``, elapsed from before the first SET was sent, on the
 monotonic clock. A key that was set after ``started`` lives at least until ``started + lease`` on its master's clock;
@@ -46,8 +47,9 @@ from asyncio import get_running_loop
 from collections.abc import Coroutine, Sequence
 
 from purse._coordination.attempts import Attempt, drift_of
+from purse._coordination.first_connection import CONNECTING
 from purse._coordination.leases import Lease, LeasedLock, running_task
-from purse._coordination.quorum import PATIENCE, Round, ask_all, is_positive, majority_of, master_of
+from purse._coordination.quorum import PATIENCE, Round, ask_all, connected, is_positive, majority_of, master_of
 from purse._coordination.turns import ASK_FIRST, ASK_LAST, Line, line_of
 from purse._engine import hooks
 from purse._engine.clients import RedisClient, check_client
@@ -156,7 +158,8 @@ class Redlock(LeasedLock):
         that answer.
 
         Args:
-            blocking: False tries once, which takes less than a second whatever the masters do.
+            blocking: False tries once, which takes less than a second whatever the masters do; up to two more for those
+                that have never been connected, and 0.8 more with ``fencing``.
             timeout: seconds to wait; -1 for ever. It returns within a second after that.
             raise_on_redis_errors: see the class.
 
@@ -256,14 +259,14 @@ class Redlock(LeasedLock):
         loop = get_running_loop()
         line = self._line = line_of(self._key, self.masters)
         if not blocking:
-            return None if line.is_held else (await self._try(line, raise_errors, waiting=False))
+            return None if line.is_held else (await self._try(line, raise_errors, None, waiting=False))
         deadline = None if timeout < 0 else loop.time() + timeout
         if not await line.enter(deadline):
             return None
         try:
             pause, waiting = ASK_FIRST, False
             while True:
-                lease = await self._try(line, raise_errors, waiting=waiting)
+                lease = await self._try(line, raise_errors, deadline, waiting=waiting)
                 if lease is not None:
                     return lease
                 now = loop.time()
@@ -279,21 +282,34 @@ class Redlock(LeasedLock):
         finally:
             line.exit()
 
-    async def _try(self, line: Line, raise_errors: bool | None, *, waiting: bool) -> Lease | None:
+    async def _try(
+        self, line: Line, raise_errors: bool | None, deadline: float | None, *, waiting: bool
+    ) -> Lease | None:
         """One attempt; with tokens again, while it was refused because of them and there is time."""
         loop = get_running_loop()
-        end = loop.time() + PATIENCE
+        began = loop.time()
+        connecting = CONNECTING if deadline is None else min(CONNECTING, max(0.0, deadline - began))
+        await connected([master_of(master) for master in self.masters], connecting)
+        ready = loop.time()
+        end = ready + (2 * PATIENCE if self.fencing else PATIENCE)
+        if deadline is not None:
+            end = min(end, max(deadline, ready) + PATIENCE)
         while True:
             token = max(line.token, self._token) + 1 if self.fencing else None
             attempt = Attempt(self._key, self.masters, self._lease_time, self, line.name, token, self.min_uptime)
-            until = await attempt.take(note=waiting, within=end - loop.time())
+            now = loop.time()
+            until = await attempt.take(
+                note=waiting,
+                within=min(PATIENCE, end - now),
+                connecting=max(0.0, began + connecting - now),
+            )
             if token is not None:
                 self._token = line.token = max(self._token, attempt.greatest_token)
             if until is not None:
                 lease = _Holding(self, attempt, line, until)
                 line.hold(lease)
                 return lease
-            if not await attempt.repair() or loop.time() >= end:
+            if not await attempt.repair(end) or loop.time() >= end:
                 break
         self._report(attempt.round, raise_errors, LockNotAcquired)
         return None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from asyncio import get_running_loop
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from secrets import token_hex
 
 from purse._coordination.fencing import Plan, Reading, judge, reading_of, repairs
 from purse._coordination.quorum import (
     PATIENCE,
-    Answer,
     Ask,
     Round,
     ask_all,
@@ -30,8 +29,6 @@ from purse._keys import beside
 __all__ = ["Attempt", "drift_of"]
 
 _TAKE, _RELEASE = load_script("redlock_take"), load_script("redlock_release")
-
-_REPAIR = 0.1  # seconds for which an attempt waits for masters to be given a fence
 
 
 def drift_of(lease_time: float) -> float:
@@ -79,12 +76,14 @@ class Attempt:
         self._uptime = 0 if min_uptime is None else math.ceil(min_uptime) + 1
         self._until = 0.0
 
-    async def take(self, *, note: bool, within: float) -> float | None:
+    async def take(self, *, note: bool, within: float, connecting: float = 0.0) -> float | None:
         """Ask all masters for the lock.
 
         Args:
             note: whether to let whoever holds it know that others wait.
             within: seconds for which to wait for them; never longer than the lease.
+            connecting: seconds for which to wait, before that, for masters without a connection; not for a token, which
+                is to be taken everywhere within ``PATIENCE``.
 
         Returns:
             The loop's time until which it is certainly held; None if it is not: what was taken is being released.
@@ -93,7 +92,8 @@ class Attempt:
         self._until = self.round.started + self._lease_time
         until: float | None = None
         try:
-            if await self.round.won(min(self._lease_time, within)):
+            connecting = connecting if self.token is None else 0.0
+            if await self.round.won(min(self._lease_time, within), connecting=connecting):
                 until = self._until - drift_of(self._lease_time)
                 if until <= get_running_loop().time():
                     until = None
@@ -127,15 +127,11 @@ class Attempt:
         lease = max(self._lease_time, left)
         asks: list[Ask | Reply] = [
             0
-            if took_nothing(answer)
-            else partial(master.release, call, self.owner, self._origin, lease, self._answer(place))
+            if took_nothing(answer) or self.round.withdraw(place)
+            else Ask(master, partial(master.release, call, self.owner, self._origin, lease, self.round, place))
             for place, (master, answer) in enumerate(zip(self._masters, self.round.answers, strict=True))
         ]
         return Round(asks, is_positive, max(0.0, left))
-
-    def _answer(self, place: int) -> Callable[[], Answer]:
-        answers = self.round.answers
-        return lambda: answers[place]
 
     # --- tokens ---------------------------------------------------------------------------------------
 
@@ -153,25 +149,32 @@ class Attempt:
     def _plan(self) -> Plan:
         return judge(self._readings(), self.token or 0)
 
-    async def repair(self) -> bool:
-        """After an attempt in vain: give fences to masters that have none; whether it is worth to try again at once."""
+    async def repair(self, until: float) -> bool:
+        """After an attempt in vain: give fences to masters that have none; whether it is worth to try again at once.
+
+        Args:
+            until: the loop's time until which to wait for the masters, if need be.
+        """
         if self.token is None:
             return False
+        loop = get_running_loop()
         if self._plan().repair is None:  # perhaps all of them have none, which has to be known of all
-            await self.round.answered(_REPAIR)
+            await self.round.answered(max(0.0, min(until, self.round.started + PATIENCE) - loop.time()))
         plan, readings = self._plan(), self._readings()
         willing = sum(reading is not None and reading.vote in ("took", "low") for reading in readings)
-        repaired = self._send_repairs(plan)
+        missing = majority_of(len(readings)) - willing
+        repaired = self._send_repairs(plan, missing)
         if repaired is not None:
-            await repaired.won(_REPAIR)
-            willing += sum(isinstance(answer, int) for answer in repaired.answers)
-        return willing >= majority_of(len(readings)) and (repaired is not None or plan.token > (self.token or 0))
+            await repaired.won(until - loop.time())
+            missing -= sum(isinstance(answer, int) for answer in repaired.answers)
+        return missing <= 0 and (repaired is not None or plan.token > (self.token or 0))
 
-    def _send_repairs(self, plan: Plan) -> Round | None:
+    def _send_repairs(self, plan: Plan, needed: int = 1) -> Round | None:
+        """Give ``plan.repair`` to masters without a fence; what is returned is won if ``needed`` of them took it."""
         if plan.repair is None:
             return None
         calls = zip(self._masters, repairs(self._readings(), beside(self.key, "fence"), plan.repair), strict=True)
         asks: list[Ask | Reply] = [
-            partial(master.ask, call, self._origin) for master, call in calls if call is not None
+            Ask(master, partial(master.ask, call, self._origin)) for master, call in calls if call is not None
         ]
-        return Round(asks, is_positive, self._lease_time, needed=len(asks)) if asks else None
+        return Round(asks, is_positive, self._lease_time, needed=min(max(1, needed), len(asks))) if asks else None

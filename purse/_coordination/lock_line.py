@@ -38,6 +38,8 @@ from redis.exceptions import RedisError
 
 from purse._coordination.attempts import drift_of
 from purse._coordination.debts import PATIENCE, Debts, has_link
+from purse._coordination.first_connection import FirstConnection
+from purse._coordination.known_scripts import KnownScripts
 from purse._coordination.leases import Lease
 from purse._engine.detached import detached
 from purse._engine.replies import Reply, as_array, as_int
@@ -101,10 +103,15 @@ class LockLine:
     Args:
         executor: the client's executor.
         key: the lock's key.
+
+    Attributes:
+        connection: the first one of its client.
     """
 
     def __init__(self, executor: Executor, key: str) -> None:
         self._executor = executor
+        self._scripts = KnownScripts(executor)
+        self.connection = FirstConnection(executor)
         self._keys = (key, *(beside(key, name) for name in BESIDE))
         self._session = uuid4().hex
         self._numbers = count(1)
@@ -160,7 +167,7 @@ class LockLine:
 
     async def release(self, owner: str, origin: Origin) -> Reply:
         """Give the lock up, or the place in the queue; 1 if it was the lock."""
-        reply = await self._executor.ask(self._releasing(owner), origin)
+        reply = await self._scripts.ask(self._releasing(owner), origin)
         self._debts.heard()
         return reply
 
@@ -209,7 +216,7 @@ class LockLine:
             await self._debts.until_heard()
         started = self.loop.time()
         # Sent again if the reply is lost. In a task of its own, because what takes it back has to wait for its end.
-        asking = self._asking[owner] = detached(self._executor.ask(call, origin, None, True), "lock")
+        asking = self._asking[owner] = detached(self._scripts.ask(call, origin, read_only=True), "lock")
         await asyncio.wait((asking,))
         granted, number, *held = map(as_int, as_array(asking.result()))
         self._debts.heard()

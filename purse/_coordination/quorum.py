@@ -7,9 +7,14 @@
     master 5  (silent)             it owes an answer for longer than ``PATIENCE``: it is not asked until it has given it
 
 A ``Round`` is one question to all of them. It is decided as soon as a majority has said yes, or cannot say yes any
-more, or its time is up: the client's own timeouts play no part. What a master is asked goes over one connection in the
-order in which it is asked, so a release that is sent behind a take whose answer has not come yet is executed behind it.
-Where that is not certain (the connection was lost, or each call has one of its own) the master keeps the release as a
+more, or its time is up: the client's own timeouts play no part. The time of a master begins when it can be asked. To
+open its first connection takes up to six trips (TCP, TLS, what redis-py says), and has a bound of its own,
+``CONNECTING``: else a master that answers after 300 ms would be taken for one that hangs. A question that still waits
+for that connection can be withdrawn, and then has never been sent.
+
+What a master is asked goes over one connection in the order in which it is asked, so a release that is sent behind a
+take whose answer has not come yet is executed behind it. Where each call has a connection to itself, the release waits
+for that answer. Where the order is not certain all the same (the connection was lost) the master keeps the release as a
 debt and sends it again, until it is certain or the lease has ended anyway: see ``.debts``.
 
 A silent master would else be sent a take and a release by every acquisition, all of which it would execute when it
@@ -19,8 +24,10 @@ wakes up, and each of which would be a task that waits for it.
 from __future__ import annotations
 
 import asyncio
+import math
 from asyncio import get_running_loop
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Final, TypeAlias
@@ -30,6 +37,8 @@ from redis.exceptions import RedisError, ResponseError, TimeoutError
 
 from purse._coordination.debts import PATIENCE as DEBT_PATIENCE
 from purse._coordination.debts import Debts, has_link, is_final
+from purse._coordination.first_connection import FirstConnection
+from purse._coordination.known_scripts import KnownScripts
 from purse._engine.clients import RedisClient
 from purse._engine.detached import detached
 from purse._engine.executor import ClientExecutor, executor_for
@@ -47,6 +56,7 @@ __all__ = [
     "NotAsked",
     "Round",
     "ask_all",
+    "connected",
     "is_positive",
     "majority_of",
     "master_of",
@@ -55,7 +65,7 @@ __all__ = [
 ]
 
 PATIENCE = 0.8
-"""Seconds for which an attempt waits for its masters at most."""
+"""Seconds for which an attempt waits for masters that can be asked."""
 
 
 class _Pending(Enum):
@@ -64,8 +74,6 @@ class _Pending(Enum):
 
 PENDING: Final = _Pending.PENDING
 Answer: TypeAlias = "Reply | _Pending"
-Ask: TypeAlias = "partial[Coroutine[object, None, Reply]]"
-"""A question that is to be asked. No coroutine: one whose task is cancelled before it began would be warned of."""
 
 
 class NotAsked(TimeoutError):
@@ -78,18 +86,27 @@ def majority_of(count: int) -> int:
 
 
 class Master:
-    """One master, as the tasks of one event loop see it: what it owes them, and what they owe it."""
+    """One master, as the tasks of one event loop see it: what it owes them, and what they owe it.
+
+    Attributes:
+        connection: the first one to it.
+    """
 
     def __init__(self, executor: ClientExecutor) -> None:
         self._executor = executor
+        self._scripts = KnownScripts(executor)
+        self.connection = FirstConnection(executor)
         self._unanswered: dict[object, float] = {}  # since when, in the order of the questions
         self._debts: Debts[tuple[ScriptCall, Origin]] = Debts(self._pay, lambda: has_link(executor))
 
     @property
     def is_silent(self) -> bool:
-        """Whether a question waits for its answer for longer than ``PATIENCE``."""
+        """Whether a question waits for its answer for longer than ``PATIENCE``, or its first connection is late."""
         oldest = next(iter(self._unanswered.values()), None)
-        return self._debts.is_silent or (oldest is not None and get_running_loop().time() - oldest > PATIENCE)
+        waits = oldest is not None and get_running_loop().time() - oldest > PATIENCE
+        return self._debts.is_silent or waits or self.connection.is_late
+
+    # --- questions ------------------------------------------------------------------------------------
 
     async def ask(self, call: Command | ScriptCall, origin: Origin) -> Reply:
         """One round trip.
@@ -100,27 +117,35 @@ class Master:
         question = object()
         self._unanswered[question] = get_running_loop().time()
         try:
-            answer = await self._executor.ask(call, origin)
+            answer = await self._scripts.ask(call, origin)
         finally:
             del self._unanswered[question]
         self._debts.heard()
         return answer
 
     async def release(
-        self, call: ScriptCall, owner: str, origin: Origin, lease: float, taken: Callable[[], Answer]
+        self, call: ScriptCall, owner: str, origin: Origin, lease: float, taking: Round, place: int
     ) -> Reply:
         """Send the release ``call`` behind a take, and again later if it is not certain that it came behind it.
 
         Args:
             owner: of the key that was taken, perhaps.
             lease: seconds after which the key has expired in any case.
-            taken: the answer to the take: what is known when it is asked.
+            taking: the round in which it was taken, perhaps.
+            place: of this master in there.
 
         Raises:
             redis.exceptions.RedisError: the server refused, or cannot be reached; it will be tried again.
         """
-        certain = _is_answer(taken())
+
+        def taken() -> Answer:
+            return taking.answers[place]
+
+        certain = False
         try:
+            if not self._keeps_order:
+                await taking.answer_of(place, PATIENCE)
+            certain = _is_answer(taken())
             async with asyncio.timeout(PATIENCE):
                 released = as_int(await self.ask(call, origin))
         except (RedisError, OSError, asyncio.CancelledError) as error:
@@ -134,6 +159,12 @@ class Master:
             self._debts.owe(owner, (call, origin), lease, in_doubt=True)
         return released
 
+    @property
+    def _keeps_order(self) -> bool:
+        """Whether what is asked later is executed later."""
+        mode = self._executor.links.mode
+        return mode is None or mode.name == "shared"
+
     async def _pay(self, owed: Mapping[str, tuple[ScriptCall, Origin]]) -> None:
         """Send each release once.
 
@@ -144,6 +175,19 @@ class Master:
         for answer in answers:
             if isinstance(answer, StoreClosed) or (isinstance(answer, BaseException) and not is_final(answer)):
                 raise answer
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question that is to be asked.
+
+    Attributes:
+        master: who is asked.
+        put: asks it. No coroutine: one whose task is cancelled before it began would be warned of.
+    """
+
+    master: Master
+    put: Callable[[], Coroutine[object, None, Reply]]
 
 
 class Round:
@@ -179,11 +223,15 @@ class Round:
         self._needed = majority_of(len(asks)) if needed is None else needed
         self._yes = self._no = self._answered = 0
         self._decision: asyncio.Future[bool] = loop.create_future()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._begun = [self.started] * len(asks)  # when each could be asked; inf: it has no connection yet
+        self._within: float | None = None  # nobody waits for the decision yet
+        self._connecting = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._end = loop.call_at(self.started + lasts, self._stop)
         asking: list[tuple[int, Ask]] = []
         for place, ask in enumerate(asks):
-            if isinstance(ask, partial):
+            if isinstance(ask, Ask):
                 asking.append((place, ask))
             else:
                 self._count(place, ask)
@@ -191,11 +239,17 @@ class Round:
             if self._decision.done() and not ask_in_vain:
                 self._count(place, NotAsked("too many of the others do not answer"))
             else:
-                self._tasks.append(detached(self._put(place, ask), "asking"))
+                if ask.master.connection.is_missing:
+                    self._begun[place] = math.inf
+                self._tasks[place] = detached(self._put(place, ask), "asking")
 
     async def _put(self, place: int, ask: Ask) -> None:
         try:
-            answer = await ask()
+            if self._begun[place] == math.inf:
+                await ask.master.connection.wait()
+                self._begun[place] = self._loop.time()
+                self._look()
+            answer = await ask.put()
         except (RedisError, OSError, RuntimeError) as error:  # the last: its store was closed
             answer = error
         self._count(place, answer)
@@ -221,22 +275,60 @@ class Round:
 
     def _stop(self) -> None:
         self._decide(decision=False)
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
 
-    async def won(self, within: float) -> bool:
-        """Whether a majority said yes, and did so in the first ``within`` seconds of the round."""
-        timer = self._loop.call_at(self.started + within, lambda: self._decide(decision=False))
+    async def won(self, within: float, *, connecting: float = 0.0) -> bool:
+        """Whether a majority said yes.
+
+        Args:
+            within: seconds for which each may take, from the beginning of the round.
+            connecting: seconds for which one without a connection may take to have one; its time begins then.
+        """
+        self._within, self._connecting = within, connecting
+        self._look()
         try:
             # This process may have been stopped meanwhile, and read old answers before it looks at its timers.
-            return await self._decision and self._loop.time() <= self.started + within
+            return await self._decision and self._loop.time() <= self.started + connecting + within
         finally:
-            timer.cancel()
+            self._within = None
+            self._look()
+
+    def _look(self) -> None:
+        """Decide against it when the time of so many is up that the others are not a majority."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._decision.done() or self._within is None:
+            return
+        ends = sorted(
+            min(begun, self.started + self._connecting) + self._within
+            for begun, answer in zip(self._begun, self.answers, strict=True)
+            if answer is PENDING
+        )
+        end = ends[self._yes - self._needed]  # the earliest at which too few are left
+        if end <= self._loop.time():
+            self._decide(decision=False)
+        else:
+            self._timer = self._loop.call_at(end, self._look)
 
     async def answered(self, within: float) -> None:
         """Wait for all answers, those that no decision needs as well, for so many seconds from now at most."""
         if self._answered < len(self.answers) and self._tasks:
-            await asyncio.wait(self._tasks, timeout=within)
+            await asyncio.wait(self._tasks.values(), timeout=within)
+
+    async def answer_of(self, place: int, within: float) -> None:
+        """Wait for the answer of one, for so many seconds from now at most."""
+        if self.answers[place] is PENDING and place in self._tasks:
+            await asyncio.wait((self._tasks[place],), timeout=within)
+
+    def withdraw(self, place: int) -> bool:
+        """Do not send the question to that master, if it still waits for a connection; whether it was never sent."""
+        if self._begun[place] < math.inf:
+            return False
+        if self.answers[place] is PENDING:
+            self._tasks[place].cancel()
+            self._count(place, NotAsked("it had no connection yet"))
+        return True
 
     def says_no(self, place: int) -> bool:
         """Whether that master has answered, and not with yes."""
@@ -286,8 +378,24 @@ def ask_all(
 ) -> Round:
     """Ask every master the same, except those that are silent."""
     silent = NotAsked("it owes an answer for too long to be asked again before it has given it")
-    asks: list[Ask | Reply] = [silent if master.is_silent else partial(master.ask, call, origin) for master in masters]
+    asks: list[Ask | Reply] = [
+        silent if master.is_silent else Ask(master, partial(master.ask, call, origin)) for master in masters
+    ]
     return Round(asks, is_yes, lasts, ask_in_vain=False)
+
+
+async def connected(masters: Sequence[Master], within: float) -> None:
+    """Wait until a majority has had a connection, or will not have one, for so many seconds at most."""
+    connections = [master.connection for master in masters if master.connection.is_missing]
+    missing = majority_of(len(masters)) - (len(masters) - len(connections))
+    opening = {connection.opening() for connection in connections if not connection.is_late}
+    end = get_running_loop().time() + within
+    while 0 < missing <= len(opening):
+        left = end - get_running_loop().time()
+        done, opening = await asyncio.wait(opening, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            return
+        missing -= sum(not task.cancelled() and task.exception() is None for task in done)
 
 
 _here: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[RedisClient, Master]] = WeakKeyDictionary()

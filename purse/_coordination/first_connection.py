@@ -1,0 +1,76 @@
+"""FirstConnection: waiting for a client's connection with a bound of its own.
+
+To open a connection takes up to six trips: TCP, TLS, and what redis-py says. A call that has to return soon whatever
+the server does would take a server that answers after 300 ms for one that hangs, if it counted those as well. So its
+time begins when there is a connection, and to open the first one may take ``CONNECTING`` seconds. A connection that is
+opened again counts: that is tried for about a second although nobody listens, see ``_engine.connecting``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from asyncio import get_running_loop
+
+from purse._engine.detached import background
+from purse._engine.executor import ClientExecutor
+from purse._engine.unit import Executor
+
+__all__ = ["CONNECTING", "FirstConnection"]
+
+CONNECTING = 2.0
+"""Seconds for which a call that has to return soon waits for a first connection, before its own time begins."""
+
+
+class FirstConnection:
+    """The first connection of a client in the running loop.
+
+    Args:
+        executor: the client's.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._links = executor.links if isinstance(executor, ClientExecutor) else None
+        self._opening: asyncio.Task[None] | None = None
+        self._since = 0.0
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there was no connection yet."""
+        return self._links is not None and get_running_loop() not in self._links.by_loop
+
+    @property
+    def is_late(self) -> bool:
+        """Whether somebody waits for it, for longer than ``CONNECTING``."""
+        waiting = self._opening is not None and not self._opening.done()
+        return waiting and get_running_loop().time() - self._since > CONNECTING
+
+    def opening(self) -> asyncio.Task[None]:
+        """The task that opens it: one for all who wait for it, and it goes on if nobody does."""
+        if self._opening is None or self._opening.done():
+            self._since = get_running_loop().time()
+            self._opening = background(self._open(), "connecting")
+            self._opening.add_done_callback(_retrieve)
+        return self._opening
+
+    async def _open(self) -> None:
+        if self._links is not None:
+            await self._links.ready(lambda: 0)
+
+    async def wait(self) -> None:
+        """Wait until there was one; at once if there was.
+
+        Raises:
+            redis.exceptions.RedisError, OSError, StoreClosed: it cannot be opened.
+        """
+        if self.is_missing:
+            opening = self.opening()
+            await asyncio.wait((opening,))
+            # A program that cancels every task has cancelled this one, too. Then the call itself opens a connection.
+            if not opening.cancelled() and (error := opening.exception()) is not None:
+                raise copy.copy(error)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,59 @@
+"""KnownScripts: EVAL the first time, EVALSHA from then on.
+
+EVALSHA of a script that the server does not know costs a second round trip, and executes nothing in the first. A call
+that has to be answered within a bounded time, or that may be the last before its connection closes, cannot afford that:
+a server 300 ms away would be taken for one that hangs, and a release would never be executed.
+"""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop
+
+from purse._engine.executor import ClientExecutor
+from purse._engine.link import Link
+from purse._engine.replies import Reply
+from purse._engine.scripts import Script, ScriptCall
+from purse._engine.unit import Command, Executor, Origin
+
+__all__ = ["KnownScripts"]
+
+
+class KnownScripts:
+    """The scripts that the server has executed on the open link of the running loop.
+
+    A new link may lead to a server that was restarted, or to another one, so it begins with none. If a known script was
+    forgotten (SCRIPT FLUSH), the executor sends its body.
+
+    Args:
+        executor: sends the calls.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._link: Link | None = None
+        self._scripts: set[Script] = set()
+
+    async def ask(self, call: Command | ScriptCall, origin: Origin, *, read_only: bool = False) -> Reply:
+        """One round trip.
+
+        Raises:
+            redis.exceptions.RedisError: as ``Executor.ask``.
+        """
+        if not isinstance(call, ScriptCall):
+            return await self._executor.ask(call, origin, None, read_only)
+        self._look()
+        if call.script in self._scripts:
+            return await self._executor.ask(call, origin, None, read_only)
+        answer = await self._executor.ask(call.by_body(), origin, None, read_only)
+        self._look()  # the call may have opened the connection
+        self._scripts.add(call.script)
+        return answer
+
+    def _look(self) -> None:
+        """Forget what the server of a former link knew."""
+        link = None
+        if isinstance(self._executor, ClientExecutor):
+            link = self._executor.links.by_loop.get(get_running_loop())
+        if link is None or not link.is_open or link is not self._link:
+            self._link = link
+            self._scripts.clear()
