@@ -13,11 +13,11 @@ that have a key in common are refused, as in one class.
 from __future__ import annotations
 
 import sys
-import threading
 import weakref
 from typing import TYPE_CHECKING
 
 from purse._annotations import Unresolved
+from purse._forks import ThreadLock
 from purse._reach import Meeting, meetings, reaches
 from purse._templates import Template, can_meet
 from purse._type_caches import collect_types
@@ -31,47 +31,58 @@ if TYPE_CHECKING:
     from purse._templates import Kind
     from purse.collections import RedisCollection
 
-__all__ = ["accept", "claim", "compare", "kinds_of", "meeting_text"]
+__all__ = ["compare", "kinds_of", "meeting_text", "settle"]
 
-# Weak: a class that is gone has given its namespace back.
-_claims: weakref.WeakValueDictionary[str, type[StoreBase]] = weakref.WeakValueDictionary()
-_families: weakref.WeakKeyDictionary[type[object], weakref.WeakSet[type[StoreBase]]] = weakref.WeakKeyDictionary()
+# Weak: a class that is gone has given its namespace back. Weak references in plain containers, because the weak
+# containers change while they are looked through, in whatever thread the garbage collector runs.
+_claims: dict[str, weakref.ref[type[StoreBase]]] = {}
+_families: weakref.WeakKeyDictionary[type[object], list[weakref.ref[type[StoreBase]]]] = weakref.WeakKeyDictionary()
 """For each class with a namespace itself and its subclasses, those alone that nothing was wrong with."""
-_lock = threading.RLock()
+_lock = ThreadLock()
 """Held while they are read or changed: classes may be defined in several threads."""
 
 
-def claim(cls: type[StoreBase], template: Template) -> None:
-    """Take a namespace, or all that a template can give, for ``cls``.
+def settle(cls: type[StoreBase], template: Template | None) -> None:
+    """``compare`` a class, take its namespace, and remember it for relatives that are defined later.
+
+    All in one step: of two classes that do not go together, defined by two threads, one is refused.
+
+    Args:
+        template: the namespace, or all that a template can give; None if the class has none that is not inherited.
 
     Raises:
-        DeclarationError: another class has it, or one that its template can give.
+        DeclarationError: a relative has a key of ``cls``, or another class has the namespace, or one that its template
+            can give.
     """
     with _lock:
-        if any(_in_the_way(cls, template)):
-            collect_types()  # the holder may be gone, and only look alive
-        for holder in _in_the_way(cls, template):
-            theirs = holder.__purse__.defaults.namespace
-            same = theirs == template.text
-            raise DeclarationError(
-                f'namespace="{template.text}" of {_full_name(cls)} '
-                + (
-                    f"is already the namespace of {_full_name(holder)}"
-                    if same
-                    else f'can give the same keys as "{theirs}" of {_full_name(holder)}'
-                )
-                + f"; give one of them another, or inherit it: class {cls.__name__}({holder.__name__})"
-            )
-        held = _claims.get(template.text)
-        if held is None or not issubclass(cls, held):
-            _claims[template.text] = cls
-
-
-def accept(cls: type[StoreBase]) -> None:
-    """Remember ``cls``, after all checks, for relatives that are defined later."""
-    with _lock:
+        compare(cls)
+        if template is not None:
+            _claim(cls, template)
         for base in _bound_bases(cls):
-            _families.setdefault(base, weakref.WeakSet()).add(cls)
+            family = [relative for relative in _families.get(base, ()) if relative() is not None]
+            _families[base] = [*family, weakref.ref(cls)]
+
+
+def _claim(cls: type[StoreBase], template: Template) -> None:
+    """Take a namespace, or all that a template can give, for ``cls``."""
+    if any(_in_the_way(cls, template)):
+        collect_types()  # the holder may be gone, and only look alive
+    for holder in _in_the_way(cls, template):
+        theirs = holder.__purse__.defaults.namespace
+        same = theirs == template.text
+        raise DeclarationError(
+            f'namespace="{template.text}" of {_full_name(cls)} '
+            + (
+                f"is already the namespace of {_full_name(holder)}"
+                if same
+                else f'can give the same keys as "{theirs}" of {_full_name(holder)}'
+            )
+            + f"; give one of them another, or inherit it: class {cls.__name__}({holder.__name__})"
+        )
+    held = _claims.get(template.text)
+    former = None if held is None else held()
+    if former is None or not issubclass(cls, former):
+        _claims[template.text] = weakref.ref(cls)
 
 
 def compare(cls: type[StoreBase]) -> None:
@@ -82,7 +93,7 @@ def compare(cls: type[StoreBase]) -> None:
     """
     with _lock:
         if any(_collisions(cls)):
-            collect_types()  # as in claim()
+            collect_types()  # as in _claim()
         for meeting in _collisions(cls):
             raise DeclarationError(meeting_text(meeting))
 
@@ -127,8 +138,10 @@ def _named_by_us(cls: type[StoreBase]) -> list[FieldSpec[RedisCollection]]:
 
 
 def _relatives(cls: type[StoreBase], template: Template) -> Iterator[type[StoreBase]]:
-    found = {other for base in _bound_bases(cls) for other in _families.get(base, ())}
+    found = {relative() for base in _bound_bases(cls) for relative in _families.get(base, ())}
     for other in found:
+        if other is None:
+            continue
         theirs = other.__purse__.template
         if theirs is None or _home(other) == _home(cls):
             continue
@@ -137,7 +150,7 @@ def _relatives(cls: type[StoreBase], template: Template) -> Iterator[type[StoreB
 
 
 def _bound_bases(cls: type[StoreBase]) -> Iterator[type[object]]:
-    """The class and its bases, those with a namespace: classes with none in common are compared in ``claim``."""
+    """The class and its bases, those with a namespace: classes with none in common are compared in ``_claim``."""
     for base in cls.__mro__:
         declaration = getattr(base, "__purse__", None)
         if declaration is not None and declaration.template is not None:
@@ -162,11 +175,13 @@ def _hold_the_same(one: FieldSpec[RedisCollection], other: FieldSpec[RedisCollec
 
 
 def _in_the_way(cls: type[StoreBase], template: Template) -> Iterator[type[StoreBase]]:
-    if template.parameters:
-        others = list(_claims.items())
-    else:
-        others = [item for item in _claims.items() if item[0] == template.text or "{" in item[0]]
-    for text, holder in others:
+    for text, held in _claims.copy().items():
+        holder = held()
+        if holder is None:
+            _claims.pop(text, None)
+            continue
+        if not template.parameters and text != template.text and "{" not in text:
+            continue
         if issubclass(cls, holder) or issubclass(holder, cls) or _home(holder) == _home(cls):
             continue
         if text == template.text or _can_meet(cls, template, holder, Template(text)):

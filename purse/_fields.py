@@ -234,9 +234,10 @@ class FieldSpec(Generic[C]):
     def __get__(self, instance: Bound | None, owner: type[object]) -> Self | C:
         if instance is None:
             return self
-        # This descriptor has no __set__, so from now on Python finds the collection without it.
-        built = vars(instance)[self.name] = self.bound_to(binding_of(instance))
-        return built
+        # This descriptor has no __set__, so from now on Python finds the collection without it. Several threads may be
+        # the first to use a field; setdefault keeps one collection for all of them.
+        attributes = cast("dict[str, C]", vars(instance))
+        return attributes.setdefault(self.name, self.bound_to(binding_of(instance)))
 
     def bound_to(self, binding: Binding) -> C:
         """The collection that an instance has for this field."""

@@ -17,12 +17,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from purse._forks import ThreadLock, in_child
 from purse.errors import ServerFailed
 
 __all__ = ["GuardedChild"]
@@ -63,7 +63,7 @@ class GuardedChild:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = ThreadLock()
         self.directory: Path | None = None
         self.pid = 0
         self._owner = 0
@@ -74,7 +74,7 @@ class GuardedChild:
     @property
     def alive(self) -> bool:
         guard = self._guard
-        return guard is not None and guard.poll() is None
+        return self.pid != 0 and guard is not None and guard.poll() is None
 
     def settle(self) -> bool:
         """Have a directory; return whether there was one already."""
@@ -135,7 +135,6 @@ class GuardedChild:
 
     def disown(self) -> None:
         """In a forked child: let go of the copy of the pipe, so that only the owner's death counts."""
-        self.lock = threading.RLock()  # a thread that did not come along may have held it
         self._let_go()
         if self._guard is not None:
             self._guard.returncode = 0  # not our child: nothing to wait for, nothing for Popen to warn of
@@ -156,12 +155,11 @@ _children: weakref.WeakSet[GuardedChild] = weakref.WeakSet()
 
 
 def _disown_all() -> None:
-    for child in list(_children):
+    for child in list(_children):  # this process has one thread, so nothing is added meanwhile
         child.disown()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where the module must import to say what is wrong
-    os.register_at_fork(after_in_child=_disown_all)
+in_child(_disown_all)
 
 
 def _make_directory() -> Path:

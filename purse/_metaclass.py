@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeAlia
 from typing_extensions import Format, get_annotations
 
 from purse._annotations import Annotation, Names, Unresolved, local_names, shown_type, type_arguments
-from purse._claims import accept, claim, compare, kinds_of, meeting_text
+from purse._claims import compare, kinds_of, meeting_text, settle
 from purse._engine.modes import check_engine
 from purse._fields import FieldSpec
 from purse._nested import Member, NestedSpec, flattened
@@ -103,10 +103,7 @@ class StoreMeta(ABCMeta):
             member.check_closed()
             with contextlib.suppress(Unresolved):
                 member.check()
-        compare(cls)
-        if declaration.template is not None and own.get("namespace") is not None:
-            claim(cls, declaration.template)
-        accept(cls)
+        settle(cls, None if own.get("namespace") is None else declaration.template)
         for member_name, member in declaration.members.items():
             setattr(cls, member_name, member)
         return cls

@@ -105,8 +105,7 @@ class NestedSpec:
         vars(store)["__purse_binding__"] = replace(outer, members=spec.members, nested=True)
         initialise = cast("type[_ByClient]", spec.store).__init__
         initialise(cast("_ByClient", store), outer.client)
-        vars(instance)[self.name] = store
-        return store
+        return cast("dict[str, StoreBase]", vars(instance)).setdefault(self.name, store)  # as FieldSpec.__get__
 
     def inherited_by(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> NestedSpec:
         """The same nested store of a subclass, or of the store that its store is nested in."""

@@ -27,7 +27,7 @@ class Isolation:
 
     Attributes:
         prefix: what their namespaces begin with.
-        classes: those of them that were bound so far.
+        classes: those of them that were bound so far; threads add to it, so it is looked through in a copy.
     """
 
     prefix: str

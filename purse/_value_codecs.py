@@ -298,15 +298,20 @@ class JsonCodec(ValueCodec[T]):
     def _bind(self) -> TypeAdapter[T]:
         adapter = cast("TypeAdapter[T]", adapter_for(self.value_type))
         to_json: Callable[..., bytes] = adapter.serializer.to_json
-        self._rule = replace(self._exact, native=makes_no_bytes(adapter.core_schema))
+        rule = replace(self._exact, native=makes_no_bytes(adapter.core_schema))
+        plain: PlainCheck | None = None
         if self.exclude_unset and has_models(adapter.core_schema):
             check_factories(adapter.core_schema, self.value_type)
-            self._rule = replace(self._rule, fields_set=True)
+            rule = replace(rule, fields_set=True)
             to_json = partial(to_json, exclude_unset=True)
         else:
-            self.is_plain = plain_check(adapter.core_schema, ordered=self._ordered, normal=self._exact.normal)
+            plain = plain_check(adapter.core_schema, ordered=self._ordered, normal=self._exact.normal)
+        # In this order: another thread may use the codec at the same time, and takes a shorter way if ``is_plain`` is
+        # there, which needs all that comes before. Whoever finds less than that binds once more, to the same.
+        self._rule = rule
         self._to_json = to_json
         self._load_json = adapter.validator.validate_json
+        self.is_plain = plain
         return adapter
 
     def _first_dump(self, value: T, /, *, by_alias: bool, round_trip: bool, warnings: bool) -> bytes:

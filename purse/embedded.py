@@ -247,9 +247,10 @@ class Server:
     @property
     def pid(self) -> int:
         """The process id of the server itself; ServerFailed if it does not run."""
-        if not self.running:
+        pid = self._child.pid  # once: another thread may stop the server
+        if not pid or not self.running:
             raise ServerFailed("the server does not run, so it has no pid; call start() first")
-        return self._child.pid
+        return pid
 
     @property
     def socket_path(self) -> Path:

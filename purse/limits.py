@@ -347,7 +347,7 @@ class RedisSemaphore(_Limit):
             raise DeclarationError(f"{named(rkey)}: limit= is an int from 1 to {_MOST}, not {shown(limit)}")
         self.limit = limit
         self._lease_us = _lease_us(rkey, lease)
-        self._blocks: list[tuple[weakref.ref[asyncio.Task[object]] | None, Permit]] = []
+        self._blocks: dict[Permit, weakref.ref[asyncio.Task[object]] | None] = {}  # who entered, in their order
 
     @property
     def lease(self) -> float:
@@ -407,7 +407,7 @@ class RedisSemaphore(_Limit):
     async def __aenter__(self) -> Permit:
         permit = await self.acquire()
         task = asyncio.current_task()
-        self._blocks.append((None if task is None else weakref.ref(task), permit))
+        self._blocks[permit] = None if task is None else weakref.ref(task)
         return permit
 
     async def __aexit__(
@@ -422,11 +422,14 @@ class RedisSemaphore(_Limit):
     def _leave(self) -> Permit | None:
         """The permit of the innermost block of this task, or else of a task that has ended."""
         here = asyncio.current_task()
-        entered_by = [None if task is None else task() for task, _ in self._blocks]
-        mine = [nth for nth, task in enumerate(entered_by) if task is here]
+        blocks = [(permit, None if task is None else task()) for permit, task in self._blocks.copy().items()]
+        mine = [permit for permit, task in blocks if task is here]
         # A fixture of pytest may leave in another task than it came.
-        orphaned = [nth for nth, task in enumerate(entered_by) if has_ended(task)]
-        return self._blocks.pop((mine or orphaned)[-1])[1] if mine or orphaned else None
+        orphaned = [permit for permit, task in blocks if has_ended(task)]
+        for permit in reversed(mine or orphaned):
+            if self._blocks.pop(permit, self) is not self:  # or else another task, or thread, was faster
+                return permit
+        return None
 
     def _line(self) -> PermitLine:
         return line_of(self._executor, self, self.rkey, self.limit, self._lease_us)

@@ -32,6 +32,7 @@ from purse._coordination.leases import Lease, LeasedLock, running_task
 from purse._coordination.lock_line import BESIDE, Grant, LockLine, lock_line, validity
 from purse._coordination.replicas import write_and_wait
 from purse._engine.hooks import refuse_in_atomic
+from purse._engine.loops import PerLoop
 from purse._engine.replies import as_flag
 from purse._engine.scripts import load_script
 from purse._showing import named, shown
@@ -108,7 +109,7 @@ class RedisLock(RedisCollection, LeasedLock):
         self._lease_ms = _duration_ms(rkey, "lease", lease, _SHORTEST_MS)
         self._replicas = replicas
         self._replicas_ms = _duration_ms(rkey, "replicas_timeout", replicas_timeout, 1)
-        self._line: LockLine | None = None
+        self._lines: PerLoop[LockLine] = PerLoop()
         self.rkey = rkey
         LeasedLock.__init__(self, rkey, self._lease_ms / 1000, watchdog=watchdog)
 
@@ -219,7 +220,7 @@ class RedisLock(RedisCollection, LeasedLock):
 
     def _disown(self) -> None:
         super()._disown()
-        self._line = None
+        self._lines.disown()
 
     async def _take_for_block(self) -> Lease | None:
         return await self._take(None)
@@ -255,7 +256,7 @@ class RedisLock(RedisCollection, LeasedLock):
         if grant is None:
             return None
         lease = Lease(self, self.rkey, grant.owner, grant.until, grant.token)
-        line.leases.add(lease)
+        line.hold(lease)
         return lease
 
     async def _connected(self, line: LockLine) -> bool:
@@ -350,10 +351,11 @@ class RedisLock(RedisCollection, LeasedLock):
             raise
 
     def _line_here(self) -> LockLine:
-        line = self._line
-        if line is None or line.loop is not asyncio.get_running_loop():
+        line = self._lines.get(asyncio.get_running_loop())
+        if line is None:
+            self._lines.take_ended()
             # Kept, so that a task which holds the lock through one object is known to another.
-            line = self._line = lock_line(self._executor, self.rkey)
+            line = self._lines.here(lambda: lock_line(self._executor, self.rkey))
         return line
 
 

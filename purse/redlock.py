@@ -53,6 +53,7 @@ from purse._coordination.quorum import PATIENCE, Round, ask_all, connected, is_p
 from purse._coordination.turns import ASK_FIRST, ASK_LAST, Line, line_of
 from purse._engine import hooks
 from purse._engine.clients import RedisClient, check_client
+from purse._engine.loops import PerLoop
 from purse._engine.scripts import ScriptCall, load_script
 from purse._showing import named
 from purse.errors import LockError, LockLost, LockNotAcquired
@@ -126,7 +127,7 @@ class Redlock(LeasedLock):
         self.fencing = fencing
         self.min_uptime = min_uptime
         self._token = -1
-        self._line: Line | None = None  # kept, so that grants in a row are counted while nobody waits
+        self._lines: PerLoop[Line] = PerLoop()  # kept, so that grants in a row are counted while nobody waits
 
     @property
     def key(self) -> str:
@@ -257,7 +258,9 @@ class Redlock(LeasedLock):
         _check_timeout(blocking, timeout)
         hooks.refuse_in_atomic("Redlock.acquire")
         loop = get_running_loop()
-        line = self._line = line_of(self._key, self.masters)
+        line = line_of(self._key, self.masters)
+        self._lines.take_ended()
+        self._lines.put(loop, line)
         if not blocking:
             return None if line.is_held else (await self._try(line, raise_errors, None, waiting=False))
         deadline = None if timeout < 0 else loop.time() + timeout

@@ -166,8 +166,9 @@ class Store(StoreBase):
     async def aclose(self) -> None:
         """Close what ``open()`` opened; calls after it raise ``StoreClosed``. Twice is once.
 
-        Waiting calls of this store fail with a ``ConnectionError`` or ``StoreClosed``. Does nothing for
-        ``Garden(client)``: the client is yours.
+        Waiting calls of this store fail with a ``ConnectionError`` or ``StoreClosed``. Connections that other event
+        loops have opened are closed by those, in their own threads. Does nothing for ``Garden(client)``: the client is
+        yours.
 
         Sends nothing.
         """

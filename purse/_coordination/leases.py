@@ -18,13 +18,13 @@ How a lock is taken, extended and given back is for subclasses: on one server or
 from __future__ import annotations
 
 import asyncio
-import os
 import weakref
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import ClassVar
 
 from purse._engine.detached import background, detached
+from purse._forks import in_child, keep
 from purse._showing import named, quoted
 from purse.errors import LockError, LockLost, LockNotAcquired
 
@@ -34,17 +34,15 @@ from purse.errors import LockError, LockLost, LockNotAcquired
 __all__ = ["Lease", "LeasedLock", "has_ended", "refuse_to_end", "running_task"]
 
 _locks: weakref.WeakSet[LeasedLock] = weakref.WeakSet()
-_inherited: list[object] = []
 
 
-def _after_fork() -> None:
+def _disown_all() -> None:
     """Hold nothing: the leases are the parent's."""
-    for lock in list(_locks):
+    for lock in list(_locks):  # the child has one thread, so nothing is added meanwhile
         lock._disown()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_disown_all)
 
 
 def running_task() -> asyncio.Task[object] | None:
@@ -144,13 +142,14 @@ class LeasedLock(ABC):
         self._key = key
         self._lease_time = lease_time
         self._watchdog = watchdog
+        # A lock may be shared by threads. Both are changed by one call at a time, and looked through in copies.
         self._held: list[Lease] = []
         self._blocks: dict[Lease, _Watchdog | None] = {}  # those of ``async with``, in their order
         _locks.add(self)
 
     def _disown(self) -> None:
         """Forget every lease: this process is a fork, they are its parent's."""
-        _inherited.append((self._held, self._blocks))
+        keep((self._held, self._blocks))
         self._held, self._blocks = [], {}
 
     # --- what subclasses know how to do -----------------------------------------------------------
@@ -171,8 +170,18 @@ class LeasedLock(ABC):
 
     def _hold(self, lease: Lease) -> None:
         """Count ``lease`` among those that are held, and no longer those that ran out without being released."""
-        self._held = [one for one in self._held if one.remaining > 0 or one in self._blocks]
+        for one in self._held.copy():
+            if one.remaining <= 0 and one not in self._blocks:
+                self._let_go(one)
         self._held.append(lease)
+
+    def _let_go(self, lease: Lease) -> bool:
+        """Hold ``lease`` no longer; False if it is not held, or another caller is just letting it go."""
+        try:
+            self._held.remove(lease)
+        except ValueError:
+            return False
+        return True
 
     def _mine(self) -> Lease | None:
         """What ``_lease_of`` says of the running task."""
@@ -180,10 +189,9 @@ class LeasedLock(ABC):
 
     def _lease_of(self, task: asyncio.Task[object] | None) -> Lease | None:
         """The latest lease of ``task``, or else of a task that has ended, unless its block will release it."""
-        for lease in reversed(self._held):
-            if lease.is_of(task):
-                return lease
-        return next((lease for lease in reversed(self._held) if lease.is_orphan and lease not in self._blocks), None)
+        latest = self._held.copy()[::-1]
+        mine = (lease for lease in latest if lease.is_of(task))
+        return next(mine, None) or next((one for one in latest if one.is_orphan and one not in self._blocks), None)
 
     def _lease_for(self, method: str, task: asyncio.Task[object] | None) -> Lease:
         """``_lease_of``, for the method of that name.
@@ -220,9 +228,8 @@ class LeasedLock(ABC):
 
     async def _released(self, lease: Lease) -> bool:
         """Release ``lease``, also if this task is cancelled meanwhile; whether it had been held all the time."""
-        if lease not in self._held:
+        if not self._let_go(lease):
             return False
-        self._held.remove(lease)
         watchdog = self._blocks.get(lease)
         if watchdog is not None:  # released in the block: there is nothing to watch any more
             watchdog.stop()
@@ -261,9 +268,10 @@ class LeasedLock(ABC):
 
     async def _leave(self, lease: Lease, error: BaseException | None) -> None:
         """End the block of ``lease``, whose body has raised ``error``."""
-        if lease not in self._blocks:
+        try:
+            watchdog = self._blocks.pop(lease)
+        except KeyError:  # ended already, or by another caller at this moment
             return
-        watchdog = self._blocks.pop(lease)
         lost = watchdog is not None and watchdog.stop() and watchdog.take_back()
         try:
             held = lease not in self._held or await self._released(lease)  # it may have been released in the block
@@ -292,7 +300,7 @@ class LeasedLock(ABC):
 
     def _ending(self, task: asyncio.Task[object] | None) -> Lease | None:
         """The lease of the block that ``task`` ends: the latest of its own, or else of a task that has ended."""
-        latest = [*reversed(self._blocks)]
+        latest = [*self._blocks.copy()][::-1]
         mine = [lease for lease in latest if lease.is_of(task)]
         # A block may be entered by one task and left by another, as those of fixtures are.
         return next(iter(mine or [lease for lease in latest if lease.is_orphan]), None)
@@ -345,7 +353,11 @@ class _Watchdog:
 
     def stop(self) -> bool:
         """End it; whether it has cancelled the body."""
-        self._task.cancel()
+        loop = self._task.get_loop()
+        if loop is asyncio.get_running_loop():
+            self._task.cancel()
+        elif not loop.is_closed():  # left by a task of another thread's loop
+            loop.call_soon_threadsafe(self._task.cancel)
         return self._cancelled
 
     def take_back(self) -> bool:

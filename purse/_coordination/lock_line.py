@@ -32,7 +32,7 @@ from contextlib import suppress
 from itertools import count
 from typing import NamedTuple
 from uuid import uuid4
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from redis.exceptions import RedisError
 
@@ -119,7 +119,7 @@ class LockLine:
         self._asking: dict[str, asyncio.Task[Reply]] = {}
         self._debts: Debts[Origin] = Debts(self._release_all, lambda: has_link(executor))
         self.loop = asyncio.get_running_loop()
-        self.leases: WeakSet[Lease] = WeakSet()
+        self._leases: list[ref[Lease]] = []
 
     def __len__(self) -> int:
         """How many tasks wait."""
@@ -127,7 +127,13 @@ class LockLine:
 
     def is_held_by(self, task: asyncio.Task[object] | None) -> bool:
         """Whether ``task`` holds the lock, through whichever object."""
-        return any(lease.is_of(task) and lease.remaining > 0 for lease in self.leases)
+        leases = (lease() for lease in self._leases)
+        return any(lease is not None and lease.is_of(task) and lease.remaining > 0 for lease in leases)
+
+    def hold(self, lease: Lease) -> None:
+        """``lease`` is granted; known here as long as anybody refers to it."""
+        # No WeakSet: it would lose its leases in whatever thread drops them.
+        self._leases = [*(one for one in self._leases if one() is not None), ref(lease)]
 
     async def take(self, lease: float, origin: Origin, *, wait: bool) -> Grant | None:
         """Take the lock for ``lease`` seconds, after everybody who came before.

@@ -42,6 +42,7 @@ from purse._coordination.known_scripts import KnownScripts
 from purse._engine.clients import RedisClient
 from purse._engine.detached import detached
 from purse._engine.executor import ClientExecutor, executor_for
+from purse._engine.loops import PerLoop, everywhere
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin
@@ -398,7 +399,7 @@ async def connected(masters: Sequence[Master], within: float) -> None:
         missing -= sum(not task.cancelled() and task.exception() is None for task in done)
 
 
-_here: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[RedisClient, Master]] = WeakKeyDictionary()
+_here: PerLoop[WeakKeyDictionary[RedisClient, Master]] = everywhere()
 
 
 def master_of(client: RedisClient) -> Master:
@@ -407,12 +408,7 @@ def master_of(client: RedisClient) -> Master:
     Raises:
         TypeError: ``client`` is not a ``redis.asyncio.Redis``.
     """
-    loop = get_running_loop()
-    masters = _here.get(loop)
-    if masters is None:
-        for ended in [other for other in list(_here) if other.is_closed()]:
-            _here.pop(ended, None)
-        masters = _here[loop] = WeakKeyDictionary()
+    masters = _here.here(WeakKeyDictionary)
     master = masters.get(client)
     if master is None:
         master = masters[client] = Master(executor_for(client))

@@ -17,10 +17,11 @@ import asyncio
 from asyncio import get_running_loop
 from collections.abc import Sequence
 from secrets import token_hex
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from purse._coordination.leases import Lease
 from purse._engine.clients import RedisClient
+from purse._engine.loops import PerLoop, everywhere
 
 __all__ = ["ASK_FIRST", "ASK_LAST", "Line", "line_of"]
 
@@ -115,15 +116,12 @@ class Line:
         self._in_a_row = 0
 
 
-_Lines = WeakValueDictionary[tuple[str, tuple[int, ...]], Line]
-_here: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lines] = WeakKeyDictionary()
+_here: PerLoop[WeakValueDictionary[tuple[str, tuple[int, ...]], Line]] = everywhere()
 
 
 def line_of(key: str, masters: Sequence[RedisClient]) -> Line:
     """The line of the running loop for the lock ``key`` on ``masters``; it lives as long as somebody refers to it."""
-    lines = _here.get(get_running_loop())
-    if lines is None:
-        lines = _here[get_running_loop()] = WeakValueDictionary()
+    lines = _here.here(WeakValueDictionary)
     name = key, tuple(sorted(map(id, masters)))
     line = lines.get(name)
     if line is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, MutableSet
 from typing import Protocol, TypeAlias, cast
@@ -97,20 +98,50 @@ def pool_of(client: RedisClient) -> Pool:
 
 
 def remember(pool: Pool, connection: Connection) -> None:
-    """Let ``client.aclose()`` close this connection too.
+    """Let ``client.aclose()`` close this connection too, in whatever loop that is called.
 
     A pool of one keeps its place for the caller's own commands.
     """
     in_use = _in_use(pool)
     if in_use is not None and pool.max_connections > 1:
-        in_use.add(connection)
+        in_use.add(_Guest(connection))
 
 
 def forget(pool: Pool, connection: Connection) -> None:
-    """Undo ``remember``."""
+    """Undo ``remember``. Any thread may call it."""
     in_use = _in_use(pool)
     if in_use is not None:
-        in_use.discard(connection)
+        in_use.discard(_Guest(connection))
+
+
+class _Guest:
+    """A connection of ours in the client's pool, which belongs to one event loop and may be closed by no other.
+
+    Equal to each other guest that stands for the same connection.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._loop: asyncio.AbstractEventLoop | None = None  # of one that is only compared
+        with contextlib.suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
+    def __getattr__(self, name: str) -> object:
+        return cast("object", getattr(self._connection, name))  # what else redis-py asks of it, or tells it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Guest) and other._connection is self._connection
+
+    def __hash__(self) -> int:
+        return id(self._connection)
+
+    async def disconnect(self, nowait: bool = False) -> None:
+        """Close the connection: at once in its own loop, and soon in that of another thread."""
+        if self._loop is None or self._loop is asyncio.get_running_loop():
+            await self._connection.disconnect(nowait)
+        else:
+            with contextlib.suppress(RuntimeError):  # that loop is closed, and what it left open is closed elsewhere
+                asyncio.run_coroutine_threadsafe(self._connection.disconnect(nowait), self._loop)
 
 
 def address_of(pool: Pool) -> tuple[str, int | None]:
@@ -237,7 +268,7 @@ def outdated(connection: Connection) -> bool:
     return getattr(connection, "_re_auth_token", None) is not None
 
 
-def _in_use(pool: Pool) -> MutableSet[Connection] | None:
+def _in_use(pool: Pool) -> MutableSet[_Guest] | None:
     # Where it has another shape, the connection is closed with the loop or the client object instead.
     in_use: object = getattr(pool, "_in_use_connections", None)
-    return cast("MutableSet[Connection]", in_use) if isinstance(in_use, (set, WeakSet)) else None
+    return cast("MutableSet[_Guest]", in_use) if isinstance(in_use, (set, WeakSet)) else None

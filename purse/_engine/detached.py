@@ -5,8 +5,7 @@
 
 The end of ``asyncio.run`` cancels every task that ``asyncio.all_tasks()`` lists. What puts an element back, releases
 a lock or reads the reply to a command that removed something must not be torn out like that, so these tasks are not
-listed. An asynchronous generator is parked in the loop instead: ``asyncio.run``, ``Runner`` and test frameworks all
-end a loop by ``shutdown_asyncgens()``, which comes after the cancellation and runs the generator's ``finally``.
+listed. The end of the loop waits for them instead, after that cancellation (``loops.at_end``).
 
 No task here begins before the function that makes it has returned, whatever the loop's task factory does: with
 ``asyncio.eager_task_factory`` a task would run, and might end, before its owner has noted that there is one.
@@ -15,14 +14,12 @@ No task here begins before the function that makes it has returned, whatever the
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
-from purse._engine.loops import silence, take_ended
+from purse._engine.loops import PerLoop, at_end, everywhere, forget_ended, silence
 
-__all__ = ["GRACE", "background", "detached", "end_of_detached", "forget_ended", "hidden"]
+__all__ = ["GRACE", "background", "detached", "hidden"]
 
 GRACE = 1.0
 """Seconds for which the end of a loop, or of a store, waits for what is being given back."""
@@ -53,26 +50,10 @@ def detached(
         hasten: called when the loop ends, to let ``work`` come to its end soon.
     """
     task = hidden(work, name)
-    loop = task.get_loop()
-    detachment = _detachments.get(loop)
-    if detachment is None:
-        forget_ended()
-        detachment = _detachments[loop] = _Detachment()
+    detachment = _detachments.get(task.get_loop()) or _new_detachment()
     detachment.tasks[task] = hasten  # the loop itself refers to its tasks weakly
     task.add_done_callback(detachment.forget)
     return task
-
-
-def forget_ended() -> None:
-    """Forget the tasks of loops that were closed; any thread may call it."""
-    take_ended(_detachments)
-
-
-async def end_of_detached() -> None:
-    """Let the detached tasks of the running loop end; those that take longer than ``GRACE`` seconds are cancelled."""
-    detachment = _detachments.get(asyncio.get_running_loop())
-    if detachment is not None:
-        await detachment.end()
 
 
 class _Detachment:
@@ -80,9 +61,6 @@ class _Detachment:
 
     def __init__(self) -> None:
         self.tasks: dict[asyncio.Task[object], Callable[[], None] | None] = {}
-        self._parked = self._park()
-        with contextlib.suppress(StopIteration):  # which means: it yielded
-            self._parked.__anext__().send(None)
 
     def forget(self, task: asyncio.Task[object]) -> None:
         self.tasks.pop(task, None)
@@ -90,34 +68,29 @@ class _Detachment:
             task.exception()
 
     async def end(self) -> None:
+        """Let the tasks end; those that take longer than ``GRACE`` seconds are cancelled."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + GRACE
-        while self.tasks and (left := deadline - loop.time()) > 0:
+        while (tasks := self._pending()) and (left := deadline - loop.time()) > 0:
             for hasten in [*self.tasks.values()]:
                 if hasten is not None:
                     hasten()
-            await asyncio.wait([*self.tasks], timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        while self.tasks:
-            for task in [*self.tasks]:
+            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        while tasks := self._pending():
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait([*self.tasks])
+            await asyncio.wait(tasks)
 
-    async def _park(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await self.end()
+    def _pending(self) -> list[asyncio.Task[object]]:
+        # Not all of them: to wait for one that is done does not suspend, so its callback might never come to forget it.
+        return [task for task in self.tasks if not task.done()]
 
 
-_detachments: dict[asyncio.AbstractEventLoop, _Detachment] = {}
-_inherited: list[object] = []
+_detachments: PerLoop[_Detachment] = everywhere()
 
 
-def _after_fork() -> None:
-    """Keep the tasks, which are the parent's: to drop one would wake its loop."""
-    _inherited.append(dict(_detachments))
-    _detachments.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def _new_detachment() -> _Detachment:
+    forget_ended()
+    detachment = _detachments.here(_Detachment)
+    at_end(detachment.end)
+    return detachment

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import threading
 import weakref
 from asyncio import get_running_loop
 from collections.abc import Callable
@@ -34,13 +32,13 @@ from redis.exceptions import (
 )
 from typing_extensions import TypeVar
 
-from purse._engine import guard, hooks
+from purse._engine import hooks
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
 from purse._engine.connecting import DELAYS, Connector, pause
 from purse._engine.hooks import Call, Observer
 from purse._engine.link import Leave, LinkLost, lost_reply
 from purse._engine.links import Links
-from purse._engine.loops import Loop, take_ended
+from purse._engine.loops import PerLoop
 from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_loose, pack_transaction, size_of
 from purse._engine.refusals import explained
 from purse._engine.replies import Reply, as_flag, bytes_in, first
@@ -48,6 +46,7 @@ from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin, Unit
 from purse._engine.waiting import Line, Waits
 from purse._engine.wakeups import Wakeups
+from purse._forks import in_child
 from purse._showing import named, said
 from purse.errors import StoreClosed
 
@@ -61,8 +60,6 @@ _log = logging.getLogger("purse")
 _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
 
 _executors: weakref.WeakKeyDictionary[RedisClient, ClientExecutor] = weakref.WeakKeyDictionary()
-_making = threading.Lock()
-_inherited: list[object] = []
 
 
 def executor_for(client: RedisClient) -> ClientExecutor:
@@ -75,11 +72,10 @@ def executor_for(client: RedisClient) -> ClientExecutor:
         return _executors[client]
     except (KeyError, TypeError):
         check_client(client)
-    with _making:  # two threads may be the first to use a client
-        executor = _executors.get(client)
-        if executor is None:
-            executor = _executors[client] = ClientExecutor(client)
-            weakref.finalize(client, executor.abandon).atexit = False
+    made = ClientExecutor(client)
+    executor = _executors.setdefault(client, made)  # two threads may be the first to use a client
+    if executor is made:
+        weakref.finalize(client, executor.abandon).atexit = False
     return executor
 
 
@@ -93,7 +89,7 @@ class ClientExecutor:
 
     def __init__(self, client: RedisClient) -> None:
         self._pool = pool_of(client)
-        self._waits: dict[Loop, Waits] = {}
+        self._waits: PerLoop[Waits] = PerLoop()
         self.connector: Connector = Connector(self._pool)
         self.links: Links = Links(client, self.connector)
 
@@ -123,8 +119,8 @@ class ClientExecutor:
         if hooks.watched:
             if hooks.collecting.active:
                 return await self._collected(unit)
-            if hooks.observer is not None:
-                return await self._observed(unit, hooks.observer)
+            if (observer := hooks.observer) is not None:
+                return await self._observed(unit, observer)
         link = self.links.by_loop.get(get_running_loop())
         if link is not None and link.ready:
             try:
@@ -143,8 +139,8 @@ class ClientExecutor:
         if hooks.watched:
             if hooks.collecting.active:
                 return await self._collected(unit)
-            if hooks.observer is not None:
-                return await self._observed(unit, hooks.observer, leave)
+            if (observer := hooks.observer) is not None:
+                return await self._observed(unit, observer, leave)
         link = self.links.by_loop.get(get_running_loop())
         if link is not None and link.ready:
             try:
@@ -174,13 +170,14 @@ class ClientExecutor:
 
     def _waits_here(self) -> Waits:
         self.links.check_open()
-        loop = get_running_loop()
-        waits = self._waits.get(loop)
+        waits = self._waits.get(get_running_loop())
         if waits is None:
             self.forget_ended()
-            wakeups = Wakeups(self.connector, self._exists, tracking=self.links.engine != "dedicated")
-            waits = self._waits[loop] = Waits(self, wakeups)
+            waits = self._waits.here(self._new_waits)
         return waits
+
+    def _new_waits(self) -> Waits:
+        return Waits(self, Wakeups(self.connector, self._exists, tracking=self.links.engine != "dedicated"))
 
     async def _exists(self, key: str) -> bool:
         return as_flag(await self.ask(("EXISTS", key), _Looking(key), None, True))
@@ -294,7 +291,7 @@ class ClientExecutor:
     @property
     def listening(self) -> int:
         """Open connections on which the server tells of changed keys."""
-        return sum(waits.wakeups.connections for waits in list(self._waits.values()))
+        return sum(waits.wakeups.connections for waits in self._waits.copy().values())
 
     async def aclose(self) -> None:
         """See ``Executor.aclose``."""
@@ -302,7 +299,7 @@ class ClientExecutor:
         if waits is not None:
             await waits.settle(StoreClosed("this store was closed by aclose() while a call waited on it"))
         await self.links.stop_opening()
-        waits = self._waits.pop(get_running_loop(), None)
+        waits = self._waits.pop(get_running_loop())
         if waits is not None:
             await waits.wakeups.aclose()
         await self.links.aclose()
@@ -311,23 +308,21 @@ class ClientExecutor:
     def forget_ended(self) -> None:
         """Close the connections that closed loops have left open, and forget those loops; any thread may call it."""
         self.links.forget_ended()
-        take_ended(self._waits)
+        self._waits.take_ended()
 
     def abandon(self) -> None:
         """Abort the connections of every loop; any thread may call it."""
         self.forget_ended()
         cause = ConnectionError("the client was closed or dropped")
         self.links.abandon(cause)
-        for loop, waits in list(self._waits.items()):
+        for loop, waits in self._waits.copy().items():
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(waits.wakeups.abort, cause)
 
     def disown(self) -> None:
         """Forget every connection: this process is a fork, they are its parent's."""
-        for waits in self._waits.values():
+        for waits in self._waits.disown().values():
             waits.wakeups.disown()
-        _inherited.append(self._waits)
-        self._waits = {}
         self.links.disown()
 
 
@@ -397,13 +392,9 @@ def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> Redi
     return lost_reply(kind(f"{cause} The reply was lost: {outcome}."))
 
 
-def _after_fork() -> None:
-    global _making
-    _making = threading.Lock()  # another thread of the parent may have held it
-    for executor in list(_executors.values()):
+def _disown_all() -> None:
+    for executor in list(_executors.values()):  # the child has one thread, so nothing is added meanwhile
         executor.disown()
-    guard.disown_all()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_disown_all)

@@ -71,6 +71,7 @@ class Observer(Protocol):
 
 
 observer: Observer | None = None
+"""Who sees calls. Another thread may replace it at any time, so it is read once for each call."""
 
 
 def observe(new: Observer | None) -> None:

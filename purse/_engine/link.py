@@ -56,7 +56,7 @@ def reply_was_lost(error: BaseException) -> bool:
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over a link, counted once for each write.
+    """What went over a link, counted once for each write by the thread of its loop. Any thread may look at it.
 
     Attributes:
         commands: requests that were sent; a unit of several commands counts as one.
@@ -80,7 +80,7 @@ class Traffic:
         """Count what another link has carried, too."""
         self.commands += other.commands
         self.batches += other.batches
-        for bound, times in other.batch_sizes.items():
+        for bound, times in other.batch_sizes.copy().items():  # a copy: its link may go on counting in another thread
             self.batch_sizes[bound] = self.batch_sizes.get(bound, 0) + times
 
 

@@ -22,19 +22,17 @@ from redis.exceptions import ConnectionError, RedisError
 from purse._engine.clients import RedisClient
 from purse._engine.connecting import Connector, refused
 from purse._engine.detached import background
-from purse._engine.guard import close_ended
 from purse._engine.link import Link, Traffic
-from purse._engine.loops import Loop, drop, take_ended
+from purse._engine.loops import Loop, PerLoop, drop, forget_ended
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
 from purse._engine.transactions import Permission
+from purse._forks import ThreadLock
 from purse.errors import StoreClosed
 
 __all__ = ["Links"]
 
 _DEMOTED_AGE = 1.0  # seconds a connection must have been used before READONLY replaces it
-
-_inherited: list[object] = []
 
 
 class Links:
@@ -45,7 +43,7 @@ class Links:
         connector: opens them.
 
     Attributes:
-        by_loop: the link of each event loop, open or lost.
+        by_loop: the link of each event loop, open or lost; the dict of a ``PerLoop``, to get single entries from.
         engine: what was asked for with ``configure``.
         mode: how calls reach Redis; decided when a link is opened.
         reconnects: links that were opened in place of lost ones.
@@ -54,12 +52,14 @@ class Links:
     def __init__(self, client: RedisClient, connector: Connector) -> None:
         self._client = weakref.ref(client)
         self._connector = connector
-        self._opened: dict[Loop, float] = {}
-        self._opening: dict[Loop, asyncio.Task[Link]] = {}
+        self._links: PerLoop[Link] = PerLoop()
+        self._opened: PerLoop[float] = PerLoop()
+        self._opening: PerLoop[asyncio.Task[Link]] = PerLoop()
         self._closed = False
+        self._counting = ThreadLock()  # held while a link takes the place of another, so that its traffic counts once
         self._past = Traffic()
         self._permission = Permission()
-        self.by_loop: dict[Loop, Link] = {}
+        self.by_loop: dict[Loop, Link] = self._links.entries
         self.engine: Engine = "auto"
         self.mode: Mode | None = None
         self.reconnects: int = 0
@@ -89,7 +89,8 @@ class Links:
         while True:
             opening = self._opening.get(loop)
             if opening is None or opening.done():
-                opening = self._opening[loop] = background(self._connect(loop), "connection")
+                opening = background(self._connect(loop), "connection")
+                self._opening.put(loop, opening)
                 opening.add_done_callback(self._opened_or_not)
             task = asyncio.current_task()
             cancelling = task.cancelling() if task is not None else 0
@@ -109,21 +110,24 @@ class Links:
     def _opened_or_not(self, opening: asyncio.Task[Link]) -> None:
         if not opening.cancelled():
             opening.exception()  # retrieved, even if every caller has been cancelled
-        for loop in [loop for loop, task in list(self._opening.items()) if task is opening]:
-            del self._opening[loop]
+        loop = opening.get_loop()
+        if self._opening.get(loop) is opening:  # both lines run in the thread of that loop, as all that changes it
+            self._opening.pop(loop)
 
     async def _connect(self, loop: Loop) -> Link:
-        self.forget_ended()
-        former = self.by_loop.get(loop)
         link: Link | None = None
         try:
+            self.forget_ended()
+            former = self.by_loop.get(loop)
             link, self.mode = await open_link(self._connector, self._choose(), patiently=former is not None)
-            if former is not None:
-                self._past.add(former.traffic)
-                self.reconnects += 1
             link.permit(self._permission)
-            self._opened[loop] = monotonic()
-            self.by_loop[loop] = link
+            self._opened.put(loop, monotonic())
+            with self._counting:
+                if former is not None:
+                    self._past.add(former.traffic)
+                    self.reconnects += 1
+                self._links.put(loop, link)
+            self.check_open()  # after it can be seen: ``abandon`` in another thread sees it, or else it was too early
             return link
         except BaseException:
             if link is not None:
@@ -132,20 +136,21 @@ class Links:
 
     def forget_ended(self) -> None:
         """Forget the links of loops that are closed, and close what those have left open; any thread may call it."""
-        close_ended()
-        for link in take_ended(self.by_loop):
-            self._past.add(link.traffic)
-        take_ended(self._opened)
-        for opening in take_ended(self._opening):
+        forget_ended()
+        with self._counting:
+            for link in self._links.take_ended():
+                self._past.add(link.traffic)
+        self._opened.take_ended()
+        for opening in self._opening.take_ended():
             drop(opening)
 
     def _choose(self) -> Mode:
         """The mode for the next link; what was found out about its connections stays."""
-        client = self._client()
-        if client is None or (self.mode is not None and self.mode.name == "dedicated" and self.engine == "auto"):
-            return self.mode or Mode("shared", "the client was dropped")
-        mode = choose_mode(client, self.engine)
-        if mode.name == "dedicated" and mode != self.mode and self.engine == "auto":
+        client, known, engine = self._client(), self.mode, self.engine  # once: another thread may configure it
+        if client is None or (known is not None and known.name == "dedicated" and engine == "auto"):
+            return known or Mode("shared", "the client was dropped")
+        mode = choose_mode(client, engine)
+        if mode.name == "dedicated" and mode != known and engine == "auto":
             report(mode)
         return mode
 
@@ -158,7 +163,7 @@ class Links:
         link = self.by_loop.get(loop)
         if link is None or not link.is_open:
             return True
-        if monotonic() - self._opened[loop] < _DEMOTED_AGE:
+        if monotonic() - (self._opened.get(loop) or 0.0) < _DEMOTED_AGE:
             return False
         link.retire()
         return True
@@ -167,14 +172,15 @@ class Links:
 
     def in_use(self) -> list[Link]:
         """The open links of all loops, and those that still answer what is under way."""
-        return [link for link in list(self.by_loop.values()) if link.connections]
+        return [link for link in self._links.copy().values() if link.connections]
 
     def traffic(self) -> Traffic:
         """What this client's links have carried so far."""
         total = Traffic()
-        total.add(self._past)
-        for link in list(self.by_loop.values()):
-            total.add(link.traffic)
+        with self._counting:
+            total.add(self._past)
+            for link in self._links.copy().values():
+                total.add(link.traffic)
         return total
 
     def configure(self, engine: Engine) -> None:
@@ -211,14 +217,14 @@ class Links:
 
     def disown(self) -> None:
         """Forget every link: this process is a fork, the links are its parent's."""
-        # Kept, because to drop a socket or a task of the parent's loop would close it or wake that loop.
-        for link in self.by_loop.values():
+        for link in self._links.disown().values():
             link.disown()
-        _inherited.append((self.by_loop, self._opening))
-        self.by_loop, self._opened, self._opening = {}, {}, {}
+        self._opening.disown()
+        self._opened.disown()
+        self.by_loop = self._links.entries
 
     def _on_every_loop(self, do: Callable[[Link], None]) -> None:
-        for loop, link in list(self.by_loop.items()):
+        for loop, link in self._links.copy().items():
             with contextlib.suppress(RuntimeError):  # that loop was closed in this moment
                 loop.call_soon_threadsafe(do, link)
 

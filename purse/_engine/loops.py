@@ -1,4 +1,8 @@
-"""Event loops that were closed without being shut down: what is left of them, and how its sockets are closed.
+"""Event loops: what belongs to each of them, and what is left of those that ended.
+
+    ``PerLoop``         one value for each event loop; the containers of the library that several threads share
+    ``forget_ended``    what belonged to loops that are closed by now is taken out of them, and cleaned up
+    ``at_end``          what is done when the running loop is shut down
 
 A program that is not asynchronous itself may make a loop for every call, run the call in it and close it, without
 ``shutdown_asyncgens()``: then nobody is told. The connections of such a loop stay open, and its transports cannot close
@@ -9,32 +13,166 @@ thread, closes the sockets themselves. uvloop closes them together with the loop
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import socket
-from typing import TypeAlias, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Generic, TypeAlias, TypeVar
 
 from purse._engine.clients import Connection
+from purse._forks import in_child, keep
 
-__all__ = ["Loop", "close_connection", "close_hung_up", "drop", "hang_up", "let_go", "silence", "take_ended"]
+__all__ = [
+    "Loop",
+    "PerLoop",
+    "at_end",
+    "close_connection",
+    "drop",
+    "everywhere",
+    "forget_ended",
+    "hang_up",
+    "let_go",
+    "silence",
+]
 
 Loop: TypeAlias = asyncio.AbstractEventLoop
 
 V = TypeVar("V")
 
-_hung_up: dict[Loop, list[object]] = {}  # transports that were told to close, and may not have done so
+
+class PerLoop(Generic[V]):
+    """One value for each event loop. Any thread may use it.
+
+    It is an exact dict, without a lock. Each method is one call of the dict, which is atomic, or looks at a copy that
+    one call has made: so no other thread, and no finalizer that the garbage collector runs, can come in between. Only
+    code that runs in a loop adds that loop's value.
+
+    Attributes:
+        entries: the dict, for reading single entries where each nanosecond counts.
+    """
+
+    __slots__ = ("entries",)
+
+    def __init__(self) -> None:
+        self.entries: dict[Loop, V] = {}
+
+    def get(self, loop: Loop) -> V | None:
+        """The value of ``loop``, if it has one."""
+        return self.entries.get(loop)
+
+    def here(self, make: Callable[[], V]) -> V:
+        """The value of the running loop; made if it has none yet."""
+        loop = asyncio.get_running_loop()
+        value = self.entries.get(loop)
+        # setdefault, because a finalizer that runs in between may have made one as well.
+        return self.entries.setdefault(loop, make()) if value is None else value
+
+    def put(self, loop: Loop, value: V) -> None:
+        """Let ``value`` be that of ``loop``."""
+        self.entries[loop] = value
+
+    def pop(self, loop: Loop) -> V | None:
+        """Remove the value of ``loop`` and return it; of several callers one receives it."""
+        return self.entries.pop(loop, None)
+
+    def copy(self) -> dict[Loop, V]:
+        """All values, as they are now."""
+        return self.entries.copy()
+
+    def take_ended(self) -> list[V]:
+        """Remove the values of closed loops and return them; each is returned once."""
+        ended = [loop for loop in self.entries.copy() if loop.is_closed()]
+        return [value for loop in ended if (value := self.entries.pop(loop, None)) is not None]
+
+    def disown(self) -> dict[Loop, V]:
+        """Begin anew: this process is a fork. What the parent's loops had is kept for ever, and returned."""
+        inherited, self.entries = self.entries, {}
+        keep(inherited)
+        return inherited
 
 
-def take_ended(by_loop: dict[Loop, V]) -> list[V]:
-    """Remove what belongs to closed loops and return it; any thread may call it, and each value is returned once."""
-    found: list[V] = []
-    for loop in list(by_loop):
-        if loop.is_closed() and (value := by_loop.pop(loop, None)) is not None:
-            found.append(value)
-    return found
+_clean_up: list[Callable[[], None]] = []  # only appended to, when modules are imported
+
+
+def everywhere(
+    clean_up: Callable[[V], object] | None = None, *, disown: Callable[[V], object] | None = None
+) -> PerLoop[V]:
+    """A ``PerLoop`` of the whole process: ``forget_ended`` forgets its closed loops, and a fork's child begins anew.
+
+    Args:
+        clean_up: called with what a closed loop had; it must not need the loop.
+        disown: called in a fork's child with what a loop of the parent had.
+    """
+    values: PerLoop[V] = PerLoop()
+
+    def forget() -> None:
+        for value in values.take_ended():
+            if clean_up is not None:
+                clean_up(value)
+
+    def begin_anew() -> None:
+        for value in values.disown().values():
+            if disown is not None:
+                disown(value)
+
+    _clean_up.append(forget)
+    in_child(begin_anew)
+    return values
+
+
+def forget_ended() -> None:
+    """Forget the loops that are closed, and close what they have left open; any thread may call it."""
+    for forget in _clean_up:
+        forget()
+
+
+# --- the end of a loop that is shut down --------------------------------------------------------------
+
+
+class _End:
+    """What is to be done at the end of one event loop.
+
+    ``asyncio.run``, ``Runner`` and test frameworks all end a loop by ``shutdown_asyncgens()``, which comes after the
+    cancellation of its tasks and runs the ``finally`` of each asynchronous generator. So one is parked in each loop.
+    """
+
+    def __init__(self) -> None:
+        self.first: list[Callable[[], Awaitable[None]]] = []
+        self.last: list[Callable[[], Awaitable[None]]] = []
+        self._parked = self._park()
+        with contextlib.suppress(StopIteration):  # which means: it yielded
+            self._parked.__anext__().send(None)
+
+    async def _park(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            for do in (*self.first, *self.last):
+                await do()
+
+    def disown(self) -> None:
+        """Do nothing: this process is a fork, and may leave through the loop of its parent."""
+        self.first, self.last = [], []
+
+
+_ends: PerLoop[_End] = everywhere(disown=_End.disown)
+
+
+def at_end(do: Callable[[], Awaitable[None]], *, last: bool = False) -> None:
+    """Have ``do`` awaited when the running loop is shut down, while it still turns.
+
+    Args:
+        last: after everything that is not.
+    """
+    end = _ends.here(_End)
+    (end.last if last else end.first).append(do)
+
+
+# --- connections --------------------------------------------------------------------------------------
 
 
 async def hang_up(connection: Connection) -> None:
-    """Close an open connection at once. If the loop is closed before the transport is, ``close_hung_up`` does it."""
+    """Close an open connection at once. If the loop is closed before the transport is, ``forget_ended`` does it."""
     writer: object = getattr(connection, "_writer", None)
     try:
         loop = asyncio.get_running_loop()
@@ -44,16 +182,17 @@ async def hang_up(connection: Connection) -> None:
         close_connection(connection)
         return
     if isinstance(writer, asyncio.StreamWriter):
-        closing = _hung_up.setdefault(loop, [])
+        closing = _hung_up.here(list)
         closing[:] = [*filter(_holds_socket, closing), writer.transport]
     await connection.disconnect(nowait=True)
 
 
-def close_hung_up() -> None:
-    """Close what was hung up in loops that are closed by now; any thread may call it."""
-    for closing in take_ended(_hung_up):
-        for transport in closing:
-            _close_transport(transport)
+def _close_all(transports: list[object]) -> None:
+    for transport in transports:
+        _close_transport(transport)
+
+
+_hung_up: PerLoop[list[object]] = everywhere(_close_all)  # told to close, and may not have done so
 
 
 def close_connection(connection: object) -> None:

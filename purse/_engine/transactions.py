@@ -114,11 +114,10 @@ def annotate(replies: list[Reply], verdict: Verdict) -> None:
 class Permission:
     """What the connections of one client were told lately. Any thread may use it."""
 
-    __slots__ = ("_error", "_losses", "_until")
+    __slots__ = ("_losses", "_refused")
 
     def __init__(self) -> None:
-        self._error: RedisError | None = None
-        self._until = 0.0
+        self._refused: tuple[RedisError, float] | None = None  # replaced as one, with the time until which it counts
         self._losses = 0
 
     @property
@@ -128,16 +127,16 @@ class Permission:
 
     def refusal(self) -> RedisError | None:
         """A copy of the refusal that still counts, for one caller."""
-        error = self._error
-        return None if error is None or monotonic() >= self._until else told(error)
+        refused = self._refused
+        return None if refused is None or monotonic() >= refused[1] else told(refused[0])
 
     def refuse(self, error: RedisError) -> None:
         """The server has refused."""
-        self._error, self._until = error, monotonic() + AGAIN
+        self._refused = error, monotonic() + AGAIN
 
     def allow(self) -> None:
         """The server has executed a transaction."""
-        self._error = None
+        self._refused = None
         self._losses = 0
 
     def lost(self) -> None:

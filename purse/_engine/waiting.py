@@ -488,7 +488,11 @@ class Waits:
 
     def __len__(self) -> int:
         """How many callers wait."""
-        return sum(len(line) for line in list(self._lines.values()))
+        return sum(map(len, self._all_lines()))
+
+    def _all_lines(self) -> list[Line[object]]:
+        # Not ``values()``: the garbage collector may take a line out of them in another thread.
+        return [line for ref in self._lines.valuerefs() if (line := ref()) is not None]
 
     async def settle(self, error: BaseException) -> None:
         """Tell everybody who waits that nothing will come, and put back what is on its way.
@@ -497,7 +501,7 @@ class Waits:
         """
         if self._lines:
             await asyncio.sleep(0)  # for callers that have been told of an element, and have not run yet
-        tasks = [task for line in list(self._lines.values()) if (task := line.close(error)) is not None]
+        tasks = [task for line in self._all_lines() if (task := line.close(error)) is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=GRACE)
             for task in late:

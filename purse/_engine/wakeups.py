@@ -147,7 +147,8 @@ class Wakeups:
             self._link.disown()
 
     def abort(self, cause: BaseException) -> None:
-        """Hang up at once."""
+        """Hang up at once; nobody waits any more."""
+        self._closed = True  # a connection that is being made is not kept either
         if self._link is not None:
             self._link.abort(cause)
 

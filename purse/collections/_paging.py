@@ -5,7 +5,8 @@
 
 The next page is asked for before the present one is decoded, so the server works while we do. Many small decoded
 objects are what a cyclic garbage collector runs for in vain, so it pauses while a page is decoded: that is worth as
-much as the decoding of nested models itself.
+much as the decoding of nested models itself. It pauses by its threshold. Its switch, ``gc.disable()``, is left to the
+program: who sets it back cannot tell whether another thread has turned it meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from typing import Literal, TypeAlias, TypeVar
 
 from purse._engine.detached import background
+from purse._forks import ThreadLock
 from purse._showing import shown
 from purse.errors import DecodeError
 
@@ -93,12 +95,36 @@ async def _pages(
 
 @contextmanager
 def collector_paused() -> Generator[None, None, None]:
-    """Keep the cyclic garbage collector from running; for short synchronous work."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
+    """Keep the cyclic garbage collector from running; for short synchronous work, in any number of threads."""
+    _pauses.begin()
     try:
         yield
     finally:
-        gc.enable()
+        _pauses.end()
+
+
+class _Pauses:
+    """The pauses of all threads: the first begins it, the last ends it, unless the program has set a threshold."""
+
+    def __init__(self) -> None:
+        self._lock = ThreadLock()
+        self._count = 0
+        self._before = gc.get_threshold()
+
+    def begin(self) -> None:
+        with self._lock:
+            self._count += 1
+            now = gc.get_threshold()
+            if now[0] != _NEVER:
+                self._before = now
+                gc.set_threshold(_NEVER, *now[1:])
+
+    def end(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if not self._count and gc.get_threshold()[0] == _NEVER:
+                gc.set_threshold(*self._before)
+
+
+_NEVER = 2**31 - 8_191  # new objects before the collector runs; a number that nobody else chooses
+_pauses = _Pauses()

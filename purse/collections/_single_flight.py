@@ -23,6 +23,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from purse._engine.detached import background
+from purse._engine.loops import PerLoop, everywhere
 
 __all__ = ["Attempt", "single_flight"]
 
@@ -97,7 +98,7 @@ class _Callers:
         self.flight: _Flight | None = None
 
 
-_wanted: dict[tuple[asyncio.AbstractEventLoop, Hashable], _Callers] = {}
+_wanted: PerLoop[dict[Hashable, _Callers]] = everywhere()
 
 
 async def single_flight(
@@ -118,8 +119,8 @@ async def single_flight(
         RuntimeError: ``make`` asks for the very value that it makes.
         Exception: what ``make`` or the attempt raised, to all who waited for it.
     """
-    place = (asyncio.get_running_loop(), what)
-    callers = _wanted.setdefault(place, _Callers())
+    wanted = _wanted.here(dict)
+    callers = wanted.setdefault(what, _Callers())
     callers.count += 1
     try:
         while True:
@@ -140,7 +141,7 @@ async def single_flight(
     finally:
         callers.count -= 1
         if not callers.count:
-            del _wanted[place]
+            del wanted[what]
             if callers.flight is not None and not callers.flight.task.done():
                 callers.flight.task.cancel()
 

@@ -11,7 +11,6 @@ declared, so that ``from __future__ import annotations`` makes no difference.
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar, cast
 
@@ -19,6 +18,7 @@ from fastapi import Depends
 from pydantic import StringConstraints
 from starlette.requests import HTTPConnection
 
+from purse._forks import ThreadLock
 from purse._metaclass import complete, declaration_of
 from purse.fastapi._running import check_store, serving
 from purse.store import Store
@@ -31,7 +31,7 @@ Provider: TypeAlias = Callable[..., Awaitable[S]]
 
 _TEXT = StringConstraints(min_length=1)  # an empty one is no part of a key
 
-_making = threading.Lock()
+_making = ThreadLock()
 
 
 def provide(store: type[S], /) -> Provider[S]:

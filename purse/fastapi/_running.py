@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Concatenate, ParamSpec, TypeVar, cast, overload
@@ -21,6 +20,7 @@ from starlette.requests import HTTPConnection
 
 from purse._engine.clients import RedisClient, check_client
 from purse._fields import binding_of
+from purse._forks import ThreadLock
 from purse._showing import shown
 from purse.store import Store
 
@@ -54,15 +54,16 @@ class Servers:
     def plain(self, cls: type[S]) -> S:
         """The one store of ``cls``."""
         store = self._stores.get(cls)
-        if store is None:
-            store = self._stores[cls] = cls(self.client_of(cls))
+        if store is None:  # to several threads at once, perhaps, and all of them get the same
+            store = self._stores.setdefault(cls, cls(self.client_of(cls)))
         return cast("S", store)
 
 
 # By the id of the application, and by that of its router, which is all that a request to a mounted application knows of
 # the outer one. An id cannot come to stand for something else: whoever runs a lifespan holds its application.
 _running: dict[int, list[Servers]] = {}
-_changing = threading.Lock()  # event loops are started and ended in several threads
+# Its lists are replaced, never changed.
+_changing = ThreadLock()  # event loops are started and ended in several threads
 
 
 @overload

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
@@ -43,6 +42,7 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink
 from purse._fields import binding_of
+from purse._forks import ThreadLock
 from purse._showing import named, shown
 from purse.collections._key_names import MAKING
 from purse.store import Store
@@ -81,7 +81,7 @@ Task: TypeAlias = "asyncio.Task[object]"
 _caller: ContextVar[Task | None] = ContextVar("purse_caller", default=None)
 """The last task in this context, or in one that it was copied from, that made a call while somebody counted."""
 
-_changing = threading.Lock()
+_changing = ThreadLock()
 _counting: list[RoundTrips] = []
 
 
@@ -168,7 +168,7 @@ class RoundTrips:
     def __init__(self, executor: ClientExecutor | None, most: int | None) -> None:
         self._executor = executor
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._root = _Caller(None, 0)
         self._callers: dict[Task, _Caller] = {}
         self._trips: list[list[bytes]] = []
@@ -179,7 +179,9 @@ class RoundTrips:
 
     @property
     def trips(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(map(_shown, payloads)) for payloads in self._trips)
+        with self._lock:
+            trips = [payloads.copy() for payloads in self._trips]
+        return tuple(tuple(map(_shown, payloads)) for payloads in trips)
 
     def __repr__(self) -> str:
         return f"<round trips: {self.count}>"
@@ -198,8 +200,9 @@ class RoundTrips:
             _counting.remove(self)
             if not _counting:
                 _watch(ready=_links_ready, shared=_shared_request, dedicated=_dedicated_request)
-        self._callers.clear()
-        self._root.children.clear()
+        with self._lock:
+            self._callers.clear()
+            self._root.children.clear()
         if error is None and self._most is not None and self.count > self._most:
             raise AssertionError(self._too_many(self._most))
 
@@ -212,7 +215,7 @@ class RoundTrips:
 
     def _request(self, link: Link, payload: bytes, parent: Task | None, task: Task | None) -> None:
         """Number a call of ``task`` that is about to be sent."""
-        if self._executor is not None and link not in self._executor.links.by_loop.values():
+        if self._executor is not None and link not in self._executor.links.by_loop.copy().values():
             return
         with self._lock:
             caller = self._calling(task, parent)

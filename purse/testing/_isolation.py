@@ -238,7 +238,7 @@ def _delete(url: str, isolation: Isolation) -> None:
 
 def _named_by(isolation: Isolation) -> Iterator[str]:
     """The keys that ``field(rkey=...)`` names in the stores that were bound, and those beside them."""
-    for bound in isolation.classes:
+    for bound in isolation.classes.copy():
         for _, spec in flattened(declaration_of(bound).members):
             if spec.rkey is not None:
                 yield from spec.reach_in("").keys
