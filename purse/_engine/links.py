@@ -19,6 +19,7 @@ from time import monotonic
 
 from redis.exceptions import ConnectionError, RedisError
 
+from purse._engine.awaited import Awaited
 from purse._engine.clients import RedisClient
 from purse._engine.connecting import Connector, refused
 from purse._engine.detached import background
@@ -54,7 +55,7 @@ class Links:
         self._connector = connector
         self._links: PerLoop[Link] = PerLoop()
         self._opened: PerLoop[float] = PerLoop()
-        self._opening: PerLoop[asyncio.Task[Link]] = PerLoop()
+        self._opening: PerLoop[Awaited[Link]] = PerLoop()
         self._closed = False
         self._counting = ThreadLock()  # held while a link takes the place of another, so that its traffic counts once
         self._past = Traffic()
@@ -87,15 +88,16 @@ class Links:
     async def _open(self, loop: Loop) -> Link:
         """A new link of ``loop``; callers that come while it opens wait for the same attempt."""
         while True:
-            opening = self._opening.get(loop)
-            if opening is None or opening.done():
-                opening = background(self._connect(loop), "connection")
-                self._opening.put(loop, opening)
-                opening.add_done_callback(self._opened_or_not)
+            attempt = self._opening.get(loop)
+            if attempt is None or attempt.task.done():
+                attempt = Awaited(background(self._connect(loop), "connection"))
+                self._opening.put(loop, attempt)
+                attempt.task.add_done_callback(self._opened_or_not)
+            opening = attempt.task
             task = asyncio.current_task()
             cancelling = task.cancelling() if task is not None else 0
             try:
-                return await asyncio.shield(opening)
+                return await attempt.result()
             except asyncio.CancelledError:
                 if not opening.cancelled() or task is None or task.cancelling() > cancelling:
                     raise
@@ -111,7 +113,8 @@ class Links:
         if not opening.cancelled():
             opening.exception()  # retrieved, even if every caller has been cancelled
         loop = opening.get_loop()
-        if self._opening.get(loop) is opening:  # both lines run in the thread of that loop, as all that changes it
+        attempt = self._opening.get(loop)
+        if attempt is not None and attempt.task is opening:  # all that changes it runs in the thread of that loop
             self._opening.pop(loop)
 
     async def _connect(self, loop: Loop) -> Link:
@@ -141,8 +144,8 @@ class Links:
             for link in self._links.take_ended():
                 self._past.add(link.traffic)
         self._opened.take_ended()
-        for opening in self._opening.take_ended():
-            drop(opening)
+        for attempt in self._opening.take_ended():
+            drop(attempt.task)
 
     def _choose(self) -> Mode:
         """The mode for the next link; what was found out about its connections stays."""
@@ -200,10 +203,10 @@ class Links:
     async def stop_opening(self) -> None:
         """Let no link be opened any more; those who wait for one of the running loop are told that it is closed."""
         self._closed = True
-        opening = self._opening.get(get_running_loop())
-        if opening is not None:
-            opening.cancel()
-            await asyncio.wait([opening])
+        attempt = self._opening.get(get_running_loop())
+        if attempt is not None:
+            attempt.task.cancel()
+            await attempt.done()
 
     async def aclose(self) -> None:
         """Close the link of the running loop."""

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from enum import IntEnum
 from typing import Protocol
 
+from purse._engine.awaited import Awaited
 from purse._engine.detached import background
 from purse._engine.loops import PerLoop, everywhere
 
@@ -65,10 +66,15 @@ class _Flight:
         self._phase = _Phase.CLAIMING
         self.task = background(self._run(attempt, make), "single flight")
         self.task.add_done_callback(_retrieve)
+        self._awaited = Awaited(self.task)
 
     @property
     def phase(self) -> _Phase:
         return _Phase.OVER if self.task.done() else self._phase
+
+    async def done(self) -> None:
+        """Wait for it."""
+        await self._awaited.done()
 
     async def _run(self, attempt: Attempt, make: Callable[[], Awaitable[bytes]]) -> bytes:
         try:
@@ -135,7 +141,7 @@ async def single_flight(
                 flight = callers.flight = _Flight(attempt(), make)
             if flight.task is asyncio.current_task():
                 raise RuntimeError("a factory asks for the very value that it makes")
-            await asyncio.wait([flight.task])
+            await flight.done()
             if begins or not (flight.outdated or _is_newer(since, flight, seen)):
                 return flight.task.result()
     finally:
