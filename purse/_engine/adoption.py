@@ -59,6 +59,8 @@ def adopt(connection: Connection, on_close: Callable[[AdoptedLink], None]) -> Ad
     """
     socket = _socket_of(connection)
     link = AdoptedLink(connection, socket, on_close)
+    # client.aclose() calls it. redis-py's own waits until everything was sent, however long a server reads nothing.
+    setattr(connection, "disconnect", link.disconnect)  # noqa: B010 - it is a method to type checkers
     socket.transport.pause_reading()  # uvloop chooses how it reads when it begins to
     socket.transport.set_protocol(link)
     socket.transport.resume_reading()
@@ -125,6 +127,13 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
         """See ``Link.aclose``."""
         self.abort(ConnectionError("the connection was closed by aclose()"))
         await asyncio.wait([self._closed], timeout=2 * _UNHEARD)
+
+    async def disconnect(self, nowait: bool = False, **_: object) -> None:
+        """What redis-py calls on its connection to close it."""
+        if nowait:
+            self.abort(ConnectionError("the client was closed"))
+        else:
+            await self.aclose()
 
     def drop(self) -> None:
         """See ``Link.drop``."""
@@ -195,6 +204,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
     def _forget(self) -> None:
         if self._on_close is not None:
             let_go(self._connection)
+            vars(self._connection).pop("disconnect", None)
             self._on_close(self)
             self._on_close = None
         if self._unheard is not None:

@@ -115,6 +115,21 @@ async def test_the_clients_own_limit_holds(redis: Redis, proxy: Proxy) -> None:
     await client.aclose()
 
 
+@pytest.mark.engines("shared")
+async def test_closing_while_nothing_can_be_sent(redis: Redis, proxy: Proxy, patient: Callable[[], Redis]) -> None:
+    """``client.aclose()`` does not wait for a server that reads nothing; what waits for it is told."""
+    client = patient()
+    await send(client, "PING")
+    proxy.stall()
+    calls = [asyncio.create_task(send(client, "SET", "k", b"x" * 2**20)) for _ in range(32)]
+    await asyncio.sleep(0.1)
+
+    async with asyncio.timeout(30):
+        await client.aclose()
+
+    assert "ConnectionError" in await _outcomes(*calls)
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_what_is_no_limit(seconds: float) -> None:
     """Neither a negative number nor zero is; None is the word."""
