@@ -17,6 +17,7 @@ from functools import cache
 from typing import (
     TYPE_CHECKING,
     Generic,
+    NoReturn,
     Protocol,
     cast,
     overload,
@@ -227,6 +228,18 @@ class FieldSpec(Generic[C]):
         where = "" if self.rkey is None and self._defaults.namespace is None else f" at {self.key!r}"
         return f"<field {self}: {self._annotation}{where}>"
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{self} is a declaration, and has no {name}; its collection belongs to an instance: "
+                f"{self.owner.__name__}(client).{self.path}.{name}"
+                if not name.startswith("_")
+                else name,
+                name=name,
+                obj=self,
+            )
+
     @overload
     def __get__(self, instance: None, owner: type[object]) -> Self: ...
     @overload
@@ -332,6 +345,13 @@ class FieldSpec(Generic[C]):
                 f"{self}: a {name} has no values, so ttl=, codec= and slots= mean nothing; drop them"
             )
         self._check_options(declared)
+        given = dict(self._options.more)
+        needed = next((option for option in _needed_by(declared.collection) if option not in given), None)
+        if needed is not None:
+            example = _EXAMPLES.get(needed, "...")
+            raise DeclarationError(
+                f"{self}: a {name} needs {needed}=; write {self.name}: {name} = field({needed}={example})"
+            )
         if self._defaults.namespace is None and self._options.rkey is None:
             return  # of a mixin: its subclasses check it
         try:
@@ -415,6 +435,15 @@ def _is_incomplete(cause: object) -> bool:
     if isinstance(cause, PydanticUserError):
         return cause.code == "class-not-fully-defined"
     return isinstance(cause, PydanticUndefinedAnnotation)
+
+
+_EXAMPLES = {"rate": '"10/second"', "limit": "10"}
+
+
+def _needed_by(collection: type[RedisCollection]) -> list[str]:
+    """The options without which the constructor of a lock, a limiter or a semaphore cannot be called."""
+    _, _, *options = parameters_of(collection).values()
+    return [option.name for option in options if option.kind is option.KEYWORD_ONLY and option.default is option.empty]
 
 
 def _keywords_of(collection: type[RedisCollection]) -> set[str]:

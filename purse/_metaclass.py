@@ -16,7 +16,8 @@ import difflib
 import sys
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeAlias, cast, get_args, get_origin
 
@@ -33,7 +34,7 @@ from purse._reach import Meeting, meetings, reaches
 from purse._templates import Template, check_template
 from purse.collections import RedisCollection
 from purse.errors import DeclarationError
-from purse.ttl import as_ttl
+from purse.ttl import TTL, as_ttl
 
 if TYPE_CHECKING:
     from types import FrameType, FunctionType
@@ -268,6 +269,7 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
     for name, value in body.items():
         if name in raw or name.startswith("_"):
             continue
+        _check_not_settings(cls, name, value)
         origin = get_origin(value) or value
         if isinstance(value, FieldOptions):
             raise DeclarationError(
@@ -278,6 +280,25 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
                 f"{cls.__name__}.{name}: {shown_type(value)} is assigned, not declared; "
                 f'write {name}: {shown_type(value)}, with ":" in place of "="'
             )
+
+
+def _check_not_settings(cls: type[StoreBase], name: str, value: object) -> None:
+    """Refuse settings that are written as other libraries want them: in an inner class, as attributes."""
+    keywords = 'namespace="...", ttl=..., codec=..., engine=..., slots=...'
+    # A model of that name may be the type of a field; a class of nothing but constants cannot.
+    inner = isinstance(value, type) and value.__bases__ == (object,) and not is_dataclass(value)
+    if name in ("Settings", "Meta", "Config") and inner:
+        what, fix = f"class {name} in a store", keywords
+    elif name == "model_config":
+        what, fix = "model_config of a store", keywords
+    elif name in ("namespace", "ttl") and isinstance(value, (str, TTL, timedelta)):
+        what, fix = f"{name} = {value!r} in the body of a store", f"{name}={value!r}"
+    else:
+        return
+    raise DeclarationError(
+        f"{cls.__name__}.{name}: {what} has no effect; the settings of a store are class keywords: "
+        f"class {cls.__name__}(Store, {fix})"
+    )
 
 
 def _check_name_is_free(cls: type[StoreBase], name: str) -> None:

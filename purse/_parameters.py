@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NewType, cast, get_args, get_origin
 from uuid import UUID
 
+from redis.asyncio import Redis
+
 from purse._annotations import Annotation, Names, shown_type
 from purse._signatures import parameters_of
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
+    from purse._metaclass import StoreBase
     from purse._templates import Kind, Template
 
-__all__ = ["Parameter", "check_signature", "read_parameters", "signature_of"]
+__all__ = ["Parameter", "check_open_arguments", "check_signature", "read_parameters", "signature_of"]
 
 _KINDS = (str, int, UUID)
 
@@ -78,6 +81,24 @@ def check_signature(cls: type[object], template: Template) -> None:
         raise DeclarationError(
             f'{cls.__name__}: __init__ takes {_listed(unknown)}, and namespace="{template.text}" has no such '
             f'placeholder; write namespace="{template.text}:{{{unknown[0]}}}", or give {unknown[0]} a default value'
+        )
+
+
+def check_open_arguments(cls: type[StoreBase], given: Mapping[str, object]) -> None:
+    """Refuse options of a client that were passed to ``open``.
+
+    Raises:
+        TypeError: with what to write; no value is shown, because one may be a password.
+    """
+    takes = signature_of(cls)
+    template = cls.__purse__.template
+    known = {*takes, *(template.parameters if template is not None else ())}
+    option = next((name for name in given if name not in known and name in parameters_of(Redis.__init__)), None)
+    if option is not None:
+        into = "redis://localhost:6379/2" if option == "db" else f"redis://localhost:6379?{option}=..."
+        raise TypeError(
+            f"{cls.__name__}.open() takes the options of the client in the URL, {into}; write that, or "
+            f"{cls.__name__}(Redis.from_url(url, {option}=...)), with from redis.asyncio import Redis"
         )
 
 

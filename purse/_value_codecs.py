@@ -16,13 +16,14 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import is_dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import SchemaSerializer
 from typing_extensions import is_typeddict
 
-from purse._canonical import canonical, makes_no_bytes, plan_for
+from purse._canonical import canonical, makes_no_bytes, nodes, plan_for
 from purse._plain import plain_check
 from purse._sameness import EXACT, Difference, Rule, first_difference
 from purse._showing import evidence, said
@@ -471,21 +472,58 @@ def adapter_for(form: object) -> TypeAdapter[object]:
     """
     value_type = cast("type[object]", form)
     try:
+        _refuse_old_models(form)
         adapter = TypeAdapter(value_type, config=None if _has_config(unwrapped(form)) else _CONFIG)
         if not adapter.pydantic_complete:
             adapter.rebuild(raise_errors=True)
+        if adapter.core_schema["type"] == "typed-dict":
+            # Pydantic validates by the __pydantic_config__ of a TypedDict, and does not serialise by it.
+            adapter.serializer = SchemaSerializer(adapter.core_schema, adapter.core_schema.get("config"))
+        for node in nodes(adapter.core_schema):
+            function = node.get("function")
+            if isinstance(function, dict):
+                _refuse_old_model(getattr(cast("dict[str, object]", function).get("function"), "__self__", None))
         return adapter
+    except DeclarationError:
+        raise
     except PydanticUndefinedAnnotation as error:
         raise DeclarationError(
             f"{type_name(form)} is not complete: {error.name!r} is not defined. Define it before the first use, or "
             "call model_rebuild() of the model that names it, where both are known."
         ) from error
-    except Exception as error:  # PydanticUserError, and what a __get_pydantic_core_schema__ of the user's raises
-        text = said(str(error).split("\n", 1)[0].rstrip("."))
+    except PydanticUserError as error:
+        if error.code == "typed-dict-version":
+            raise DeclarationError(
+                f"{type_name(form)} has a typing.TypedDict in it, which keeps too little of its declaration before "
+                "Python 3.12; write from typing_extensions import TypedDict"
+            ) from error
+        raise _unstorable(form, error) from error
+    except Exception as error:  # what a __get_pydantic_core_schema__ of the user's raises
+        raise _unstorable(form, error) from error
+
+
+def _unstorable(form: object, error: Exception) -> DeclarationError:
+    text = said(str(error).split("\n", 1)[0].rstrip("."))
+    return DeclarationError(
+        f"{type_name(form)} cannot be stored ({text}). Declare a pydantic model, a dataclass or a TypedDict, or "
+        "pass codec= with a codec for it."
+    )
+
+
+def _refuse_old_models(form: object) -> None:
+    """Refuse models of ``pydantic.v1`` that the type names, before pydantic warns of them."""
+    form = unwrapped(form)
+    _refuse_old_model(form)
+    for part in cast("tuple[object, ...]", get_args(form)):
+        _refuse_old_models(part)
+
+
+def _refuse_old_model(cls: object) -> None:
+    if isinstance(cls, type) and any(base.__module__ == "pydantic.v1.main" for base in cls.__mro__):
         raise DeclarationError(
-            f"{type_name(form)} cannot be stored ({text}). Declare a pydantic model, a dataclass or a TypedDict, or "
-            "pass codec= with a codec for it."
-        ) from error
+            f"{cls.__name__} is a model of pydantic.v1, which pydantic 2 does not read or write as it does its own; "
+            "derive it from pydantic.BaseModel, or pass codec= with a codec for it"
+        )
 
 
 def _has_config(core: object) -> bool:

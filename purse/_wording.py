@@ -13,16 +13,17 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from datetime import datetime, time
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
+from typing_extensions import is_typeddict
 
 from purse._showing import is_hidden, said, shown
-from purse._typenames import fits, plain_class, type_name
+from purse._typenames import fits, plain_class, type_name, unwrapped
 
 if TYPE_CHECKING:
     from purse._sameness import Difference
@@ -42,8 +43,8 @@ __all__ = [
 ]
 
 _SECRETS = (SecretStr, SecretBytes, Secret)
-_BYTES_FIX = 'set ser_json_bytes="base64" and val_json_bytes="base64" in the model_config'
-_NAN_FIX = 'set ser_json_inf_nan="constants" in the model_config'
+_BYTES_FIX = 'ser_json_bytes="base64"', 'val_json_bytes="base64"'
+_NAN_FIX = ('ser_json_inf_nan="constants"',)
 _INVERSE_FIX = "write what would come back, or make the type's serializer and validator inverse"
 
 
@@ -92,7 +93,7 @@ def unwritable(form: object, error: Exception) -> str:
     if "surrogates not allowed" in text:
         return "a str in it holds a lone surrogate, which UTF-8 cannot store: replace it, or declare bytes."
     if "invalid utf-8 sequence" in text:
-        return f"a bytes in it is not UTF-8, as JSON must be: {_BYTES_FIX}."
+        return f"a bytes in it is not UTF-8, as JSON must be: {_setting(_BYTES_FIX, form)}."
     if "Circular reference" in text:
         return "it contains itself, which JSON cannot: break the cycle."
     return f"{type_name(form)} cannot be written as JSON: {message_of(error)}: declare a serializer, or pass codec=."
@@ -110,7 +111,7 @@ def not_read_back(form: object, value: object, error: ValidationError) -> str:
     else:
         where = f"at {where}: " if where else ""
     if isinstance(part, float) and not math.isfinite(part):
-        return f"{where}{part} is not a JSON number: {_NAN_FIX}."
+        return f"{where}{part} is not a JSON number: {_setting(_NAN_FIX, type(owner) if owner else form)}."
     if owner is None:
         return f"it is not a valid {type_name(form)}: {where}{message}."
     if field and field not in owner.__dict__:
@@ -131,7 +132,7 @@ def changed(form: object, found: Difference) -> str:
     if isinstance(before, _SECRETS):
         reason = f"{here.__name__} is masked in JSON: {_secret_fix(found)}"
     elif isinstance(before, float) and not math.isfinite(before):
-        reason = f"{before} is not a JSON number: {_NAN_FIX}"
+        reason = f"{before} is not a JSON number: {_setting(_NAN_FIX, type(found.owner) if found.owner else form)}"
     elif found.fix:
         reason = f"{short(before)} would come back as {short(after)}: {found.fix}"
     elif found.owner is not None and _is_excluded(found.owner, found.field):
@@ -164,6 +165,26 @@ def fix_for(value: object) -> str:
             "that function"
         )
     return ""
+
+
+def _setting(settings: tuple[str, ...], form: object) -> str:
+    """Where to write settings of pydantic's, by the classes in ``form``."""
+    listed = ", ".join(settings)
+    classes = [*_configured(form)]
+    if any(issubclass(cls, BaseModel) for cls in classes):
+        return f"set model_config = ConfigDict({listed}) in the model"
+    if classes:
+        return f"set __pydantic_config__ = ConfigDict({listed}) in {classes[0].__name__}"
+    return f"set ConfigDict({listed}) in the model, as model_config, or in the dataclass, as __pydantic_config__"
+
+
+def _configured(form: object) -> Iterator[type]:
+    """The models, dataclasses and TypedDicts that ``form`` names."""
+    form = unwrapped(form)
+    if isinstance(form, type) and (is_dataclass(form) or is_typeddict(form) or issubclass(form, BaseModel)):
+        yield form
+    for part in cast("tuple[object, ...]", get_args(form)):
+        yield from _configured(part)
 
 
 def _secret_fix(found: Difference) -> str:

@@ -38,6 +38,7 @@ from purse._engine.replies import as_int
 from purse._fields import Binding, binding_of
 from purse._metaclass import StoreBase, complete, declaration_of
 from purse._nested import flattened
+from purse._parameters import check_open_arguments
 from purse._showing import quoted
 from purse._store_isolation import prefix_of
 from purse._templates import Value, written
@@ -112,6 +113,10 @@ class Store(StoreBase):
                     f'or use it as a mixin: class Garden({name}, namespace="garden")'
                 )
             complete(cls)  # of a nested store the outer one was
+            if isinstance(cast("object", redis), str):
+                raise TypeError(
+                    f"{name} takes a client, redis.asyncio.Redis, and not a str; for a URL write {name}.open(url)"
+                )
             client = check_client(redis)
             namespace = prefix_of(client, cls) + _namespace(cls, parameters)
             self.__purse_binding__ = Binding(client, namespace, declaration_of(cls).members)
@@ -134,9 +139,11 @@ class Store(StoreBase):
 
         Raises:
             ValueError: not such a URL; the message shows no part of it that may be a password.
-            DeclarationError, TypeError, ValueError: as ``Garden(client)``.
+            DeclarationError, TypeError, ValueError: as ``Garden(client)``; options of the client, such as ``db=``, are
+                written into the URL.
             ServerNotFound, ServerFailed: there is no embedded server to run, or it did not start.
         """
+        check_open_arguments(cast("type[Store]", cls), parameters)
         server = None
         scheme = check_url(url, "open()")
         elsewhere = os.environ.get("PURSE_REDIS_URL") if scheme == "embedded" else None

@@ -16,8 +16,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, overload
+from typing import TYPE_CHECKING, ClassVar, NoReturn, TypeAlias, overload
 
+from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from typing_extensions import TypeVar
 
@@ -92,6 +93,7 @@ class RedisCollection(ABC):
     _executor: Executor
 
     def __init__(self, redis: RedisClient, name: str, *, ttl: Lifetime | None = None) -> None:
+        _check_order(type(self).__name__, redis, name)
         if type(name) is not str:
             raise TypeError(f"a key is a str, got {shown(name)}; bytes keys that are UTF-8 can be decoded first")
         policy = as_ttl(ttl, name)
@@ -128,6 +130,13 @@ class RedisCollection(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {quoted(self._name)}>"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(
+            f"{self._name}: a {name} cannot be copied or pickled: it holds a connection; make another in the process "
+            f"that uses it, {name}(client, {self._name!r}, ...), or pass a store's parameters and open the store there"
+        )
 
     def explain(self, error: Exception, field: object) -> Exception:
         """Turn an error of Redis into one that names the key (the engine calls this)."""
@@ -261,6 +270,23 @@ class RedisCollection(ABC):
 
     def _undecodable(self, error: DecodeError, raw: bytes, field: object, fate: str) -> DecodeError:
         return DecodeError(f"{self._where(field)} {error} {fate}", key=self._name, field=field, raw=raw)
+
+
+def _check_order(collection: str, redis: object, name: object) -> None:
+    """Refuse arguments in another order, and a URL for a client.
+
+    Raises:
+        TypeError: with the call to write.
+    """
+    if isinstance(name, Redis):
+        raise TypeError(
+            f"{collection}(redis, key, ...): the client comes first; write {collection}(client, {redis!r}, ...)"
+        )
+    if isinstance(redis, str):
+        raise TypeError(
+            f"{collection} takes a client, redis.asyncio.Redis, and not a str; for a URL write "
+            f"{collection}(Redis.from_url(url), {name!r}, ...)"
+        )
 
 
 def total(replies: list[Reply]) -> int:

@@ -129,7 +129,9 @@ class Changing(Generic[V, K]):
         Raises:
             KeyError: the key is missing and there is no default.
             EditConflict: others were faster ``attempts`` times; nothing was written.
-            EncodeError: ``fn`` returned something that cannot be stored; nothing was written.
+            EncodeError: ``fn`` returned something that cannot be stored, None for instance because it has no
+                ``return``; nothing was written.
+            TypeError: ``fn`` is an ``async def``.
             DecodeError: the stored bytes are not a valid value; they are left alone.
             WrongKind: the Redis key holds another type.
 

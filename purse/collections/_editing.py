@@ -11,13 +11,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping,
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
+from inspect import iscoroutine, iscoroutinefunction
 from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from purse._engine.hooks import refuse_in_atomic
 from purse._showing import named
-from purse.errors import EditConflict
+from purse.errors import EditConflict, EncodeError
 
 __all__ = ["MISSING", "Missing", "Place", "edit", "modify"]
 
@@ -66,11 +67,13 @@ async def modify(
 ) -> V:
     """Replace the value by ``fn`` of it; see ``RedisHash.modify``."""
     refuse_in_atomic(method)
+    if iscoroutinefunction(fn):
+        raise _asynchronous(place.where)
     fallback = None if isinstance(default, Missing) else place.encode(default)
     stored = await place.read()
     for _ in range(attempts):
         value = fn(_current(place, stored, fallback))
-        raw = place.encode(value)
+        raw = _encoded(place, value)
         if raw == stored:
             return value
         replaced, stored = await place.replace(stored, raw)
@@ -82,6 +85,31 @@ async def modify(
         f"Allow more with {more}, or split the value over several keys.",
         key=place.rkey,
         field=place.key,
+    )
+
+
+def _encoded(place: Place[V], value: V) -> bytes:
+    """The bytes of what a function given to ``modify`` returned."""
+    try:
+        return place.encode(value)
+    except EncodeError as error:
+        if iscoroutine(value):
+            value.close()  # or else Python warns that it was never awaited
+            raise _asynchronous(place.where) from None
+        if value is not None:
+            raise
+        raise EncodeError(
+            f"{place.where}: the function given to modify() returned None. It must return the value to store: end it "
+            "with return, also if it changed its argument in place. Nothing was written.",
+            key=place.rkey,
+            field=place.key,
+        ) from error.__cause__
+
+
+def _asynchronous(where: str) -> TypeError:
+    return TypeError(
+        f"{where}: modify() takes a plain function, because it is called again if somebody else was faster, and not an "
+        "async def; await what it needs before, or use async with edit()"
     )
 
 

@@ -32,6 +32,7 @@ from purse.codecs import Codec, bind_codec
 from purse.collections._base import PAGE, RedisCollection, milliseconds, paged, total
 from purse.collections._key_names import KeyNames
 from purse.collections._numbers import NOT_A_NUMBER, Number, number_of
+from purse.collections._operators import MAPPING, AwaitedInstead
 from purse.collections._paging import Fetch
 from purse.errors import DeclarationError, DecodeError, WrongKind
 
@@ -60,13 +61,14 @@ Duration: TypeAlias = float | timedelta
 MAX_MS = 2**53  # above this a Lua script, whose numbers are doubles, could not count the milliseconds
 
 
-class Entries(RedisCollection, Generic[V, K]):
+class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
     """The keys with one prefix; see ``RedisKeySpace`` for the arguments."""
 
     __slots__ = ("_codec", "_names", "_number", "_spread", "prefix", "suffix")
 
     _redis_type = "string"
     _items_can_expire = True
+    _instead = MAPPING
 
     prefix: str
     suffix: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, first
 from purse._engine.unit import Command, Unit
 from purse.collections._base import PAGE, Call, Decoder, RedisCollection, milliseconds
+from purse.collections._operators import AwaitedInstead
 from purse.collections._paging import OnError, iterate
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ T = TypeVar("T")
 Raw = TypeVar("Raw")
 
 
-class RedisKey(RedisCollection):
+class RedisKey(AwaitedInstead, RedisCollection):
     """One Redis key.
 
     Args:

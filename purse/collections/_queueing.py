@@ -28,6 +28,7 @@ from purse._showing import named, shown
 from purse.collections._arguments import listed
 from purse.collections._base import Call
 from purse.collections._key import RedisKey
+from purse.collections._operators import QUEUE
 from purse.errors import DeclarationError, DecodeError
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class BaseQueue(RedisKey, Generic[I, E]):
     """
 
     __slots__ = ("_line_name", "_maxsize")
+
+    _instead = QUEUE
 
     _pop: ClassVar[str]
     _size: ClassVar[str]

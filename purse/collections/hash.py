@@ -42,6 +42,7 @@ from purse.collections._changing import Changing, default_of
 from purse.collections._editing import MISSING, Missing, Place
 from purse.collections._key import RedisKey
 from purse.collections._numbers import NOT_A_NUMBER, Number, addend, as_sum, number_of
+from purse.collections._operators import MAPPING
 from purse.collections._paging import OnError
 from purse.errors import DecodeError, EncodeError
 
@@ -87,6 +88,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
 
     _redis_type = "hash"
     _items_can_expire = True
+    _instead = MAPPING
 
     @overload
     def __init__(

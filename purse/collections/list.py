@@ -30,6 +30,7 @@ from purse.codecs import bind_codec
 from purse.collections._arguments import listed
 from purse.collections._base import FARTHEST, PAGE, clamped, paged
 from purse.collections._key import RedisKey
+from purse.collections._operators import LIST
 from purse.collections._paging import OnError, iterate
 from purse.errors import DeclarationError, WrongKind
 
@@ -72,6 +73,7 @@ class RedisList(RedisKey, Generic[V]):
     __slots__ = ("_codec", "_form", "_maxlen")
 
     _redis_type = "list"
+    _instead = LIST
 
     @overload
     def __init__(

@@ -30,6 +30,7 @@ from purse._engine.unit import Command, Unit
 from purse.codecs import Json, bind_codec
 from purse.collections._arguments import listed
 from purse.collections._base import paged, total
+from purse.collections._operators import SET
 from purse.collections._paging import OnError
 from purse.collections._set_algebra import SetAlgebra, as_members
 from purse.errors import DecodeError, EncodeError
@@ -71,6 +72,7 @@ class RedisSet(SetAlgebra[V]):
     __slots__ = ("_codec", "_form")
 
     _redis_type = "set"
+    _instead = SET
 
     @overload
     def __init__(

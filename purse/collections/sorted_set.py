@@ -33,6 +33,7 @@ from purse._wording import short
 from purse.codecs import Json, bind_codec, codec_for
 from purse.collections._arguments import is_pair, listed, no_pair
 from purse.collections._base import PAGE, clamped, paged, total
+from purse.collections._operators import SORTED_SET
 from purse.collections._paging import OnError
 from purse.collections._ranges import (
     Above,
@@ -95,6 +96,7 @@ class RedisSortedSet(SortedSetEnds[V]):
     __slots__ = ("_codec", "_value_type")
 
     _redis_type = "sorted set"
+    _instead = SORTED_SET
 
     @overload
     def __init__(
