@@ -73,6 +73,7 @@ class Declared:
         return tuple(variable for part in (self.value_type, self.key_type) for variable in _variables(part))
 
 
+_CONSTANT: _Types = (ClassVar, Final)
 _BASES = (RedisCollection, RedisKey)  # of all collections, and none themselves
 
 
@@ -196,7 +197,8 @@ class Annotation:
 
     def is_constant(self) -> bool:
         """Whether this is ``ClassVar[...]`` or ``Final``: something that is not stored."""
-        return _origin(self._glimpse()) in (ClassVar, Final)
+        origin = _origin(self._glimpse())
+        return any(origin is constant for constant in _CONSTANT)
 
     def hidden(self) -> str | None:
         """The collection, or the store without a namespace, that a constant or a private name holds; None if it is not.
@@ -204,7 +206,7 @@ class Annotation:
         Whoever writes ``ClassVar[RedisHash[int]]`` or ``_log: RedisList[str]`` may have meant a field.
         """
         value = self._glimpse()
-        while get_origin(value) in (ClassVar, Final, Annotated):
+        while get_origin(value) in (*_CONSTANT, Annotated):
             value = get_args(value)[0]
         origin = _origin(value)
         is_part = _is_store(origin) and cast("type[_Declares]", origin).__purse__.template is None

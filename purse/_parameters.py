@@ -93,7 +93,8 @@ def check_open_arguments(cls: type[StoreBase], given: Mapping[str, object]) -> N
     takes = signature_of(cls)
     template = cls.__purse__.template
     known = {*takes, *(template.parameters if template is not None else ())}
-    option = next((name for name in given if name not in known and name in parameters_of(Redis.__init__)), None)
+    options = parameters_of(cast("type[object]", Redis))
+    option = next((name for name in given if name not in known and name in options), None)
     if option is not None:
         into = "redis://localhost:6379/2" if option == "db" else f"redis://localhost:6379?{option}=..."
         raise TypeError(

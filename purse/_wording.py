@@ -181,7 +181,7 @@ def _setting(settings: tuple[str, ...], form: object) -> str:
 def _configured(form: object) -> Iterator[type]:
     """The models, dataclasses and TypedDicts that ``form`` names."""
     form = unwrapped(form)
-    if isinstance(form, type) and (is_dataclass(form) or is_typeddict(form) or issubclass(form, BaseModel)):
+    if isinstance(form, type) and (is_typeddict(form) or is_dataclass(form) or issubclass(form, BaseModel)):
         yield form
     for part in cast("tuple[object, ...]", get_args(form)):
         yield from _configured(part)

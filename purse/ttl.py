@@ -119,7 +119,7 @@ def as_ttl(given: Lifetime | None, where: str) -> TTL | None:
     """
     if given is None or isinstance(given, TTL):
         return given
-    unchecked: object = given
+    unchecked = cast("object", given)
     if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float, timedelta)):
         raise DeclarationError(
             f"{where}: ttl= is a TTL, a timedelta or a number of seconds, not {given!r}; write e.g. "

@@ -140,11 +140,7 @@ REFUSALS: list[tuple[object, object, str]] = [
         "field 'name': Input should be a valid string (the model was changed after validation).",
     ),
     (Plant, mutated(healthiness="9.8"), "at healthiness: '9.8' would come back as 9.8"),
-    (
-        Plant,
-        mutated(healthiness=math.nan),
-        "field 'healthiness': nan is not a JSON number: set model_config = ConfigDict(ser_json_inf_nan",
-    ),
+    (Plant, mutated(healthiness=math.nan), "'healthiness': nan is not a JSON number: set model_config = ConfigDict("),
     (Plant, Plant.model_construct(name="x"), "healthiness': Field required (the model was built without validation)."),
     (Bed, Bed.model_construct(plants=[mutated(name=3)]), "field 'plants.0.name': Input should be a valid string (the"),
     (Box[float | None], Box[float | None](content=math.inf), "at content: inf is not a JSON number: set model_config"),

@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -75,7 +76,7 @@ def test_jitter_spreads_around_the_duration() -> None:
 
 
 @pytest.mark.parametrize("unitless", [3600, 3600.0, "3600", timedelta(hours=1)])
-def test_a_duration_without_a_unit_is_refused(unitless: object) -> None:
+def test_a_duration_without_a_unit_is_refused(unitless: Any) -> None:
     """``TTL(3600)`` is answered with the call that was meant."""
     with pytest.raises(DeclarationError, match=r"does not say the unit; write TTL\(seconds=3600\)"):
         TTL(unitless)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

@@ -43,7 +43,7 @@ def mapped(given: Mapping[K, V], where: str, method: str) -> Mapping[K, V]:
     Raises:
         TypeError: it is something else, for instance a list of pairs.
     """
-    unchecked: object = given
+    unchecked = cast("object", given)
     if isinstance(unchecked, (dict, Mapping)) or hasattr(unchecked, "keys"):
         return given
     raise TypeError(

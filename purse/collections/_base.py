@@ -16,7 +16,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar, NoReturn, TypeAlias, overload
+from typing import TYPE_CHECKING, ClassVar, NoReturn, TypeAlias, cast, overload
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
@@ -316,7 +316,7 @@ def milliseconds(duration: float | timedelta, unit_ms: int, name: str = "a durat
     """
     if isinstance(duration, timedelta):
         return round(duration / timedelta(milliseconds=1))
-    unchecked: object = duration
+    unchecked = cast("object", duration)
     unit = "milliseconds" if unit_ms == 1 else "seconds"
     if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float)):
         raise TypeError(f"{name} is a number of {unit} or a timedelta, not {short(unchecked)}")

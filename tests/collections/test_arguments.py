@@ -14,6 +14,11 @@ from purse.errors import EncodeError
 
 Call = Callable[[Redis], Awaitable[object]]
 
+
+async def _is_empty(redis: Redis) -> bool:
+    return await redis.dbsize() == 0  # pyright: ignore[reportUnknownMemberType] - redis-py leaves **kwargs untyped
+
+
 LETTERS: dict[str, tuple[Call, str]] = {
     "list extend": (lambda r: RedisList(r, "k", str).extend("ab"), "write append('ab'), or extend(['ab'])"),
     "list extendleft": (
@@ -49,7 +54,7 @@ async def test_a_bare_str_is_not_taken_apart(redis: Redis, call: Call, fix: str)
 
     assert "takes an iterable, and would take a str apart into its letters; " in str(caught.value)
     assert fix in str(caught.value)
-    assert await redis.dbsize() == 0
+    assert await _is_empty(redis)
 
 
 async def test_bytes_are_not_taken_apart_into_numbers(redis: Redis) -> None:
@@ -114,7 +119,7 @@ async def test_a_member_comes_with_its_score(
         await call(Ranking(redis, "k", str))
 
     assert message in str(caught.value)
-    assert await redis.dbsize() == 0
+    assert await _is_empty(redis)
 
 
 DURATIONS: dict[str, tuple[Callable[[Any, Any], Awaitable[object]], str]] = {
@@ -141,7 +146,7 @@ async def test_a_duration_is_a_number(
 
     assert str(caught.value).endswith(f", not {given!r}")
     assert message in str(caught.value)
-    assert await redis.dbsize() == 0
+    assert await _is_empty(redis)
 
 
 @pytest.mark.parametrize("given", [float("nan"), float("inf")])
