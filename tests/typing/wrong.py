@@ -146,10 +146,10 @@ class Text(Store, namespace="typing-wrong-2"): ...
 class Number(Store, namespace=2): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
 
 
-class Lasting(Store, namespace="typing-wrong-3", ttl=timedelta(days=1)): ...
+class Lasting(Store, namespace="typing-wrong-3", ttl=86400): ...
 
 
-class Seconds(Store, namespace="typing-wrong-3", ttl="1d"): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+class Seconds(Store, namespace="typing-wrong-3", ttl="86400"): ...  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
 
 
 class Coded(Store, namespace="typing-wrong-4", codec=codec_for): ...
@@ -188,8 +188,8 @@ class Options(Store, namespace="typing-wrong-options"):
 
     unit: RedisHash[int] = field(ttl=TTL(hours=1))
     unit_: RedisHash[int] = field(ttl=TTL(hour=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    policy: RedisHash[int] = field(ttl=timedelta(hours=1))
-    policy_: RedisHash[int] = field(ttl="1h")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    policy: RedisHash[int] = field(ttl=3600)
+    policy_: RedisHash[int] = field(ttl="3600")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     renew: RedisHash[int] = field(ttl=TTL(hours=1, renew="read"))
     renew_: RedisHash[int] = field(ttl=TTL(hours=1, renew="always"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     option: RedisList[int] = field(maxlen=3)

@@ -2,7 +2,7 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
 # pyright: reportUnusedVariable=false, reportUnusedExpression=false
-# ruff: noqa: B018, F841, RUF012
+# ruff: noqa: B015, B018, F841, RUF012
 
 from __future__ import annotations
 
