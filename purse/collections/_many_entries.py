@@ -48,6 +48,7 @@ class ManyEntries(Entries[V, K]):
             Whether they were stored.
 
         Raises:
+            TypeError: ``mapping`` is not a mapping, for instance a list of pairs; nothing was sent.
             EncodeError: a value or key does not fit the declared type; nothing was sent.
             TypeError: the key space has a suffix, so its entries cannot change at one moment.
 
@@ -65,6 +66,7 @@ class ManyEntries(Entries[V, K]):
                 policy holds.
 
         Raises:
+            TypeError: ``mapping`` is not a mapping, for instance a list of pairs; nothing was sent.
             EncodeError: a value or key does not fit the declared type; nothing was sent.
             ValueError: a duration below 1 ms; nothing was sent.
             TypeError: the key space has a suffix, so its entries cannot change at one moment.
@@ -81,6 +83,7 @@ class ManyEntries(Entries[V, K]):
         With a suffix it is not one moment: one command for each key, sent together.
 
         Raises:
+            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             DecodeError: stored bytes are not a valid value; they are left alone.
 
         One round trip, O(n). Sends: MGET, in MULTI with 500 keys each if there are more; with ``TTL(renew="read")``
@@ -99,6 +102,9 @@ class ManyEntries(Entries[V, K]):
 
         Returns:
             How many of them were there.
+
+        Raises:
+            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
 
         One round trip, O(n). Sends: UNLINK of their markers and UNLINK; in MULTI with 500 keys each if there are more.
         """

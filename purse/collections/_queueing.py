@@ -127,6 +127,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
             The number of items in the queue; of a ``RedisPriorityQueue``, how many were put; 0 if there were none.
 
         Raises:
+            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             ValueError: there are more items than ``maxsize``, so there will never be room; nothing was sent.
             EncodeError: an item does not fit the declared type; nothing was sent.
 
@@ -145,6 +146,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         """Put all ``items`` if there is room for all of them: all or nothing; otherwise as ``put_many``.
 
         Raises:
+            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             asyncio.QueueFull: there is no room for all of them, and nothing was put.
             ValueError: there are more items than ``maxsize``; nothing was sent.
             EncodeError: an item does not fit the declared type; nothing was sent.

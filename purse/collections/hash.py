@@ -305,6 +305,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             How many of the fields are new.
 
         Raises:
+            TypeError: ``mapping`` is not a mapping, for instance a list of pairs; nothing was sent.
             EncodeError: a value or key does not fit the declared type; nothing was sent.
 
         One round trip, O(n). Sends: HSET, in MULTI with 500 fields each if there are more
@@ -322,6 +323,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """The values of those ``keys`` that exist, read at one moment, in the order of ``keys``.
 
         Raises:
+            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             DecodeError: stored bytes are not a valid value; they are left alone.
 
         One round trip, O(n). Sends: HMGET, in MULTI with 500 fields each if there are more.
@@ -341,6 +343,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
 
         Returns:
             How many of them were there.
+
+        Raises:
+            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
 
         One round trip, O(n). Sends: HDEL, in MULTI with 500 fields each if there are more.
         """

@@ -158,6 +158,7 @@ class RedisList(RedisKey, Generic[V]):
             The new length; 0 if there were no items.
 
         Raises:
+            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             EncodeError: an item does not fit the declared type; nothing was sent.
 
         One round trip, O(n). Sends: RPUSH, in MULTI with 500 elements each if there are more.
@@ -171,6 +172,7 @@ class RedisList(RedisKey, Generic[V]):
             The new length; 0 if there were no items.
 
         Raises:
+            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             EncodeError: an item does not fit the declared type; nothing was sent.
 
         One round trip, O(n). Sends: LPUSH, in MULTI with 500 elements each if there are more.

@@ -203,6 +203,7 @@ class RedisSet(SetAlgebra[V]):
             A bool for each of them, in their order. ``contains_many([])`` sends nothing.
 
         Raises:
+            TypeError: ``members`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             EncodeError: a member does not fit the declared type; nothing was sent.
 
         One round trip, O(n). Sends: SMISMEMBER, in MULTI with 500 members each if there are more.

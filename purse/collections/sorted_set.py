@@ -151,6 +151,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             1 if the member was added (or, with ``ch``, changed), else 0.
 
         Raises:
+            TypeError: ``member`` is not a pair; nothing was sent.
             ValueError: ``nx`` with ``xx`` or ``keep``; nothing was sent.
             EncodeError: the member does not fit the declared type, or the score is none; nothing was sent.
 
@@ -192,6 +193,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             How many were added (or, with ``ch``, also those that changed).
 
         Raises:
+            TypeError: one of ``members`` is not a pair; nothing was sent.
             ValueError: ``nx`` with ``xx`` or ``keep``; nothing was sent.
             EncodeError: a member does not fit the declared type, or a score is none; nothing was sent.
 
@@ -225,6 +227,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             The member and its new score.
 
         Raises:
+            TypeError: ``member`` is not a pair; nothing was sent.
             EncodeError: the member does not fit the declared type, or ``by`` is no score; nothing was sent.
             redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
 
@@ -250,6 +253,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             The members in their order, each with the score that it had after its increment.
 
         Raises:
+            TypeError: one of ``members`` is not a pair; nothing was sent.
             EncodeError: a member does not fit the declared type, or one ``by`` is no score; nothing was sent.
             redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
 
@@ -340,6 +344,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             The members in their order, each with its score.
 
         Raises:
+            TypeError: ``members`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             EncodeError: a member does not fit the declared type; nothing was sent.
 
         One round trip, O(n). Sends: ZMSCORE, in MULTI with 500 members each if there are more; with
