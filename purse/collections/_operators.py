@@ -1,7 +1,7 @@
 """Operators: what Python's own syntax says on a collection that only ``await`` can read.
 
-    plants["leek"]      TypeError: ... write await store.plants.get('leek')
-    len(plants)         TypeError: ... write await store.plants.len()
+``plants["leek"]`` and ``len(plants)`` are a ``TypeError`` with the call to write, as the store at hand has it:
+``await store.plants.get('leek')``, ``await store.plants.len()``.
 
 Type checkers know none of these methods, and so refuse the syntax by themselves. A collection is true, also an empty
 one: what it holds is not known here.
