@@ -472,6 +472,9 @@ def adapter_for(form: object) -> TypeAdapter[object]:
     """
     value_type = cast("type[object]", form)
     try:
+        if isinstance(form, BaseModel) or (is_dataclass(form) and not isinstance(form, type)):
+            name = type(form).__name__
+            raise DeclarationError(f"a value type is a class, and not an instance of it: pass {name}, not {name}(...)")
         _refuse_old_models(form)
         adapter = TypeAdapter(value_type, config=None if _has_config(unwrapped(form)) else _CONFIG)
         if not adapter.pydantic_complete:

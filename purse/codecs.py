@@ -43,7 +43,7 @@ from purse._value_codecs import (
 )
 from purse._value_codecs import ValueCodec as ValueCodec
 from purse._wording import changed, invalid, message_of, wrong_type
-from purse.errors import CodecError, DeclarationError, DecodeError, EncodeError
+from purse.errors import CodecError, DeclarationError, DecodeError, EncodeError, PurseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +151,15 @@ def bind_codec(
     if codec is not None and not _is_codec(codec):
         if not callable(codec):
             raise DeclarationError(f"codec= must be a codec or a function from a type to a codec, not {quoted(codec)}")
-        made = codec(value_type)
+        try:
+            made = codec(value_type)
+        except PurseError:
+            raise
+        except Exception as error:  # the function is the user's, or none that makes codecs: codec=int
+            raise DeclarationError(
+                f"codec={quoted(codec)} raised {message_of(error)} for {type_name(value_type)}: pass a codec, or a function "
+                "from a type to a codec"
+            ) from error
         if not _is_codec(made):
             raise DeclarationError(
                 f"codec={quoted(codec)} returned {quoted(made)} for {type_name(value_type)}: return an object with "

@@ -208,7 +208,7 @@ class RedisRateLimiter(_Limit):
 
         One round trip, O(1). Sends: UNLINK.
         """
-        return as_flag(await self._send(("UNLINK", self._key(identity)), identity))
+        return as_flag(await self._send(("UNLINK", self._key_of(identity)), identity))
 
     async def wait(
         self, identity: Identity = "", *, cost: int = 1, timeout: float | timedelta | None = None
@@ -254,7 +254,7 @@ class RedisRateLimiter(_Limit):
             raise self._too_late(identity, timeout) from None
 
     async def _ask(self, identity: Identity, cost: int, what: str) -> RateLimit:
-        key = self._key(identity)
+        key = self._key_of(identity)
         self._check_cost(cost)
         if self._bucket is None:
             call = load_script("rate_window")((key,), self.limit, self.rate.per_us, cost, what)
@@ -279,6 +279,12 @@ class RedisRateLimiter(_Limit):
             raise ValueError(
                 f"{named(self.rkey)}: cost={cost} will never pass: it must be from 1 to the limit, {self.limit}"
             )
+
+    def _key_of(self, identity: object) -> str:
+        """The key of an identity that a caller has given: ``_key``, where None is no identity."""
+        if identity is None:
+            raise TypeError(f'{self.rkey}: an identity of None would count all as one; pass "" if that is meant')
+        return self._key(identity)
 
     def _key(self, field: object) -> str:
         """The key of an identity: no two have the same.

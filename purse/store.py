@@ -107,6 +107,10 @@ class Store(StoreBase):
         name = cls.__name__
         binding: Binding | None = vars(self).get("__purse_binding__")
         if binding is None or not binding.nested:
+            if cls is Store:
+                raise DeclarationError(
+                    'Store is the base of stores; write class Garden(Store, namespace="garden"), and Garden(client)'
+                )
             if declaration_of(cls).template is None:
                 raise DeclarationError(
                     f'{name} has no namespace, so its fields have no keys; write class {name}(Store, namespace="..."), '
@@ -302,6 +306,13 @@ class Store(StoreBase):
         for space in spaces:
             deleted += await cast("RedisKeySpace[object]", space).clear()
         return deleted
+
+    if not TYPE_CHECKING:
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"a store is closed by its event loop; write async with {type(self).__name__}.open(url)")
+
+        def __exit__(self, *_: object) -> None: ...
 
     async def __aenter__(self) -> Self:
         return self

@@ -66,6 +66,22 @@ def test_the_client_comes_first() -> None:
             collection("k", Redis(), *([] if collection is RedisLock else [int]))
 
 
+def test_the_base_of_all_stores_is_not_a_store() -> None:
+    """``Store(client)`` is told what to write."""
+    with pytest.raises(
+        DeclarationError, match=r'write class Garden\(Store, namespace="garden"\), and Garden\(client\)'
+    ):
+        Store(Redis())
+
+
+def test_a_store_is_closed_asynchronously() -> None:
+    """``with`` is answered with ``async with``."""
+    store: Any = Garden(Redis())
+
+    with pytest.raises(TypeError, match=r"write async with Garden\.open\(url\)"), store:
+        pass
+
+
 class UserStore(Store, namespace="misuse:{db}"):
     notes: RedisList[str]
 
@@ -194,6 +210,23 @@ def test_a_typed_dict_of_typing() -> None:
         with pytest.raises(DeclarationError, match="write from typing_extensions import TypedDict"):
             RedisHash(Redis(), "k", form)
     RedisHash(Redis(), "k", new)
+
+
+def test_an_instance_is_not_a_type() -> None:
+    """The class is named, and what is in the instance not shown."""
+    given: Any = Plant(name="secret")
+
+    with pytest.raises(DeclarationError, match=r"pass Plant, not Plant\(\.\.\.\)") as caught:
+        RedisHash(Redis(), "k", given)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_codec_function_that_fails(declare: Declare) -> None:
+    """``codec=int`` is no function that makes codecs; the field is named."""
+    with pytest.raises(
+        DeclarationError, match=r"^Garden\.n: codec=<class 'int'> raised TypeError: .* for str: pass a codec"
+    ):
+        declare("class Garden(Store, namespace='misuse-codec'):\n    n: RedisHash[str] = field(codec=int)")
 
 
 # --- pydantic's settings ------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_a_mixin_has_no_instances() -> None:
         'Logged has no namespace, so its fields have no keys; write class Logged(Store, namespace="..."), '
         'or use it as a mixin: class Garden(Logged, namespace="garden")'
     )
-    with pytest.raises(DeclarationError, match="Store has no namespace"):
+    with pytest.raises(DeclarationError, match="Store is the base of stores; write class Garden"):
         Store(Redis())
 
 

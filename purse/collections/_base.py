@@ -16,6 +16,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import timedelta
+from operator import index
 from typing import TYPE_CHECKING, ClassVar, NoReturn, TypeAlias, cast, overload
 
 from redis.asyncio import Redis
@@ -44,7 +45,18 @@ T = TypeVar("T")
 Decoder: TypeAlias = Callable[[list[Reply]], T]
 Call: TypeAlias = Coroutine[object, None, Reply]
 
-__all__ = ["FARTHEST", "PAGE", "Call", "Decoder", "RedisCollection", "clamped", "milliseconds", "paged", "total"]
+__all__ = [
+    "FARTHEST",
+    "PAGE",
+    "Call",
+    "Decoder",
+    "RedisCollection",
+    "clamped",
+    "integer",
+    "milliseconds",
+    "paged",
+    "total",
+]
 
 PAGE = 500
 """Elements in one command of a bulk read or write: long enough to be fast, short enough that a small
@@ -300,8 +312,24 @@ def paged(items: Sequence[T], size: int = PAGE) -> Iterator[tuple[T, ...]]:
 
 
 def clamped(number: int) -> int:
-    """Any Python integer as one that Redis takes; farther than every list is far enough."""
-    return max(-FARTHEST, min(number, FARTHEST))
+    """Any Python integer as one that Redis takes; farther than every list is far enough.
+
+    Raises:
+        TypeError: it is not an integer.
+    """
+    return max(-FARTHEST, min(integer(number), FARTHEST))
+
+
+def integer(number: int) -> int:
+    """An index, a rank or a count.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    try:
+        return index(number)
+    except TypeError:
+        raise TypeError(f"an index, a rank or a count is an int, not {short(number)}") from None
 
 
 def milliseconds(duration: float | timedelta, unit_ms: int, name: str = "a duration") -> int:

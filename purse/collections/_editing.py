@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from purse._engine.hooks import refuse_in_atomic
 from purse._showing import named
+from purse._wording import short
 from purse.errors import EditConflict, EncodeError
 
 __all__ = ["MISSING", "Missing", "Place", "edit", "modify"]
@@ -69,6 +70,11 @@ async def modify(
     refuse_in_atomic(method)
     if iscoroutinefunction(fn):
         raise _asynchronous(place.where)
+    if not callable(fn):
+        raise TypeError(
+            f"{place.where}: modify() takes a function of the old value, not {short(fn)}; write set(key, value) to "
+            "replace it whatever it is"
+        )
     fallback = None if isinstance(default, Missing) else place.encode(default)
     stored = await place.read()
     for _ in range(attempts):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, first
 from purse._engine.unit import Command, Unit
+from purse._wording import short
 from purse.collections._base import PAGE, Call, Decoder, RedisCollection, milliseconds
 from purse.collections._operators import AwaitedInstead
 from purse.collections._paging import OnError, iterate
@@ -120,6 +121,11 @@ class RedisKey(AwaitedInstead, RedisCollection):
 
         One round trip, O(n) in the size of the value. Sends: RESTORE.
         """
+        if type(cast("object", value)) is not bytes:
+            raise TypeError(
+                f"{self.rkey}: restore() takes what dump() returned, bytes and not {short(value)}; dump() returns None "
+                "for a key that is not there"
+            )
         ttl_ms = milliseconds(ttl, 1, "ttl=")
         command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
         await (self._send(command) if ttl_ms else self._write(command))

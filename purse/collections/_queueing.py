@@ -26,7 +26,7 @@ from purse._engine.waiting import NothingCame
 from purse._engine.wakeups import Look
 from purse._showing import named, shown
 from purse.collections._arguments import listed
-from purse.collections._base import Call
+from purse.collections._base import Call, integer
 from purse.collections._key import RedisKey
 from purse.collections._operators import QUEUE
 from purse.errors import DeclarationError, DecodeError
@@ -217,7 +217,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         EVALSHA with_ttl.
         """
         refuse_in_atomic("get_many", "puts items back if one of them is not valid")
-        if count < 0:
+        if integer(count) < 0:
             raise ValueError(f"count must not be negative, not {count}")
         if count == 0:
             return []

@@ -21,7 +21,7 @@ from redis.exceptions import InvalidResponse
 
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes
 from purse._showing import shown
-from purse.collections._base import clamped
+from purse.collections._base import clamped, integer
 from purse.errors import EncodeError
 
 __all__ = [
@@ -136,7 +136,7 @@ def limits(offset: int | None, count: int | None) -> tuple[str | int, ...]:
     Raises:
         ValueError: ``offset`` is negative.
     """
-    if offset is not None and offset < 0:
+    if offset is not None and integer(offset) < 0:
         raise ValueError(f"offset= must not be negative, not {offset}")
     if offset is None and count is None:
         return ()

@@ -31,6 +31,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command
+from purse._wording import short
 from purse.codecs import Codec
 from purse.collections._base import milliseconds
 from purse.collections._changing import Changing, default_of
@@ -293,6 +294,11 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         ``TTL(renew="read")`` GETEX), EVALSHA key_space_claim, EVALSHA key_space_made.
         """
         refuse_in_atomic("get_or_create")
+        if not callable(factory):
+            raise TypeError(
+                f"{self._where(key)}: get_or_create() takes a function that makes the value, not {short(factory)}; "
+                "write setdefault(key, value) for a value"
+            )
         name = self._names.name(key)
         ms = lifetime_ms(ex, px)
 

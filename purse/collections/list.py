@@ -28,7 +28,7 @@ from purse._engine.unit import Command, Unit
 from purse._showing import named, shown
 from purse.codecs import bind_codec
 from purse.collections._arguments import listed
-from purse.collections._base import FARTHEST, PAGE, clamped, paged
+from purse.collections._base import FARTHEST, PAGE, clamped, integer, paged
 from purse.collections._key import RedisKey
 from purse.collections._operators import LIST
 from purse.collections._paging import OnError, iterate
@@ -284,9 +284,10 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(n). Sends: EVALSHA list_insert.
         """
+        place = clamped(index)
         raw = self._encode(self._codec, item, index)
         script = load_script("list_insert")
-        call = script((self.rkey,), clamped(index), raw, os.urandom(16), self._maxlen or 0, self._policy())
+        call = script((self.rkey,), place, raw, os.urandom(16), self._maxlen or 0, self._policy())
         if as_int(await self._send(call, index)) < 0:
             raise self._out_of_range(f"list already at its maximum size of {self._maxlen}")
 
@@ -463,7 +464,7 @@ def _index(index: int) -> int:
 
     Redis 7.2 and later keep only its lower 32 bits where a list is small: 2**32 would be index 0.
     """
-    return max(-(2**31), min(index, 2**31 - 1))
+    return max(-(2**31), min(integer(index), 2**31 - 1))
 
 
 def _bounds(start: int, stop: int | None) -> tuple[int, int]:

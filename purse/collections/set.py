@@ -29,7 +29,7 @@ from purse._engine.replies import as_array, as_flag, as_int, as_optional_bytes, 
 from purse._engine.unit import Command, Unit
 from purse.codecs import Json, bind_codec
 from purse.collections._arguments import listed
-from purse.collections._base import paged, total
+from purse.collections._base import integer, paged, total
 from purse.collections._operators import SET
 from purse.collections._paging import OnError
 from purse.collections._set_algebra import SetAlgebra, as_members
@@ -381,6 +381,6 @@ def _checked(count: int) -> int:
     Raises:
         ValueError: it is negative, which would mean something else.
     """
-    if count < 0:
+    if integer(count) < 0:
         raise ValueError(f"count= must not be negative, not {count}")
     return min(count, _MOST)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from purse import RedisHash, RedisKeySpace, RedisLifoQueue, RedisList, RedisQueue, RedisSet
+from purse import RedisHash, RedisKeySpace, RedisLifoQueue, RedisList, RedisQueue, RedisRateLimiter, RedisSet
 from purse import RedisSortedSet as Ranking
 from purse.errors import EncodeError
 
@@ -154,3 +154,58 @@ async def test_a_duration_is_finite(redis: Redis, given: float) -> None:
     """What is not a duration is a ValueError with its name."""
     with pytest.raises(ValueError, match=r"^seconds is a finite number of seconds, not (nan|inf)"):
         await RedisHash(redis, "h", int).expire(given)
+
+
+PLACES: dict[str, Call] = {
+    "getitem": lambda r: RedisList(r, "k", str).getitem("0"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "setitem": lambda r: RedisList(r, "k", str).setitem(1.5, "x"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "insert, swapped": lambda r: RedisList(r, "k", str).insert("x", 0),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "slice": lambda r: RedisList(r, "k", str).slice("0", "1"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "remove": lambda r: RedisList(r, "k", str).remove("x", "1"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "set pop": lambda r: RedisSet(r, "k", str).pop("a"),  # type: ignore[call-overload]  # pyright: ignore
+    "set random": lambda r: RedisSet(r, "k", str).random(1.5),  # type: ignore[call-overload]  # pyright: ignore
+    "queue get_many": lambda r: RedisQueue(r, "k", str).get_many("3"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "slice_by_rank": lambda r: Ranking(r, "k", str).slice_by_rank("0", "1"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "offset": lambda r: Ranking(r, "k", str).slice_by_score(offset="1"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+}
+
+
+@pytest.mark.parametrize("call", PLACES.values(), ids=PLACES.keys())
+async def test_a_place_is_an_int(redis: Redis, call: Call) -> None:
+    """An index, a rank and a count say so, also of a float, which Redis would refuse."""
+    with pytest.raises(TypeError, match="an index, a rank or a count is an int, not "):
+        await call(redis)
+
+
+async def test_what_makes_a_value_is_a_function(redis: Redis) -> None:
+    """A value in its place is answered with the method that takes one."""
+    space: RedisKeySpace[Any] = RedisKeySpace(redis, "k:", int)
+    given: Any = 3
+
+    with pytest.raises(TypeError, match=r"get_or_create\(\) takes a function .* write setdefault\(key, value\)"):
+        await space.get_or_create("a", given)
+    with pytest.raises(
+        TypeError, match=r"modify\(\) takes a function of the old value, not 3; write set\(key, value\)"
+    ):
+        await space.modify("a", given)
+
+
+async def test_what_is_restored_was_dumped(redis: Redis) -> None:
+    """``dump`` of a key that is not there is None."""
+    hashed: RedisHash[Any] = RedisHash(redis, "h", int)
+    dumped: Any = await hashed.dump()
+
+    with pytest.raises(
+        TypeError, match=r"restore\(\) takes what dump\(\) returned, bytes and not None; dump\(\) returns"
+    ):
+        await hashed.restore(dumped)
+
+
+async def test_nobody_is_not_an_identity(redis: Redis) -> None:
+    """All who are nobody would share one count."""
+    limiter = RedisRateLimiter(redis, "api", rate="10/second")
+    nobody: Any = None
+
+    for method in (limiter.hit, limiter.peek, limiter.reset, limiter.wait):
+        with pytest.raises(TypeError, match=r'api: an identity of None would count all as one; pass ""'):
+            await method(nobody)
