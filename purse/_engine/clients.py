@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 import hiredis
 import redis
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster, SSLConnection
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
@@ -40,6 +40,7 @@ __all__ = [
     "read_reply",
     "remember",
     "send_packed",
+    "speaks_tls",
 ]
 
 RedisClient: TypeAlias = Redis
@@ -153,6 +154,12 @@ def address_of(pool: Pool) -> tuple[str, int | None]:
     service: object = getattr(pool, "service_name", None)
     host, port = settings.get("host", service or "localhost"), settings.get("port", None if service else 6379)
     return str(host), port if isinstance(port, int) else None
+
+
+def speaks_tls(pool: Pool) -> bool:
+    """Whether connections of this pool are encrypted."""
+    kind: object = getattr(pool, "connection_class", None)
+    return isinstance(kind, type) and issubclass(kind, SSLConnection)
 
 
 def database_of(pool: Pool) -> int:

@@ -17,9 +17,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError, TimeoutError
 
+from purse._engine.advice import advice_for
 from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, Pool
 from purse._engine.loops import hang_up
+from purse._showing import tidied
 
 __all__ = ["DELAYS", "SOCKET_TIMEOUT", "Connector", "pause", "refused"]
 
@@ -129,15 +131,9 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds * random.uniform(0.5, 1))
 
 
-def refused(error: RedisError) -> RedisError:
+def refused(error: RedisError, pool: Pool) -> RedisError:
     """A fresh copy of a connection error for each of the callers that waited for one attempt, with the fix."""
-    copy = type(error)(*error.args)
-    if isinstance(error, AuthenticationError):
-        fix = "Are the user and the password right?"
-    else:
-        fix = (
-            "Is a server running there, and is the URL right? "
-            'Store.open("embedded://") runs one for you (pip install "redis-purse[embedded]").'
-        )
-    copy.add_note(f"purse could not open a connection; nothing was sent. {fix}")
+    copy = type(error)(*tidied(error).args)
+    fix = advice_for(error, pool)
+    copy.add_note(f"purse could not open a connection; nothing was sent. {fix}".rstrip())
     return copy

@@ -229,7 +229,7 @@ class DedicatedLink:
         try:
             return await self._connector.open_patiently()
         except RedisError as error:
-            raise refused(error) from error
+            raise refused(error, self._pool) from error
 
     async def _call(self, connection: Connection, packed: Packed) -> list[Reply]:
         """Send a request; a transaction only after the server has said on ``connection`` that it executes them."""

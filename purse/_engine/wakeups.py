@@ -169,7 +169,7 @@ class Wakeups:
             except LinkLost as lost:
                 raise ConnectionError(f"the connection was lost while it was set up: {lost.cause}") from lost
             except RedisError as error:
-                raise refused(error) from error
+                raise refused(error, self._pool) from error
             return self._link
 
     async def _connect_anyhow(self) -> AdoptedLink:
