@@ -11,7 +11,7 @@
     ├── ServerNotFound(RuntimeError)     no redis-server or valkey-server to run embedded
     ├── ServerFailed(RuntimeError)       an embedded server did not start, or died
     ├── WrongKind(ResponseError)         the key holds another Redis type
-    ├── UnsupportedServer(ResponseError) the command needs a newer server
+    ├── UnsupportedServer(ResponseError) the command needs a newer server, or one that has all keys
     └── LockError(RuntimeError)          a lock, or a permit
         ├── LockNotAcquired                no quorum, or no lock, before the deadline
         └── LockLost                       validity ran out while the lock was held
@@ -156,7 +156,7 @@ class WrongKind(PurseError, ResponseError):
 
 
 class UnsupportedServer(PurseError, ResponseError):
-    """The command needs a newer server; nothing was written.
+    """The command needs a newer server, or one that is not a node of a cluster; nothing was written.
 
     Attributes:
         key: the Redis key.

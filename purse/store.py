@@ -43,6 +43,7 @@ from purse._showing import quoted
 from purse._store_isolation import prefix_of
 from purse._templates import Value, written
 from purse._urls import check_url
+from purse.collections._entries import on_a_cluster_node
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -291,6 +292,8 @@ class Store(StoreBase):
         spaces = [spec.bound_to(binding) for spec in specs if spec.is_key_space]
         if spaces:
             refuse_in_atomic("Store.clear", "searches for the entries of key spaces")
+            if await executor_for(binding.client).is_cluster_node():
+                raise on_a_cluster_node(f"{type(self).__name__}.clear()")
         spread = any(spec.slots == "field" for spec in specs)
         together = [(key,) for key in keys] if spread else [tuple(keys)]
         executor = executor_for(binding.client)

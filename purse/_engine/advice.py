@@ -17,7 +17,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 from purse._engine.clients import Pool, speaks_tls
 from purse._showing import quoted
 
-__all__ = ["advice_for"]
+__all__ = ["advice_for", "password_advice"]
 
 _RUNNING = (
     "Is a server running there, and is the URL right? "
@@ -40,7 +40,7 @@ def advice_for(error: RedisError, pool: Pool) -> str:
     settings, encrypted = pool.connection_kwargs, speaks_tls(pool)
     text = str(error)
     if isinstance(error, AuthenticationError):
-        return _of_password(text)
+        return password_advice(text)
     if isinstance(error, (ResponseError, NoPermissionError)):
         return _of_database(text, settings.get("db"))
     if "max number of clients" in text:
@@ -73,7 +73,8 @@ def _cause(error: BaseException) -> OSError | None:
     return seen
 
 
-def _of_password(text: str) -> str:
+def password_advice(text: str) -> str:
+    """What to do about a server that wants another user or password, and says so in these words."""
     if "uthentication required" in text or "already authenticated" in text:
         return (
             f"The server wants a password: redis://:PASSWORD@host:6379, or redis://USER:PASSWORD@host:6379. {_ENCODE}"

@@ -39,6 +39,7 @@ from purse._engine.hooks import Call, Observer
 from purse._engine.link import Leave, LinkLost, lost_reply
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
+from purse._engine.nodes import Nodes
 from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_loose, pack_transaction, size_of
 from purse._engine.refusals import explained
 from purse._engine.replies import Reply, as_flag, bytes_in, first
@@ -92,6 +93,7 @@ class ClientExecutor:
         self._waits: PerLoop[Waits] = PerLoop()
         self.connector: Connector = Connector(self._pool)
         self.links: Links = Links(client, self.connector)
+        self._nodes = Nodes(self.links)
 
     # --- calls --------------------------------------------------------------------------------------
 
@@ -163,6 +165,10 @@ class ClientExecutor:
     ) -> Line[E]:
         """See ``Executor.line``."""
         return self._waits_here().line(key, what, take, put_back)
+
+    async def is_cluster_node(self) -> bool:
+        """See ``Executor.is_cluster_node``."""
+        return await self._nodes.is_cluster_node()
 
     def wakeups(self) -> Wakeups:
         """See ``Executor.wakeups``."""

@@ -6,8 +6,17 @@ where it happened, or raises an error of purse's in its place; and what only the
 
 from __future__ import annotations
 
-from redis.exceptions import AskError, ClusterCrossSlotError, ClusterDownError, MovedError, RedisError, TryAgainError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MovedError,
+    RedisError,
+    TryAgainError,
+)
 
+from purse._engine.advice import password_advice
 from purse._engine.unit import Origin
 from purse._showing import tidied
 
@@ -29,6 +38,8 @@ def explained(error: RedisError, origin: Origin, field: object) -> Exception:
     """
     of_a_cluster = isinstance(error, _OF_A_CLUSTER)
     found = origin.explain(tidied(error), field)
+    if isinstance(found, AuthenticationError):  # some servers say so at the first command, not when it is opened
+        found.add_note(f"purse: {password_advice(str(error))}")
     if of_a_cluster:
         found.add_note(_CLUSTER.format(said=_word(error)))
     return found

@@ -129,6 +129,13 @@ class Executor(Protocol):
         """
         ...
 
+    async def is_cluster_node(self) -> bool:
+        """Whether the server has a part of the keys only, so that a search would not see the others.
+
+        Asked once on each connection, in one round trip that is not counted and not observed.
+        """
+        ...
+
     def wakeups(self) -> Wakeups:
         """What tells that keys of this client have changed, in the running loop."""
         ...

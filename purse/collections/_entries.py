@@ -34,7 +34,7 @@ from purse.collections._key_names import KeyNames
 from purse.collections._numbers import NOT_A_NUMBER, Number, number_of
 from purse.collections._operators import MAPPING, AwaitedInstead
 from purse.collections._paging import Fetch
-from purse.errors import DeclarationError, DecodeError, WrongKind
+from purse.errors import DeclarationError, DecodeError, UnsupportedServer, WrongKind
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from purse.codecs import CodecFactory
     from purse.ttl import Lifetime
 
-__all__ = ["MAX_MS", "Duration", "Entries", "Entry", "lifetime_ms", "policy_of", "was_stored"]
+__all__ = ["MAX_MS", "Duration", "Entries", "Entry", "lifetime_ms", "on_a_cluster_node", "policy_of", "was_stored"]
 
 V = TypeVar("V")
 K = TypeVar("K", default=str)
@@ -223,6 +223,8 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
 
     def _searching(self, scan: _Scan) -> Fetch[bytes]:
         async def fetch() -> tuple[list[bytes], bool]:
+            if scan.is_new:
+                await self._refuse_cluster_node()
             return scan.advance(await self._look(scan.command())), scan.more
 
         return fetch
@@ -234,6 +236,8 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
 
         async def fetch() -> tuple[list[Entry], bool]:
             nonlocal following
+            if scan.is_new:
+                await self._refuse_cluster_node()
             names = scan.advance(await self._look(scan.command())) if following is None else following
             more = scan.more
             commands: list[Command] = [("MGET", *page) for page in paged(names, 1 if self._spread else PAGE)]
@@ -245,6 +249,15 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
             return [(name, raw) for name, raw in zip(names, _flat(replies), strict=True) if raw is not None], more
 
         return fetch
+
+    async def _refuse_cluster_node(self) -> None:
+        """Refuse to search on a server that has a part of the keys only.
+
+        Raises:
+            UnsupportedServer: it is a node of a cluster.
+        """
+        if await self._executor.is_cluster_node():
+            raise on_a_cluster_node(self._where(), self._name)
 
     def _decode_key(self, name: bytes) -> K:
         raw = self._names.raw_key(name)
@@ -273,9 +286,11 @@ class _Scan:
         # Foreign types are left out by the server: MGET would answer nil for them, as for a key that vanished.
         self._options = ("MATCH", pattern, "COUNT", count, "TYPE", redis_type)
         self._cursor = b"0"
+        self.is_new = True  # it has not begun
 
     def command(self) -> Command:
         """What brings the next page."""
+        self.is_new = False
         return ("SCAN", self._cursor, *self._options)
 
     def advance(self, reply: Reply) -> list[bytes]:
@@ -302,6 +317,16 @@ def _no_error(outcome: Reply | BaseException) -> Reply:
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
+
+
+def on_a_cluster_node(where: str, key: str | None = None) -> UnsupportedServer:
+    """What a search is refused with."""
+    return UnsupportedServer(
+        f"{where}: this server is one node of a Redis Cluster, and a search for keys would find only those on this "
+        "node. Nothing was read or deleted. Use a server that is not part of a cluster, or the endpoint of a service "
+        "that hides its cluster.",
+        key=key,
+    )
 
 
 def was_stored(reply: Reply) -> bool:

@@ -181,6 +181,6 @@ def _is_excluded(bound: object) -> TypeGuard[Above[object] | Below[object]]:
 
 def _check_sides(low: object, high: object) -> None:
     if isinstance(low, Below):
-        raise TypeError(f"{shown(low)} is an upper bound; a lower one is gt(x), or x itself")
+        raise TypeError(f"{low} is an upper bound; a lower one is gt(x), or x itself")
     if isinstance(high, Above):
-        raise TypeError(f"{shown(high)} is a lower bound; an upper one is lt(x), or x itself")
+        raise TypeError(f"{high} is a lower bound; an upper one is lt(x), or x itself")

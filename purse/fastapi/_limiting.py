@@ -112,7 +112,9 @@ def _check_limiter(given: object) -> None:
     if not isinstance(given, FieldSpec) or not issubclass(
         cast("FieldSpec[RedisCollection]", given).collection, RedisRateLimiter
     ):
-        raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {shown(given)}")
+        raise TypeError(
+            f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {shown(cast('object', given))}"
+        )
 
 
 def _of_connection(key: Callable[..., Identity | Awaitable[Identity]] | None) -> Identities | None:

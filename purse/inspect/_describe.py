@@ -150,7 +150,7 @@ def _class_of(store: Store) -> type[Store]:
             f"describe({name}(client)), or schema({name}) for what it declares"
         )
     if not isinstance(given, Store):
-        raise TypeError(f"describe() takes a store, not {shown(given)}; write await describe(garden)")
+        raise TypeError(f"describe() takes a store, not {shown(cast('object', given))}; write await describe(garden)")
     return type(given)
 
 
@@ -258,9 +258,13 @@ async def _count(executor: Executor, asking: _Describing, spaces: Mapping[str, _
     cursor = b"0"
     try:
         # Without MATCH and TYPE: of how many keys these were, the server says nothing.
-        size, page = await asyncio.gather(
-            executor.ask(("DBSIZE",), asking, None, True), executor.ask(_scan(cursor), asking, None, True)
+        size, page, part = await asyncio.gather(
+            executor.ask(("DBSIZE",), asking, None, True),
+            executor.ask(_scan(cursor), asking, None, True),
+            executor.is_cluster_node(),
         )
+        if part:  # the keys of this node say nothing of the others
+            return counts
         while True:
             raw_cursor, names = as_array(page)
             cursor = as_bytes(raw_cursor)

@@ -50,6 +50,7 @@ async def test_what_it_sends(
     await table.fill(redis)
     collection = table.build(redis)
     await collection._executor.ask(("PING",), collection)
+    await collection._executor.is_cluster_node()  # asked once on each connection, before the first search
     trips = count_trips(monkeypatch)
     await monitor.commands()
 

@@ -26,10 +26,7 @@ async def note_of(url: str) -> str:
         async with asyncio.timeout(20):
             with pytest.raises(RedisError) as caught:
                 await RedisHash(client, "h", int).get("a")
-        notes = "\n".join(caught.value.__notes__)
-        assert "nothing was sent" in notes
-        assert notes.isprintable() or "\n" in notes
-        return notes
+        return "\n".join(caught.value.__notes__)
     finally:
         await client.aclose()
 
@@ -67,7 +64,10 @@ def authority(tls: TlsProxy, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "unix:///nowhere/redis.sock"])
 async def test_no_server(url: str) -> None:
     """Where nobody listens, the question is whether a server runs."""
-    assert RUNNING in await note_of(url)
+    note = await note_of(url)
+
+    assert RUNNING in note
+    assert "nothing was sent" in note
 
 
 async def test_no_such_host() -> None:
