@@ -134,6 +134,8 @@ def _pieces(value: object, depth: int = 0) -> Iterator[str]:
         yield "}"
     elif isinstance(value, (str, bytes)) and len(value) > _MOST and kind in (str, bytes):
         yield f"{value[:_MOST]!r}..."
+    elif str(getattr(kind.__repr__, "__module__", "")).partition(".")[0] == "redis":
+        yield f"<{kind.__name__}>"  # a client's repr has its address, and in some versions the password
     else:
         try:
             yield repr(value)

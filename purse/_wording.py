@@ -126,7 +126,7 @@ def changed(form: object, found: Difference) -> str:
     before, after = found.before, found.after
     here: type[object] = type(before)
     there: type[object] = type(after)
-    where = f"at {found.path}: " if found.path else ""
+    where = f"at {said(found.path, 200)}: " if found.path else ""
     if here is not there and issubclass(here, there):
         return where + _subclass(form if not found.path else there, here, there)
     if isinstance(before, _SECRETS):

@@ -158,6 +158,20 @@ def test_reprs_of_others_are_made_printable() -> None:
     check(named(HOSTILE))
 
 
+class Client(Redis):
+    """A client of a user's."""
+
+
+@pytest.mark.parametrize("kind", [Redis, Client])
+def test_a_client_is_shown_by_its_class(kind: type[Redis]) -> None:
+    """Redis-py's repr of a client has the address, and in some versions the user and the password."""
+    client = kind(host="h", password=SECRET)
+
+    assert shown(client) == shown([client])[1:-1] == f"<{kind.__name__}>"
+    with pytest.raises(TypeError, match=f"a key is a str, got <{kind.__name__}>"):
+        RedisHash(client, cast("str", client), int)
+
+
 def test_ordinary_keys_stand_as_they_are() -> None:
     """Printable keys of any script are shown without quotes, and fields with."""
     assert place("{garden}:beete:ä", "spinach") == "{garden}:beete:ä['spinach']"

@@ -112,9 +112,8 @@ def _check_limiter(given: object) -> None:
     if not isinstance(given, FieldSpec) or not issubclass(
         cast("FieldSpec[RedisCollection]", given).collection, RedisRateLimiter
     ):
-        raise TypeError(
-            f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {shown(cast('object', given))}"
-        )
+        told = shown(cast("object", given))
+        raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {told}")
 
 
 def _of_connection(key: Callable[..., Identity | Awaitable[Identity]] | None) -> Identities | None:
