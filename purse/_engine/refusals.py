@@ -13,6 +13,7 @@ from redis.exceptions import (
     ClusterDownError,
     MovedError,
     RedisError,
+    ResponseError,
     TryAgainError,
 )
 
@@ -22,7 +23,14 @@ from purse._showing import tidied
 
 __all__ = ["explained"]
 
-_OF_A_CLUSTER = (AskError, ClusterCrossSlotError, ClusterDownError, MovedError, TryAgainError)
+_WORDS: dict[type[RedisError], str] = {
+    MovedError: "MOVED",  # before its base, AskError
+    AskError: "ASK",
+    ClusterCrossSlotError: "CROSSSLOT",
+    ClusterDownError: "CLUSTERDOWN",
+    TryAgainError: "TRYAGAIN",
+}
+_CLUSTER = (AskError, ClusterCrossSlotError, ClusterDownError, MovedError, TryAgainError)
 _CLUSTER = (
     "purse: this server is one node of a Redis Cluster, and the client talks to this node alone ({said}). Use a server "
     "that is not part of a cluster, or the endpoint of the service that hides its cluster (Redis Enterprise, "
@@ -36,19 +44,21 @@ def explained(error: RedisError, origin: Origin, field: object) -> Exception:
     Args:
         origin, field: of the unit that was refused.
     """
-    of_a_cluster = isinstance(error, _OF_A_CLUSTER)
-    found = origin.explain(tidied(error), field)
+    cluster = _said_by_a_cluster(tidied(error))
+    found = origin.explain(error, field)
     if isinstance(found, AuthenticationError):  # some servers say so at the first command, not when it is opened
         found.add_note(f"purse: {password_advice(str(error))}")
-    if of_a_cluster:
-        found.add_note(_CLUSTER.format(said=_word(error)))
+    if cluster is not None:
+        found.add_note(_CLUSTER.format(said=cluster))
     return found
 
 
-def _word(error: RedisError) -> str:
-    """What the server has said, in Redis' word: redis-py takes it out of the text."""
-    if isinstance(error, MovedError):
-        return f"MOVED {error}"
-    if isinstance(error, AskError):
-        return f"ASK {error}"
-    return str(error)
+def _said_by_a_cluster(error: RedisError) -> str | None:
+    """What a node of a cluster has said, with Redis' word in front, which most versions of redis-py take away."""
+    text = str(error)
+    for kind, word in _WORDS.items():
+        if isinstance(error, kind):
+            return f"{word} {text}"
+        if type(error) is ResponseError and text.startswith(f"{word} "):
+            return text
+    return None
