@@ -111,6 +111,11 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def _is_redis_pys(kind: type[object]) -> bool:
+    """Whether redis-py has written the repr of this class."""
+    return str(getattr(kind.__repr__, "__module__", "")).partition(".")[0] == "redis"
+
+
 def _pieces(value: object, depth: int = 0) -> Iterator[str]:
     """The repr of a value, piece by piece, so that nobody has to make the whole of a large one."""
     kind = type(value)
@@ -134,7 +139,7 @@ def _pieces(value: object, depth: int = 0) -> Iterator[str]:
         yield "}"
     elif isinstance(value, (str, bytes)) and len(value) > _MOST and kind in (str, bytes):
         yield f"{value[:_MOST]!r}..."
-    elif str(getattr(kind.__repr__, "__module__", "")).partition(".")[0] == "redis":
+    elif _is_redis_pys(kind):
         yield f"<{kind.__name__}>"  # a client's repr has its address, and in some versions the password
     else:
         try:

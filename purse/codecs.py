@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast, overload
 from purse._canonical import has_serializer
 from purse._codec_types import stored_by
 from purse._sameness import Rule
-from purse._showing import evidence, quoted
+from purse._showing import evidence, is_hidden, quoted
 from purse._showing import hide_values as hide_values
 from purse._type_caches import cached_by_type
 from purse._typenames import fits, is_hashable, type_name, unwrapped
@@ -259,7 +259,8 @@ class _CheckedCodec(ValueCodec[T]):
             cause = None
             reason = f"does not hold a valid {type_name(self.value_type)}: {self._name} decoded {type(value).__name__}."
         except CodecError as error:
-            cause, reason = error.__cause__, str(error)
+            hide = is_hidden() and not _is_ours(error)
+            cause, reason = error.__cause__, invalid(self.value_type, error) if hide else str(error)
         except Exception as error:  # the codec is the user's: anything
             cause, reason = error, invalid(self.value_type, error)
         raise DecodeError(reason, raw=raw) from evidence(cast("Exception | None", cause))
@@ -275,11 +276,19 @@ class _CheckedCodec(ValueCodec[T]):
         )
 
     def _failure(self, step: str, error: Exception) -> str:
-        if isinstance(error, CodecError):
+        if isinstance(error, CodecError) and not (is_hidden() and not _is_ours(error)):
             return str(error) if step == "encode" else f"{self._name} cannot read back what it wrote: it {error}"
         if step == "encode":
             return f"{self._name} could not encode it: {message_of(error)}."
         return f"{self._name} cannot read back what it wrote: {message_of(error)}."
+
+
+def _is_ours(error: CodecError) -> bool:
+    """Whether purse has raised it, so that it holds no hidden value; a codec of the user's may raise one, too."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and str(frame.tb_frame.f_globals.get("__name__")).startswith("purse.")
 
 
 def _is_codec(made: object) -> bool:

@@ -135,9 +135,13 @@ def test_hidden_values_are_not_in_a_custom_codecs_errors(request: pytest.Fixture
     """What a codec of the user's says is hidden, too."""
     hide_values()
     request.addfinalizer(lambda: hide_values(False))
-    for codec in (Scripted(OSError("hunter2")), Scripted(b"raw", OSError("hunter2"))):
-        with pytest.raises(CodecError) as caught:
-            checked(codec, Plant).encode(PLANT)
+    for error in (OSError("hunter2"), EncodeError("hunter2"), DecodeError("hunter2")):
+        for codec in (Scripted(error), Scripted(b"raw", error)):
+            with pytest.raises(CodecError) as caught:
+                checked(codec, Plant).encode(PLANT)
+            assert "hunter" not in str(caught.value)
+            assert type(error).__name__ in str(caught.value)
+            assert caught.value.__cause__ is None
+        with pytest.raises(DecodeError) as caught:
+            checked(Scripted(b"raw", error), Plant).decode(b"x")
         assert "hunter" not in str(caught.value)
-        assert "OSError" in str(caught.value)
-        assert caught.value.__cause__ is None

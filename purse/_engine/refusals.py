@@ -30,9 +30,8 @@ _WORDS: dict[type[RedisError], str] = {
     ClusterDownError: "CLUSTERDOWN",
     TryAgainError: "TRYAGAIN",
 }
-_CLUSTER = (AskError, ClusterCrossSlotError, ClusterDownError, MovedError, TryAgainError)
 _CLUSTER = (
-    "purse: this server is one node of a Redis Cluster, and the client talks to this node alone ({said}). Use a server "
+    "purse: this server is one node of a Redis Cluster, and the client talks to this node alone ({told}). Use a server "
     "that is not part of a cluster, or the endpoint of the service that hides its cluster (Redis Enterprise, "
     "a proxy): see docs/errors.md#a-node-of-a-cluster."
 )
@@ -49,7 +48,7 @@ def explained(error: RedisError, origin: Origin, field: object) -> Exception:
     if isinstance(found, AuthenticationError):  # some servers say so at the first command, not when it is opened
         found.add_note(f"purse: {password_advice(str(error))}")
     if cluster is not None:
-        found.add_note(_CLUSTER.format(said=cluster))
+        found.add_note(_CLUSTER.format(told=cluster))
     return found
 
 

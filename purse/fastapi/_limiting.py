@@ -112,7 +112,7 @@ def _check_limiter(given: object) -> None:
     if not isinstance(given, FieldSpec) or not issubclass(
         cast("FieldSpec[RedisCollection]", given).collection, RedisRateLimiter
     ):
-        told = shown(cast("object", given))
+        told = shown(given)  # pyright: ignore[reportUnknownArgumentType] - narrowed to type[Unknown]
         raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {told}")
 
 

@@ -236,4 +236,5 @@ def check_store(given: object, where: str) -> type[Store]:
     """
     if isinstance(given, type) and issubclass(given, Store):
         return given
-    raise TypeError(f"{where} takes a store class, not {shown(cast('object', given))}")
+    told = shown(given)  # pyright: ignore[reportUnknownArgumentType] - narrowed to type[Unknown]
+    raise TypeError(f"{where} takes a store class, not {told}")

@@ -150,7 +150,8 @@ def _class_of(store: Store) -> type[Store]:
             f"describe({name}(client)), or schema({name}) for what it declares"
         )
     if not isinstance(given, Store):
-        raise TypeError(f"describe() takes a store, not {shown(cast('object', given))}; write await describe(garden)")
+        told = shown(given)  # pyright: ignore[reportUnknownArgumentType] - narrowed to type[Unknown]
+        raise TypeError(f"describe() takes a store, not {told}; write await describe(garden)")
     return type(given)
 
 
