@@ -103,7 +103,7 @@ class Links:
                     raise
                 self.check_open()  # otherwise by a program that cancels every task, but not this caller's
             except RedisError as error:
-                raise refused(error, self._pool) from error
+                raise refused(error, self._connector.pool) from error
             except (KeyboardInterrupt, SystemExit) as error:
                 if not opening.done() or opening.exception() is not error:
                     raise

@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 from pydantic import BaseModel
 
 from purse._engine.hooks import refuse_in_atomic
-from purse._showing import named
+from purse._showing import named, place
 from purse._wording import short
 from purse.errors import EditConflict, EncodeError
 
@@ -43,7 +43,6 @@ class Place(Generic[V]):
     """Where one value is stored.
 
     Attributes:
-        where: its name in messages, ``{garden}:plants['spinach']``.
         rkey: the Redis key.
         key: what the caller calls the value.
         encode, decode: the collection's codec, with errors that name the place.
@@ -53,7 +52,6 @@ class Place(Generic[V]):
             is stored now.
     """
 
-    where: str
     rkey: str
     key: object
     encode: Callable[[V], bytes]
@@ -61,6 +59,11 @@ class Place(Generic[V]):
     read: Callable[[], Awaitable[bytes | None]]
     absent: Callable[[object], V] | None
     replace: Callable[[bytes | None, bytes], Awaitable[tuple[bool, bytes | None]]]
+
+    @property
+    def where(self) -> str:
+        """Its name in messages, ``{garden}:plants['spinach']``."""
+        return place(self.rkey, self.key)
 
 
 async def modify(

@@ -11,7 +11,7 @@ import sys
 from typing import Annotated, Literal, TypeAlias, cast, get_args, get_origin
 
 from purse._engine.replies import Reply, as_bytes, as_int
-from purse._showing import shown
+from purse._showing import place, shown
 from purse._typenames import one_less, unwrapped
 from purse._value_codecs import JsonCodec
 from purse.codecs import codec_for
@@ -57,11 +57,11 @@ def _is_plain(form: object) -> bool:
     return True
 
 
-def addend(number: Number | None, amount: float, *, where: str, key: str, field: object) -> int | str:
+def addend(number: Number | None, amount: float, *, key: str, field: object) -> int | str:
     """``amount`` as the argument of INCRBY or INCRBYFLOAT.
 
     Args:
-        where, key, field: what an error names.
+        key, field: what an error names.
 
     Raises:
         TypeError: the values are no numbers.
@@ -69,8 +69,8 @@ def addend(number: Number | None, amount: float, *, where: str, key: str, field:
     """
     if number is None:
         raise TypeError(
-            f"{where}: increment() needs values declared as int or float, without constraints or a codec: the server "
-            f"adds, and validates nothing. Write await c.modify(key, lambda value: value + {amount!r})"
+            f"{place(key, field)}: increment() needs values declared as int or float, without constraints or a codec: the server "
+            f"adds, and validates nothing. Write await c.modify(key, lambda value: value + {shown(amount)})"
         )
     if number == "int":
         if type(amount) is int and amount in _INT64:
@@ -80,7 +80,9 @@ def addend(number: Number | None, amount: float, *, where: str, key: str, field:
         if type(amount) in (int, float) and -_FLOAT_MAX <= amount <= _FLOAT_MAX:
             return repr(amount)
         wanted = "a finite float"
-    raise EncodeError(f"{where}: cannot add {shown(amount)}, only {wanted}. Nothing was sent.", key=key, field=field)
+    raise EncodeError(
+        f"{place(key, field)}: cannot add {shown(amount)}, only {wanted}. Nothing was sent.", key=key, field=field
+    )
 
 
 def as_sum(number: Number | None, reply: Reply) -> float:

@@ -290,7 +290,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         with_ttl (``per_item``: in MULTI with HPEXPIRE).
         """
         field = self._field(key)
-        added = addend(self._number, amount, where=self._where(key), key=self.rkey, field=key)
+        added = addend(self._number, amount, key=self.rkey, field=key)
         command = ("HINCRBY" if self._number == "int" else "HINCRBYFLOAT", self.rkey, field, added)
         return await self._executor.execute(self._incrementing(command, field, key))
 
@@ -516,7 +516,6 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
 
         return Place(
-            where=self._where(key),
             rkey=self.rkey,
             key=key,
             encode=lambda value: self._encode(self._codec, value, key),

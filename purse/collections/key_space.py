@@ -384,7 +384,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         One round trip, O(1). Sends: INCRBY or INCRBYFLOAT; with a TTL policy inside EVALSHA with_ttl.
         """
         name = self._names.name(key)
-        added = addend(self._number, amount, where=self._where(key), key=self.prefix, field=key)
+        added = addend(self._number, amount, key=self.prefix, field=key)
         command = ("INCRBY" if self._number == "int" else "INCRBYFLOAT", name, added)
         if self._ttl is None:
             return as_sum(self._number, await self._send(command, key))
@@ -487,7 +487,6 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
 
         return Place(
-            where=self._where(key),
             rkey=self.prefix,
             key=key,
             encode=lambda value: self._encode(self._codec, value, key),
