@@ -15,6 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from redis.exceptions import TimeoutError
+
 from purse._engine.link import Link, LinkLost
 from purse._engine.packing import Packed, pack_command
 from purse._engine.replies import Reply
@@ -47,12 +49,14 @@ class Nodes:
         """Whether the server of the running loop's connection is a node of a cluster.
 
         Raises:
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection can be opened.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection can be opened, or the server
+                does not answer in time.
             StoreClosed: after ``aclose()``.
 
         One round trip on a connection that was not asked yet, else none.
         """
-        for _ in range(_LOSSES):
+        losses = 0
+        while losses < _LOSSES:
             link = await self._links.ready(lambda: len(_HELLO[0]))
             known = self._known.get(link, False if self._silent else None)
             if known is not None:
@@ -62,7 +66,10 @@ class Nodes:
                 if answer is None:
                     link = await self._links.ready(lambda: len(_INFO[0]))
                     answer = _enabled_in(await link.request(_INFO))
-            except LinkLost:
+            except LinkLost as lost:
+                if isinstance(lost.cause, TimeoutError):  # a server that is silent, and will be at the search
+                    raise TimeoutError(str(lost.cause)) from lost.cause
+                losses += lost.sent
                 continue
             self._known[link] = answer
             return answer

@@ -132,7 +132,7 @@ class Executor(Protocol):
     async def is_cluster_node(self) -> bool:
         """Whether the server has a part of the keys only, so that a search would not see the others.
 
-        Asked once on each connection, in one round trip that is not counted and not observed.
+        Asked once on each connection, in one round trip, which an observer does not see.
         """
         ...
 

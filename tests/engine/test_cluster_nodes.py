@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import ResponseError, TimeoutError
 
 from purse import RedisHash, RedisKeySpace, RedisList, RedisSet, Store, statistics
 from purse.embedded import Server
@@ -284,4 +284,21 @@ async def test_a_proxy_that_hangs_up_at_the_question_is_searched(redis: Redis, p
     assert await collect(space.keys()) == ["ada"]
     assert await space.clear() == 1
     assert proxy.accepted <= connections + 1
+    await client.aclose()
+
+
+async def test_a_silent_server_is_asked_again(redis: Redis, proxy: Proxy) -> None:
+    """A question that was not answered in time is an error of that search, and is asked before the next one."""
+    client = connect(proxy.url, protocol=2, socket_timeout=0.3)
+    space = RedisKeySpace(client, "s:", int)
+    await space.set("ada", 1)
+    before = await asked(redis, "hello")
+    proxy.stall()
+    with pytest.raises(TimeoutError):
+        await space.len()
+    proxy.drop()
+    proxy.heal()
+
+    assert await space.len() == 1
+    assert await asked(redis, "hello") > before
     await client.aclose()
