@@ -33,6 +33,7 @@ _CLIENT = (
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _EXPIRED, _NOT_YET = 10, 9  # OpenSSL's X509_V_ERR_...
 _OTHER_NAMES = (62, 64)
+_NO_AUTHORITY = (2, 18, 19, 20, 21)
 
 
 def advice_for(error: RedisError, pool: Pool) -> str:
@@ -102,6 +103,8 @@ def _of_tls(cause: ssl.SSLError) -> str:
             )
         if cause.verify_code in (_EXPIRED, _NOT_YET):
             return "The certificate of the server is not valid today: renew it, or is a clock wrong?"
+        if cause.verify_code not in _NO_AUTHORITY:
+            return "The certificate of the server is not good enough for this client; the error says why."
         return (
             "The certificate of the server is not signed by an authority that is known here: name the file with "
             "that authority's certificate, rediss://host:6379?ssl_ca_certs=/path/to/ca.pem."
