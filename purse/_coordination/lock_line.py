@@ -28,7 +28,6 @@ import asyncio
 import copy
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from itertools import count
 from typing import NamedTuple
 from uuid import uuid4
@@ -82,6 +81,7 @@ class Grant(NamedTuple):
 class _Refusal(NamedTuple):
     again_ms: int  # after which it may be free although nothing was heard; -1: never
     held: bool  # or else it is somebody else's turn
+    fence: Reply  # as long as it is the same, nobody else has had the lock
 
 
 def _free(found: int) -> bool:
@@ -190,7 +190,8 @@ class LockLine:
     async def _wait(self, owner: str, lease: float, origin: Origin) -> Grant:
         turn: asyncio.Future[None] = self.loop.create_future()
         self._waiting[owner] = turn
-        vain = 0
+        looks = 0
+        before: _Refusal | None = None
         try:
             while True:
                 answer = await self._ask(owner, lease, origin, place=PLACE)
@@ -199,8 +200,10 @@ class LockLine:
                         return answer
                     await self.release(owner, origin)  # spent before it was here
                 elif self._first() == owner:
-                    await self._change(answer, vain, origin)
-                    vain = 0 if answer.held else vain + 1
+                    if before is None or answer[1:] != before[1:]:
+                        looks = 0
+                    before = answer
+                    looks = await self._change(answer, looks, origin)
                 else:
                     await turn
         except (RedisError, StoreClosed) as error:
@@ -224,17 +227,19 @@ class LockLine:
         # Sent again if the reply is lost. In a task of its own, because what takes it back has to wait for its end.
         asking = self._asking[owner] = detached(self._scripts.ask(call, origin, read_only=True), "lock")
         await asyncio.wait((asking,))
-        granted, number, *held = map(as_int, as_array(asking.result()))
+        granted, number, *refusal = as_array(asking.result())
         self._debts.heard()
-        if granted:
-            return Grant(owner, number, validity(started, lease))
-        return _Refusal(number, held == [1])
+        if as_int(granted):
+            return Grant(owner, as_int(number), validity(started, lease))
+        held, fence = refusal
+        return _Refusal(as_int(number), as_int(held) == 1, fence)
 
-    async def _change(self, refusal: _Refusal, vain: int, origin: Origin) -> None:
+    async def _change(self, refusal: _Refusal, looks: int, origin: Origin) -> int:
         """Wait until it is worth to ask again.
 
         Args:
-            vain: how often in a row the lock was free, and the turn of somebody else.
+            looks: how patient to be: 0 if the lock has changed hands since it was last asked for, or else what this has
+                returned then.
         """
 
         async def exists() -> int:
@@ -247,10 +252,12 @@ class LockLine:
             # Soon it is taken, which is a change. But it may have been taken and released before we look, and who has
             # the turn may give it up, and then nothing changes: so it is not waited for very long.
             look = Look("EXISTS", _taken, exists)
-            patience = min(patience, _FIRST_PAUSE * 2 ** min(vain, 10), _LAST_PAUSE)
-        with suppress(TimeoutError):
+            patience = min(patience, _FIRST_PAUSE * 2 ** min(looks, 10), _LAST_PAUSE)
+        try:
             async with asyncio.timeout(patience):
-                await self._executor.wakeups().wait(self._keys[0], 0, look)
+                return await self._executor.wakeups().wait(self._keys[0], looks, look)
+        except TimeoutError:
+            return 0 if refusal.held else looks + 1
 
     def _fail_others(self, error: Exception) -> None:
         """Tell those behind at once: each of them would find out for itself, after a second's patience each."""

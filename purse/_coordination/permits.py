@@ -267,8 +267,7 @@ class PermitLine:
                 if good:
                     vain = 0
                 if self._waiters:
-                    await self._changed(free_us, vain)
-                    vain += 1
+                    vain = await self._changed(free_us, vain)
         except Exception as error:
             self._fail(error)
         finally:
@@ -293,16 +292,17 @@ class PermitLine:
             raise
         return [Permit(self, self._key, name, started + self.lease) for name in names[:taken]], free_us
 
-    async def _changed(self, free_us: int, vain: int) -> None:
-        """Wait until a permit may be free: one was given back, or one has expired."""
+    async def _changed(self, free_us: int, vain: int) -> int:
+        """Wait until a permit may be free: one was given back, or one has expired; how patient to be the next time."""
         expiry = asyncio.timeout(min(free_us / 1e6 + 0.001, _PATIENCE))
         self._idle = True
         try:
             async with expiry:
-                await self._executor.wakeups().wait(self._key, min(vain, 10), self._room)
+                return await self._executor.wakeups().wait(self._key, vain, self._room)
         except builtins.TimeoutError:
             if not expiry.expired():
                 raise
+            return 0
         finally:
             self._idle = False
 

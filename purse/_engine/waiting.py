@@ -233,8 +233,7 @@ class Line(Generic[E]):
                 reply = await offer()
                 if reply is not None:
                     return reply
-                await self._wakeups.wait(self._key, looks, room)
-                looks += 1
+                looks = await self._wakeups.wait(self._key, looks, room)
         except Exception:
             for turn in self._bringers.values():
                 _wake(turn)
@@ -334,7 +333,7 @@ class Line(Generic[E]):
             self._go_on()  # somebody came while this task was told to stop
 
     async def _take_some(self, take: Callable[[int], Unit[list[E]]], looks: int) -> int:
-        """Take elements for those who wait, or wait for a change of the key; how often that was without success."""
+        """Take elements for those who wait, or wait for a change of the key; how patient to be the next time."""
         try:
             taken = await self._executor.execute(take(min(len(self._waiters), MOST)))
             if taken:
@@ -342,12 +341,12 @@ class Line(Generic[E]):
                 return 0
             if self._first_waiter() is not None and not self._hand:  # all of them may have left by now
                 self.idle = True
-                await self._wakeups.wait(self._key, looks)
+                looks = await self._wakeups.wait(self._key, looks)
                 self.idle = False
         except Exception as error:
             self.idle = False
             self._fail(error)
-        return looks + 1
+        return looks
 
     async def _stir(self, seconds: float | None) -> None:
         """Wait for a change of the line, so many seconds at most."""

@@ -13,14 +13,23 @@ only says that it may be worth to try. Nobody waits longer than ``CHECK`` withou
 connection that is dead without having been closed. Who waits for room in a full queue looks in the same way, at its
 size: a ``Look`` says how, and what answer is worth a try.
 
+A server that has too many keys to remember (``tracking-table-max-keys``) forgets some, and says of these that they have
+changed. So a caller that was told of a change and found nothing waits a little before it tries again, and longer
+each time, unless the change came after a quiet time.
+
 Where there is no such connection (a fake, a server or proxy that refuses CLIENT TRACKING, a client for which
 ``engine="dedicated"`` was asked for), keys are looked at again and again, at growing intervals.
+
+A proxy may refuse a command by hanging up. If that happens ``_LOSSES`` times, one after the other, when this connection
+is set up, keys are looked at over the client's own connection for ``_AGAIN`` seconds. If it happens to the look, it is
+not sent there either: the caller just tries.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -30,7 +39,7 @@ from purse._engine.adoption import AdoptedLink, NotAdoptable, adopt
 from purse._engine.clients import forget, remember
 from purse._engine.connecting import Connector, refused
 from purse._engine.guard import forget_link, guard_link
-from purse._engine.link import LinkLost
+from purse._engine.link import LinkLost, reply_was_lost
 from purse._engine.loops import hang_up
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply, as_int
@@ -42,7 +51,12 @@ CHECK = 5.0
 
 FIRST_POLL, LAST_POLL = 0.005, 0.25  # seconds between two looks where the server sends no messages
 
-_SETUPS = 3  # a connection is set up this often at most; each attempt lost it
+_LOSSES = 3  # connections that are lost over the same words, one after the other, before these are not sent any more
+_AGAIN = 300.0  # seconds for which they are not; it may have been a server that was restarted three times
+
+_SETUP = "CLIENT TRACKING"
+
+_log = logging.getLogger("purse")
 
 
 class Look(NamedTuple):
@@ -74,6 +88,7 @@ class Wakeups:
         self._exists = exists
         self._loop = asyncio.get_running_loop()
         self._tracking = tracking
+        self._unsent: dict[str, float] = {}  # words over which connections were lost, and until when not to send them
         self._opening = asyncio.Lock()
         self._link: AdoptedLink | None = None
         self._waiting: dict[bytes, set[asyncio.Event]] = {}
@@ -84,11 +99,11 @@ class Wakeups:
         """1 if there is a connection, else 0."""
         return 0 if self._link is None else self._link.connections
 
-    async def wait(self, key: str, looks: int, look: Look | None = None) -> None:
+    async def wait(self, key: str, looks: int, look: Look | None = None) -> int:
         """Wait until a look at ``key`` is hopeful, or until it may have changed, or until ``aclose``.
 
         Args:
-            looks: how often the caller has looked in vain, which is how patient it should become.
+            looks: how patient to be; 0 at first, then what the last call has returned, if the caller has found nothing.
             look: by default whether the key exists, for those who wait for an element.
 
         Raises:
@@ -96,43 +111,77 @@ class Wakeups:
         """
         look = look or Look("EXISTS", bool, lambda: self._exists(key))
         name = key.encode()
+        losses = 0
         changed = asyncio.Event()
         self._waiting.setdefault(name, set()).add(changed)
         try:
-            while not changed.is_set() and not self._closed:
-                link = await self._open() if self._tracking else None
+            while not self._closed:
+                told_of = self._tracking and not self._is_unsent(look.command)
+                link = await self._open() if told_of else None
                 if link is None:
                     await asyncio.sleep(_patience(looks))
-                    if look.hopeful(await look.ask()):
-                        return
-                elif await self._told(link, name, changed, look):
+                    if await self._looks_well(look):
+                        return looks + 1
+                    looks += 1
+                    continue
+                began = self._loop.time()
+                try:
+                    hopeful = await self._look(link, name, look)
+                except LinkLost as lost:
+                    changed.clear()  # look again, on the next connection
+                    losses += lost.sent
+                    if losses == _LOSSES:
+                        self._leave_unsent(look.command)
+                    continue
+                losses = 0
+                if hopeful:
                     if looks:  # it looks well, and yet there was nothing for the caller: others were faster
                         await asyncio.sleep(_patience(looks))
-                    return
-                looks += 1
+                    return looks + 1
+                if not await self._told(link, changed):
+                    looks = 0
+                    continue
+                early = began + _patience(looks) - self._loop.time()
+                if early <= 0:
+                    return 0
+                if looks:
+                    await asyncio.sleep(early)
+                return looks + 1
+            return looks
         finally:
             self._waiting[name].discard(changed)
             if not self._waiting[name]:
                 del self._waiting[name]
 
-    async def _told(self, link: AdoptedLink, name: bytes, changed: asyncio.Event, look: Look) -> bool:
-        """Look at a key, and unless that is hopeful wait for its next change; whether it is."""
+    async def _looks_well(self, look: Look) -> bool:
+        """Look in the ordinary way; whether it is worth a try."""
+        if self._is_unsent(look.command):
+            return True
         try:
-            if not link.ready:
-                await link.room(len(name))
-            seen = (await link.request((pack_command((look.command, name)), 1)))[0]
-        except LinkLost:
-            return False  # look again, on the next connection
+            return look.hopeful(await look.ask())
+        except ConnectionError as error:
+            if not reply_was_lost(error):
+                raise
+            self._leave_unsent(look.command)  # it was sent several times, and each time the connection was lost
+            return True
+
+    async def _look(self, link: AdoptedLink, name: bytes, look: Look) -> bool:
+        """Look at a key, and have the server tell of its next change; whether it is worth a try now."""
+        if not link.ready:
+            await link.room(len(name))
+        seen = (await link.request((pack_command((look.command, name)), 1)))[0]
         if isinstance(seen, Exception):
             return True  # we may not look at it, and the caller should hear why from its own command
-        if look.hopeful(as_int(seen)):
-            return True
+        return look.hopeful(as_int(seen))
+
+    async def _told(self, link: AdoptedLink, changed: asyncio.Event) -> bool:
+        """Wait until the server tells of a change; False if it does not within ``CHECK``, or cannot any more."""
         with contextlib.suppress(asyncio.TimeoutError):
             async with asyncio.timeout(CHECK):
                 await changed.wait()
         if not link.is_open:
             changed.clear()  # woken because nobody would tell any more: look on the next connection
-        return False
+        return changed.is_set()
 
     async def aclose(self) -> None:
         """Close the connection; nobody waits any more."""
@@ -156,6 +205,8 @@ class Wakeups:
 
     async def _open(self) -> AdoptedLink | None:
         """The open connection; None if there can be none."""
+        if self._is_unsent(_SETUP):
+            return None
         async with self._opening:
             if self._link is not None and self._link.is_open:
                 return self._link
@@ -166,15 +217,20 @@ class Wakeups:
             except (NotAdoptable, _NotTracked):
                 self._tracking = False
                 self._link = None
-            except LinkLost as lost:
-                raise ConnectionError(f"the connection was lost while it was set up: {lost.cause}") from lost
+            except LinkLost:
+                self._leave_unsent(_SETUP)
+                self._link = None
             except RedisError as error:
                 raise refused(error, self._pool) from error
             return self._link
 
     async def _connect_anyhow(self) -> AdoptedLink:
-        """Connect; again if the server goes away in the moment in which the connection is set up."""
-        for _ in range(_SETUPS - 1):
+        """Connect; again if the server goes away in the moment in which the connection is set up.
+
+        Raises:
+            LinkLost: that has happened each time.
+        """
+        for _ in range(_LOSSES - 1):
             with contextlib.suppress(LinkLost):
                 return await self._connect()
         return await self._connect()
@@ -211,6 +267,15 @@ class Wakeups:
             raise
         return link
 
+    def _is_unsent(self, words: str) -> bool:
+        until = self._unsent.get(words)
+        return until is not None and self._loop.time() < until
+
+    def _leave_unsent(self, words: str) -> None:
+        if words not in self._unsent:
+            _log.info("purse: the server, or a proxy, hangs up at %s, so keys are looked at again and again", words)
+        self._unsent[words] = self._loop.time() + _AGAIN
+
     def _heard(self, message: list[Reply]) -> None:
         if message[0] != b"invalidate":
             return
@@ -230,7 +295,7 @@ class Wakeups:
 
 
 def _patience(looks: int) -> float:
-    """Seconds to the next look, after so many in vain."""
+    """Seconds from one look to the next, after so many in vain."""
     return min(FIRST_POLL * 2.0 ** min(looks, 10), LAST_POLL)
 
 

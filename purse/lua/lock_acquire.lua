@@ -10,7 +10,8 @@
 -- ARGV[4]  milliseconds for which the session keeps its places from now on, "0" = take it now or not at all
 --
 -- Returns {1, token} if the lock is the owner's, now or already; or else {0, milliseconds after which the lock or the
--- turn may be free although nothing was heard (-1: never), 1 if the lock is held or 0 if it is another's turn}.
+-- turn may be free although nothing was heard (-1: never), 1 if the lock is held or 0 if it is another's turn, what
+-- KEYS[2] holds}.
 -- Asking twice is harmless. O(log n) for n places, and once for each place that is forfeit.
 local lock, fence, queue, sessions = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local owner, lease_ms, ahead, place_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -47,10 +48,10 @@ while true do
   redis.call('ZREM', queue, first)
 end
 if holder then
-  return {0, redis.call('PTTL', lock), 1}
+  return {0, redis.call('PTTL', lock), 1, redis.call('GET', fence)}
 end
 if first and first ~= owner then
-  return {0, forfeit_at - now, 0}
+  return {0, forfeit_at - now, 0, redis.call('GET', fence)}
 end
 if redis.call('ZREM', queue, owner) == 1 and redis.call('EXISTS', queue) == 0 then
   redis.call('DEL', sessions)

@@ -1,12 +1,13 @@
-"""Lines of waiting callers, of every kind: a caller that is gone is gone from its line, in whatever moment it leaves."""
+"""Lines of waiting callers, of every kind: a caller that is gone leaves its line, in whatever moment."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 from redis.asyncio import Redis
@@ -19,11 +20,28 @@ from purse.errors import StoreClosed
 from purse.redlock import Redlock
 from tests.support.clients import command, connect
 from tests.support.polling import until
+from tests.support.proxy import Proxy
 from tests.support.tasks import purse_tasks
 
 pytestmark = pytest.mark.engines("shared", "dedicated")
 
 SECONDS = 0.005
+Connect: TypeAlias = Callable[..., Redis]
+
+
+@pytest.fixture
+async def client_of() -> AsyncIterator[Connect]:
+    """Makes clients, and closes them after the test."""
+    clients: list[Redis] = []
+
+    def make(url: str, **settings: Any) -> Redis:
+        clients.append(connect(url, **settings))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await executor_for(client).aclose()
+        await client.aclose()
 
 
 class Waiting(NamedTuple):
@@ -35,57 +53,59 @@ class Waiting(NamedTuple):
         let_go: gives to one that waits what it waits for.
     """
 
-    take_away: Callable[[Redis], Awaitable[object]]
-    call: Callable[[Redis, float | None], Awaitable[object]]
-    let_go: Callable[[Redis], Awaitable[object]]
+    take_away: Callable[[Redis, str], Awaitable[object]]
+    call: Callable[[Redis, str, float | None], Awaitable[object]]
+    let_go: Callable[[Redis, str], Awaitable[object]]
 
 
-async def _put(redis: Redis, timeout: float | None) -> object:
+async def _put(redis: Redis, key: str, timeout: float | None) -> object:
     async with asyncio.timeout(timeout):
-        return await RedisQueue(redis, "x", int, maxsize=1).put(2)
+        return await RedisQueue(redis, key, int, maxsize=1).put(2)
 
 
-async def _limited(redis: Redis, timeout: float | None) -> object:
+async def _limited(redis: Redis, key: str, timeout: float | None) -> object:
     # A later caller waits behind the first one, however long its own timeout is.
     async with asyncio.timeout(timeout):
-        return await RedisRateLimiter(redis, "x", rate="1/minute").wait()
+        return await RedisRateLimiter(redis, key, rate="1/minute").wait()
 
 
-async def _nothing(redis: Redis) -> None:
+async def _nothing(redis: Redis, key: str) -> None:
     pass
 
 
 KINDS = {
     "queue.get": Waiting(
-        _nothing, lambda redis, t: RedisQueue(redis, "x", int).get(t), lambda redis: command(redis, "RPUSH", "x", 1)
+        _nothing,
+        lambda redis, key, t: RedisQueue(redis, key, int).get(t),
+        lambda redis, key: command(redis, "RPUSH", key, 1),
     ),
     "blocking_pop_min": Waiting(
         _nothing,
-        lambda redis, t: RedisSortedSet(redis, "x", int).blocking_pop_min(t),
-        lambda redis: command(redis, "ZADD", "x", 1, 1),
+        lambda redis, key, t: RedisSortedSet(redis, key, int).blocking_pop_min(t),
+        lambda redis, key: command(redis, "ZADD", key, 1, 1),
     ),
     "queue.put": Waiting(
-        lambda redis: command(redis, "RPUSH", "x", 1), _put, lambda redis: command(redis, "RPOP", "x")
+        lambda redis, key: command(redis, "RPUSH", key, 1), _put, lambda redis, key: command(redis, "RPOP", key)
     ),
     "semaphore": Waiting(
-        lambda redis: RedisSemaphore(redis, "x", limit=1).acquire(),
-        lambda redis, t: RedisSemaphore(redis, "x", limit=1).acquire(timeout=t),
-        lambda redis: command(redis, "DEL", "x"),
+        lambda redis, key: RedisSemaphore(redis, key, limit=1).acquire(),
+        lambda redis, key, t: RedisSemaphore(redis, key, limit=1).acquire(timeout=t),
+        lambda redis, key: command(redis, "DEL", key),
     ),
     "lock": Waiting(
-        lambda redis: command(redis, "SET", "x", "somebody", "PX", 60_000),
-        lambda redis, t: RedisLock(redis, "x").acquire(timeout=t),
-        lambda redis: command(redis, "DEL", "x"),
+        lambda redis, key: command(redis, "SET", key, "somebody", "PX", 60_000),
+        lambda redis, key, t: RedisLock(redis, key).acquire(timeout=t),
+        lambda redis, key: command(redis, "DEL", key),
     ),
     "redlock": Waiting(
-        lambda redis: command(redis, "SET", "x", "somebody", "PX", 60_000),
-        lambda redis, t: Redlock("x", [redis]).acquire(timeout=-1 if t is None else t),
-        lambda redis: command(redis, "DEL", "x"),
+        lambda redis, key: command(redis, "SET", key, "somebody", "PX", 60_000),
+        lambda redis, key, t: Redlock(key, [redis]).acquire(timeout=-1 if t is None else t),
+        lambda redis, key: command(redis, "DEL", key),
     ),
     "limiter": Waiting(
-        lambda redis: RedisRateLimiter(redis, "x", rate="1/minute").hit(),
+        lambda redis, key: RedisRateLimiter(redis, key, rate="1/minute").hit(),
         _limited,
-        lambda redis: command(redis, "DEL", "x"),
+        lambda redis, key: command(redis, "DEL", key),
     ),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -100,15 +120,17 @@ def objects() -> int:
 
 
 @every_kind
-async def test_callers_that_gave_up_leave_nothing_behind(redis: Redis, server: Server, kind: Waiting) -> None:
+async def test_callers_that_gave_up_leave_nothing_behind(
+    redis: Redis, server: Server, client_of: Connect, kind: Waiting
+) -> None:
     """While one caller waits for ever, any number of others may come, wait in vain and go: memory stays as it was."""
-    client = connect(server.url)
-    await kind.take_away(redis)
+    client = client_of(server.url)
+    await kind.take_away(redis, "x")
     for_ever = asyncio.create_task(_for_ever(kind, client))
 
     async def in_vain() -> None:
         with suppress(asyncio.QueueEmpty, TimeoutError):
-            assert await kind.call(client, SECONDS) in (None, False)
+            assert await kind.call(client, "x", SECONDS) in (None, False)
 
     await asyncio.gather(*(in_vain() for _ in range(10)))
     before = objects()
@@ -118,11 +140,10 @@ async def test_callers_that_gave_up_leave_nothing_behind(redis: Redis, server: S
     assert objects() - before < 50
     for_ever.cancel()
     await asyncio.wait([for_ever])
-    await client.aclose()
 
 
-async def _for_ever(kind: Waiting, client: Redis) -> object:
-    return await kind.call(client, None)
+async def _for_ever(kind: Waiting, client: Redis, key: str = "x") -> object:
+    return await kind.call(client, key, None)
 
 
 @every_line
@@ -141,13 +162,14 @@ async def test_leaving_in_the_moment_of_an_error(redis: Redis, kind: Waiting) ->
             task.cancel()
         outcomes = await asyncio.gather(*others, return_exceptions=True)
         assert all(isinstance(outcome, RedisError | asyncio.CancelledError) for outcome in outcomes), outcomes
+        await until(_tasks, [])  # or the error of what was asked for those might reach the next caller
 
         await command(redis, "DEL", "x")
-        await kind.take_away(redis)
+        await kind.take_away(redis, "x")
         waiting = asyncio.create_task(_for_ever(kind, redis))
         for _ in range(steps % 7):
             await asyncio.sleep(0)
-        await kind.let_go(redis)
+        await kind.let_go(redis, "x")
         async with asyncio.timeout(10):
             assert await waiting is not None
         steps += 1
@@ -156,14 +178,16 @@ async def test_leaving_in_the_moment_of_an_error(redis: Redis, kind: Waiting) ->
 
 @every_line
 @pytest.mark.parametrize("callers", [1, 3])
-async def test_closing_right_after_a_cancellation(redis: Redis, server: Server, kind: Waiting, callers: int) -> None:
+async def test_closing_right_after_a_cancellation(
+    redis: Redis, server: Server, client_of: Connect, kind: Waiting, callers: int
+) -> None:
     """``worker.cancel(); await store.aclose()``, with nobody awaiting the worker: all is closed, nothing goes on."""
-    await kind.take_away(redis)
+    await kind.take_away(redis, "x")
     for steps in [*range(12), None]:
-        client = connect(server.url)
+        client = client_of(server.url)
         workers = [asyncio.create_task(_for_ever(kind, client)) for _ in range(callers)]
         if steps is None:
-            await until(lambda: _is_told_of_changes(client), True)
+            await until(lambda: _is_told_of_changes(client), True)  # noqa: B023 - awaited in this iteration
         for _ in range(steps or 0):
             await asyncio.sleep(0)
 
@@ -172,7 +196,6 @@ async def test_closing_right_after_a_cancellation(redis: Redis, server: Server, 
         await executor_for(client).aclose()
 
         assert statistics(client).connections == 0
-        await client.aclose()
         outcomes = await asyncio.gather(*workers, return_exceptions=True)
         assert all(isinstance(outcome, asyncio.CancelledError | StoreClosed) for outcome in outcomes), outcomes
         await until(_tasks, [])
@@ -185,6 +208,69 @@ async def _is_told_of_changes(client: Redis) -> bool:
 
 async def _tasks() -> list[str]:
     return purse_tasks()
+
+
+# --- a server that forgets what it tracks -------------------------------------------------------
+
+
+@pytest.fixture
+def forgetful() -> Iterator[Server]:
+    """A server that tracks one key at a time, and says of all others that they have changed."""
+    with Server(port=0, config={"tracking-table-max-keys": "1"}) as server:
+        yield server
+
+
+async def _processed(redis: Redis) -> int:
+    info: Any = await command(redis, "INFO", "stats")
+    return info["total_commands_processed"]
+
+
+@every_line
+async def test_a_server_that_forgets_is_not_asked_without_a_pause(
+    forgetful: Server, client_of: Connect, kind: Waiting
+) -> None:
+    """Twenty callers of twenty keys are told of changes that are none: they ask some times a second, not thousands."""
+    direct, client = client_of(forgetful.url), client_of(forgetful.url)
+    for nth in range(20):
+        await kind.take_away(direct, f"x{nth}")
+    waiting = [asyncio.create_task(_for_ever(kind, client, f"x{nth}")) for nth in range(20)]
+    await asyncio.wait(waiting, timeout=0.5)  # they grow patient
+    before = await _processed(direct)
+    await asyncio.wait(waiting, timeout=1)
+    asked = await _processed(direct) - before
+
+    assert asked < 20 * 100  # those inside scripts included
+    for nth in range(20):
+        await kind.let_go(direct, f"x{nth}")
+    async with asyncio.timeout(10):
+        assert None not in await asyncio.gather(*waiting)
+
+
+# --- what stands between client and server --------------------------------------------------------
+
+
+@every_line
+@pytest.mark.parametrize("refused", ["HELLO", "TRACKING", "EXISTS", "LLEN", "ZCARD"])
+async def test_a_proxy_that_refuses_by_hanging_up(
+    redis: Redis, proxy: Proxy, client_of: Connect, kind: Waiting, refused: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It closes the connection at a command that it does not know: callers wait nevertheless, by looking or trying."""
+    caplog.set_level(logging.INFO, logger="purse")
+    client = client_of(proxy.url, protocol=2)  # or redis-py itself says HELLO
+    await kind.take_away(redis, "x")
+    proxy.hang_up_at(f"\r\n{refused}\r\n".encode())
+    waiting = [asyncio.create_task(_for_ever(kind, client)) for _ in range(2)]
+    done, _ = await asyncio.wait(waiting, timeout=0.3)
+    assert not done, [task.exception() for task in done]
+
+    await kind.let_go(redis, "x")
+    async with asyncio.timeout(10):
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert await waiting[0] is not None
+    assert proxy.accepted <= 16  # what cannot be sent is not sent again and again
+    assert caplog.text.count("hangs up") <= 1
+    waiting[1].cancel()
+    await asyncio.wait(waiting)
 
 
 async def test_a_semaphore_whose_waiter_leaves_as_it_is_told_of_an_error(redis: Redis) -> None:

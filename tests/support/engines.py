@@ -21,7 +21,7 @@ from purse._engine import opening
 from purse._engine.adoption import AdoptedLink, NotAdoptable
 from purse._engine.clients import Connection
 
-SERVED_BY = {"server", "redis", "proxy", "wire", "own_server", "nodes"}
+SERVED_BY = {"server", "redis", "proxy", "wire", "own_server", "nodes", "forgetful"}
 """Fixtures of tests that reach a server; other tests run once."""
 
 _current = "shared"
