@@ -157,8 +157,8 @@ def bind_codec(
             raise
         except Exception as error:  # the function is the user's, or none that makes codecs: codec=int
             raise DeclarationError(
-                f"codec={quoted(codec)} raised {message_of(error)} for {type_name(value_type)}: pass a codec, or a function "
-                "from a type to a codec"
+                f"codec={quoted(codec)} raised {message_of(error)} for {type_name(value_type)}: pass a codec, or a "
+                "function from a type to a codec"
             ) from error
         if not _is_codec(made):
             raise DeclarationError(

@@ -21,6 +21,7 @@ import hiredis
 from redis.exceptions import ConnectionError, InvalidResponse, RedisError
 
 from purse._engine.clients import Connection, health_check_interval, outdated
+from purse._engine.link import Ended
 from purse._engine.loops import close_connection, let_go
 from purse._engine.replies import Reply
 from purse._engine.shared import SharedLink
@@ -79,8 +80,10 @@ def _socket_of(connection: Connection) -> _Socket:
     transport = cast("asyncio.Transport", writer.transport)
     if not (isinstance(buffer, bytearray) and callable(reply_error) and hasattr(transport, "set_protocol")):
         raise NotAdoptable(f"this version of redis-py keeps its {type(connection).__name__} in another way")
-    if reader.at_eof() or transport.is_closing():
+    if reader.at_eof():
         raise ConnectionError("Connection closed by server.")
+    if transport.is_closing():
+        raise Ended("The client was closed.")
     former = cast("asyncio.Protocol", transport.get_protocol())
     unread = bytes(buffer)
     buffer.clear()
@@ -125,7 +128,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""
-        self.abort(ConnectionError("the connection was closed by aclose()"))
+        self.abort(Ended("the connection was closed by aclose()"))
         await asyncio.wait([self._closed], timeout=2 * _UNHEARD)
 
     async def disconnect(self, nowait: bool = False, **_: object) -> None:
@@ -186,12 +189,14 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         """The server has closed its side; the transport closes ours."""
-        self.abort(ConnectionError("Connection closed by server."))
+        # Under TLS this is also how the server answers that the client closes.
+        closed = Ended("The client was closed.") if self._transport.is_closing() else None
+        self.abort(closed or ConnectionError("Connection closed by server."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed, whoever did it."""
-        reason = "Connection closed by server." if exc is None else f"Connection lost: {said(exc)}"
-        self.abort(ConnectionError(reason))
+        # A server that closes is heard in ``eof_received`` first.
+        self.abort(Ended("The client was closed.") if exc is None else ConnectionError(f"Connection lost: {said(exc)}"))
         self._finish()
 
     def _finish(self) -> None:

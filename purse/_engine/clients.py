@@ -35,6 +35,7 @@ __all__ = [
     "forget",
     "has_unread",
     "health_check_interval",
+    "is_closed_here",
     "outdated",
     "pool_of",
     "read_reply",
@@ -259,6 +260,12 @@ async def has_unread(connection: Connection) -> bool:
         return callable(ask) and bool(await cast("Callable[[], Awaitable[bool]]", ask)())
     except (RedisError, OSError):
         return True
+
+
+def is_closed_here(connection: Connection) -> bool:
+    """Whether this side has closed the connection, or is about to."""
+    writer: object = getattr(connection, "_writer", None)
+    return not connection.is_connected or (isinstance(writer, asyncio.StreamWriter) and writer.is_closing())
 
 
 def health_check_interval(connection: Connection) -> float:

@@ -20,6 +20,7 @@ from redis.exceptions import AuthenticationError, ConnectionError, RedisError, T
 from purse._engine.advice import advice_for
 from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, Pool
+from purse._engine.link import Ended
 from purse._engine.loops import hang_up
 from purse._showing import tidied
 
@@ -133,7 +134,7 @@ async def pause(seconds: float) -> None:
 
 def refused(error: RedisError, pool: Pool) -> RedisError:
     """A fresh copy of a connection error for each of the callers that waited for one attempt, with the fix."""
-    copy = type(error)(*tidied(error).args)
+    copy = (ConnectionError if isinstance(error, Ended) else type(error))(*tidied(error).args)
     fix = advice_for(error, pool)
     copy.add_note(f"purse could not open a connection; nothing was sent. {fix}".rstrip())
     return copy

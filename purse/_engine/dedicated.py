@@ -25,7 +25,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeAlias
 
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import RedisError
 
 from purse._engine.cancellation import CAME_BETWEEN
 from purse._engine.clients import (
@@ -33,6 +33,7 @@ from purse._engine.clients import (
     forget,
     has_unread,
     health_check_interval,
+    is_closed_here,
     outdated,
     read_reply,
     remember,
@@ -40,7 +41,7 @@ from purse._engine.clients import (
 )
 from purse._engine.connecting import Connector, refused
 from purse._engine.detached import background, detached
-from purse._engine.link import Leave, LinkLost, Traffic
+from purse._engine.link import Ended, Leave, LinkLost, Traffic
 from purse._engine.loops import close_connection, drop, hang_up
 from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
@@ -186,7 +187,7 @@ class DedicatedLink:
         return bool(gone)
 
     def _turned_away(self) -> LinkLost:
-        return LinkLost(self._lost or ConnectionError("the connection was replaced"), sent=False)
+        return LinkLost(self._lost or Ended("the connection was replaced"), sent=False)
 
     async def _connection(self, call: Call) -> Connection:
         """A connection that works; it is counted as busy, with ``call``."""
@@ -286,8 +287,10 @@ class DedicatedLink:
     async def _exchange(self, connection: Connection, packed: Packed, *, asking: bool = False) -> list[Reply]:
         payload, wanted = packed
         replies: list[Reply] = []
+        written = False
         try:
             await send_packed(connection, payload)
+            written = True
             while len(replies) < abs(wanted):
                 reply = await read_reply(connection, seconds=connection.socket_timeout)
                 replies.append(reply)
@@ -298,7 +301,9 @@ class DedicatedLink:
         except (RedisError, OSError) as error:
             if asking:
                 self._permission.lost()
-            raise LinkLost(self._lost or error, sent=True) from error
+            # While it is read from, only the client's own ``aclose`` closes it on this side.
+            ended = Ended("The client was closed.") if written and is_closed_here(connection) else None
+            raise LinkLost(self._lost or ended or error, sent=True) from error
         return replies
 
     def _discard(self, connection: Connection) -> None:
@@ -366,13 +371,13 @@ class DedicatedLink:
     def disown(self) -> None:
         """See ``Link.disown``."""
         self._disowned = True
-        self._lost = ConnectionError("this process is a fork")
+        self._lost = Ended("this process is a fork")
         self.is_open = False
 
     def drop(self) -> None:
         """See ``Link.drop``."""
         self._disowned = True
-        self._lost = ConnectionError("the event loop was closed")
+        self._lost = Ended("the event loop was closed")
         self.is_open = False
         for task in self._tasks:
             drop(task)
@@ -387,7 +392,7 @@ class DedicatedLink:
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""
-        self.abort(ConnectionError("the connection was closed by aclose()"))
+        self.abort(Ended("the connection was closed by aclose()"))
         if self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Callable
 from operator import methodcaller
 
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, RedisError
 
 from purse._engine.cancellation import CAME_BETWEEN
-from purse._engine.clients import Connection, health_check_interval, outdated, read_reply, send_packed
+from purse._engine.clients import Connection, health_check_interval, is_closed_here, outdated, read_reply, send_packed
 from purse._engine.detached import hidden
+from purse._engine.link import Ended
 from purse._engine.loops import close_connection, drop, hang_up
 from purse._engine.shared import SharedLink
 
@@ -54,11 +55,11 @@ class DrivenLink(SharedLink):
         if task is self._closing and not isinstance(error, CAME_BETWEEN):
             self._forget()  # it is closed, one way or another
         if task.cancelled():
-            self.abort(ConnectionError("the event loop was shut down"))
+            self.abort(Ended("the event loop was shut down"))
         elif isinstance(error, CAME_BETWEEN):
             self._give_up(error)
         else:
-            self.abort(error or ConnectionError("the connection was closed"))
+            self.abort(error or Ended("the connection was closed"))
 
     def _writable(self) -> bool:
         # send_packed_command would quietly open a second connection in place of a closed one.
@@ -94,7 +95,7 @@ class DrivenLink(SharedLink):
 
     async def aclose(self) -> None:
         """See ``Link.aclose``."""
-        self.abort(ConnectionError("the connection was closed by aclose()"))
+        self.abort(Ended("the connection was closed by aclose()"))
         while self._closing is not None and not self._closing.done():
             await asyncio.wait([self._closing])
 
@@ -129,7 +130,12 @@ class DrivenLink(SharedLink):
         for nth in itertools.count(1):
             if nth % _BURST == 0:
                 await asyncio.sleep(0)
-            reply = await read_reply(self._connection, seconds=None)
+            try:
+                reply = await read_reply(self._connection, seconds=None)
+            except (RedisError, OSError) as error:
+                if is_closed_here(self._connection):
+                    raise Ended("The client was closed.") from error
+                raise
             if not self._complete():
                 raise ConnectionError("The connection was closed because the event loop was stopped meanwhile.")
             self._deliver(reply)

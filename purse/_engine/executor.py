@@ -36,7 +36,7 @@ from purse._engine import hooks
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
 from purse._engine.connecting import DELAYS, Connector, pause
 from purse._engine.hooks import Call, Observer
-from purse._engine.link import Leave, LinkLost, lost_reply
+from purse._engine.link import Ended, Leave, LinkLost, lost_reply
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
 from purse._engine.nodes import Nodes
@@ -183,7 +183,8 @@ class ClientExecutor:
         return waits
 
     def _new_waits(self) -> Waits:
-        return Waits(self, Wakeups(self.connector, self._exists, tracking=self.links.engine != "dedicated"))
+        tracking = self.links.engine != "dedicated"
+        return Waits(self, Wakeups(self.connector, self._exists, self.links.contact, tracking=tracking))
 
     async def _exists(self, key: str) -> bool:
         return as_flag(await self.ask(("EXISTS", key), _Looking(key), None, True))
@@ -201,7 +202,10 @@ class ClientExecutor:
         attempts = 0
         if unit.loose and pack is not pack_transaction:
             pack = pack_loose
+        contact = self.links.contact
         while True:
+            if lost is not None:
+                contact.lost(lost.cause)
             if lost is not None and lost.sent:
                 attempts += 1
                 if not unit.read_only or attempts >= _READ_ATTEMPTS:
@@ -210,9 +214,15 @@ class ClientExecutor:
             try:
                 link = await self.links.ready(lambda: size_of(unit.commands))
                 packed = pack(unit.commands)
-                return await (link.request(packed) if leave is None else link.take(packed, leave))
+                replies = await (link.request(packed) if leave is None else link.take(packed, leave))
+                if contact.is_lost:
+                    contact.made()
+                return replies
             except LinkLost as again:
                 lost = again
+            except RedisError as error:
+                contact.lost(error)  # a further connection of a dedicated link could not be opened
+                raise
 
     async def _settle(self, unit: Unit[R], replies: list[Reply], leave: Leave | None = None) -> list[Reply]:
         """The replies of a unit to its decoder, after what has not been executed was sent again.
@@ -319,7 +329,7 @@ class ClientExecutor:
     def abandon(self) -> None:
         """Abort the connections of every loop; any thread may call it."""
         self.forget_ended()
-        cause = ConnectionError("the client was closed or dropped")
+        cause = Ended("the client was closed or dropped")
         self.links.abandon(cause)
         for loop, waits in self._waits.copy().items():
             with contextlib.suppress(RuntimeError):

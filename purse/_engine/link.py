@@ -16,13 +16,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 from purse._engine.transactions import Permission
 
-__all__ = ["Leave", "Link", "LinkLost", "Traffic", "lost_reply", "reply_was_lost"]
+__all__ = ["Ended", "Leave", "Link", "LinkLost", "Traffic", "lost_reply", "reply_was_lost"]
 
 Leave: TypeAlias = "Callable[[], Callable[[list[Reply] | None], None]]"
 """What ``Link.take`` calls when its caller is gone after the request may have been sent. What it returns is called once
@@ -41,6 +41,10 @@ class LinkLost(Exception):
         super().__init__(cause, sent)
         self.cause = cause
         self.sent = sent
+
+
+class Ended(ConnectionError):
+    """Why a link is closed that nothing has happened to: this side has ended it."""
 
 
 def lost_reply(error: RedisError) -> RedisError:

@@ -17,13 +17,14 @@ from asyncio import get_running_loop
 from collections.abc import Callable
 from time import monotonic
 
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import RedisError
 
 from purse._engine.awaited import Awaited
 from purse._engine.clients import RedisClient
 from purse._engine.connecting import Connector, refused
+from purse._engine.contact import Contact
 from purse._engine.detached import background
-from purse._engine.link import Link, Traffic
+from purse._engine.link import Ended, Link, Traffic
 from purse._engine.loops import Loop, PerLoop, drop, forget_ended
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
@@ -45,6 +46,7 @@ class Links:
 
     Attributes:
         by_loop: the link of each event loop, open or lost; the dict of a ``PerLoop``, to get single entries from.
+        contact: says when the client has lost its server.
         engine: what was asked for with ``configure``.
         mode: how calls reach Redis; decided when a link is opened.
         reconnects: links that were opened in place of lost ones.
@@ -60,6 +62,7 @@ class Links:
         self._counting = ThreadLock()  # held while a link takes the place of another, so that its traffic counts once
         self._past = Traffic()
         self._permission = Permission()
+        self.contact: Contact = Contact(connector.pool)
         self.by_loop: dict[Loop, Link] = self._links.entries
         self.engine: Engine = "auto"
         self.mode: Mode | None = None
@@ -122,7 +125,9 @@ class Links:
         try:
             self.forget_ended()
             former = self.by_loop.get(loop)
-            link, self.mode = await open_link(self._connector, self._choose(), patiently=former is not None)
+            link, self.mode = await open_link(
+                self._connector, self._choose(), self.contact, patiently=former is not None
+            )
             link.permit(self._permission)
             self._opened.put(loop, monotonic())
             with self._counting:
@@ -130,11 +135,14 @@ class Links:
                     self._past.add(former.traffic)
                     self.reconnects += 1
                 self._links.put(loop, link)
+            self.contact.made()
             self.check_open()  # after it can be seen: ``abandon`` in another thread sees it, or else it was too early
             return link
-        except BaseException:
+        except BaseException as error:
             if link is not None:
-                link.abort(ConnectionError("the connection was not wanted any more"))
+                link.abort(Ended("the connection was not wanted any more"))
+            if isinstance(error, RedisError):
+                self.contact.lost(error)
             raise
 
     def forget_ended(self) -> None:

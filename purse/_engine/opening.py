@@ -5,29 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from redis.exceptions import ConnectionError
-
 from purse._engine.adoption import NotAdoptable, adopt
 from purse._engine.clients import Connection, forget, remember
 from purse._engine.connecting import Connector
+from purse._engine.contact import Contact
 from purse._engine.dedicated import DedicatedLink
 from purse._engine.driven import DrivenLink
 from purse._engine.guard import forget_link, guard_link
-from purse._engine.link import Link
+from purse._engine.link import Ended, Link
 from purse._engine.loops import hang_up
 from purse._engine.modes import Mode
+from purse._engine.shared import SharedLink
 
 __all__ = ["open_link", "report"]
 
 _log = logging.getLogger("purse")
 
 
-async def open_link(connector: Connector, mode: Mode, *, patiently: bool) -> tuple[Link, Mode]:
+async def open_link(connector: Connector, mode: Mode, contact: Contact, *, patiently: bool) -> tuple[Link, Mode]:
     """A link over a new connection that lives until it is lost, closed, or the loop ends.
 
     Args:
         mode: the kind of link. A shared one becomes dedicated if nobody asked for it and the connection
             cannot be shared.
+        contact: is told when the link is lost.
         patiently: try for about a second; there was a link before.
 
     Returns:
@@ -40,23 +41,25 @@ async def open_link(connector: Connector, mode: Mode, *, patiently: bool) -> tup
     link: Link | None = None
     try:
         connection = await (connector.open_patiently() if patiently else connector.open())
-        link, mode = _link_over(connector, connection, mode)
+        link, mode = _link_over(connector, connection, mode, contact)
         await guard_link(link)
         return link, mode
     except BaseException:
         if link is not None:
-            link.abort(ConnectionError("the connection was not wanted any more"))
+            link.abort(Ended("the connection was not wanted any more"))
         elif connection is not None:
             await hang_up(connection)
         raise
 
 
-def _link_over(connector: Connector, connection: Connection, mode: Mode) -> tuple[Link, Mode]:
+def _link_over(connector: Connector, connection: Connection, mode: Mode, contact: Contact) -> tuple[Link, Mode]:
     loop = asyncio.get_running_loop()
 
     def closed(link: Link) -> None:
         forget(connector.pool, connection)
         forget_link(loop, link)
+        if isinstance(link, SharedLink):
+            contact.lost(link.lost_by)
 
     if mode.name == "dedicated":
         return DedicatedLink(connector, connection, closed), mode

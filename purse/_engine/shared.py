@@ -61,7 +61,7 @@ from typing import TypeAlias, cast
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from purse._engine.deadlines import LOOK_AGAIN
-from purse._engine.link import Leave, LinkLost, Traffic
+from purse._engine.link import Ended, Leave, LinkLost, Traffic
 from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
@@ -263,7 +263,7 @@ class SharedLink(ABC):
             batch = 0
             while self._outbox and not self._paused and len(in_flight) < IN_FLIGHT:
                 if not self._writable():
-                    self.abort(ConnectionError("Connection closed by server."))
+                    self.abort(Ended("The connection was closed."))
                     return
                 most = IN_FLIGHT - len(in_flight)
                 if self._interval and not self._is_well():
@@ -393,7 +393,7 @@ class SharedLink(ABC):
         self._progress = monotonic()
         if not self._in_flight:
             if not self.is_open and not self._outbox:
-                self.abort(ConnectionError("the connection was replaced"))
+                self.abort(Ended("the connection was replaced"))
             elif self._outbox:
                 self._flush_soon()
         elif self._outbox and len(self._in_flight) < IN_FLIGHT // 2:
@@ -495,7 +495,7 @@ class SharedLink(ABC):
         self._watch(left if left > 0 else _AGAIN if silent else LOOK_AGAIN)
         self._sweep()
         if not self._writable():
-            self.abort(ConnectionError("Connection closed by server."))
+            self.abort(Ended("The connection was closed."))
         elif not self._in_flight:  # all that was sent is answered, so there is nothing to wait for
             self._paused = False
             self._flush()
@@ -509,9 +509,9 @@ class SharedLink(ABC):
     def retire(self) -> None:
         """See ``Link.retire``."""
         self.is_open = self.ready = False
-        self._turn_away(ConnectionError("the connection was replaced"))
+        self._turn_away(Ended("the connection was replaced"))
         if not self._in_flight and not self._outbox:
-            self.abort(ConnectionError("the connection was replaced"))
+            self.abort(Ended("the connection was replaced"))
 
     def abort(self, cause: BaseException) -> None:
         """See ``Link.abort``."""
@@ -549,7 +549,7 @@ class SharedLink(ABC):
     def _leave(self, reason: str) -> None:
         """Touch neither the loop nor the connection any more."""
         self._disowned = True
-        self._lost = ConnectionError(reason)
+        self._lost = Ended(reason)
         self.is_open = self.ready = False
         self._forget_all()
 
@@ -588,6 +588,11 @@ class SharedLink(ABC):
     def connections(self) -> int:
         """See ``Link.connections``."""
         return int(self._lost is None)
+
+    @property
+    def lost_by(self) -> BaseException | None:
+        """What has closed it; None while it is open."""
+        return self._lost
 
 
 class _Taking:

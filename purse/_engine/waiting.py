@@ -39,8 +39,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError
+from redis.exceptions import TimeoutError as ServerTimeout
 
+from purse._engine.connecting import pause
 from purse._engine.detached import GRACE, detached
 from purse._engine.link import reply_was_lost
 from purse._engine.replies import Reply
@@ -61,6 +63,7 @@ MOST = 1000
 """Elements that are taken at a time."""
 
 _LAST_OFFERS = 3  # how often they are offered when the loop or the store ends, if they were refused before
+_OUTAGE = 0.5  # seconds between two attempts to reach a server that is away, each of which takes about a second
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 5.0  # seconds between two offers of elements that the server does not take back
 
 
@@ -119,6 +122,7 @@ class Line(Generic[E]):
         self._delivered: deque[_Waiter[E]] = deque()  # told, and not yet running again
         self._hand: deque[E] = deque()  # taken, and nobody's
         self._expected: set[object] = set()  # replies to calls that were cancelled after they had been sent
+        self._outage: Exception | None = None  # why the server could not be reached the last time
         self._refused = 0  # how often in a row the server did not take the hand back
         self._task: asyncio.Task[None] | None = None
         self._stirred: asyncio.Future[None] | None = None  # ends a pause of the task
@@ -139,10 +143,12 @@ class Line(Generic[E]):
     async def get(self) -> E:
         """Wait for an element, without limit; it is removed from Redis, and goes to no one else.
 
-        Cancelling it at any moment loses no element and lets nobody overtake.
+        Cancelling it at any moment loses no element and lets nobody overtake. While a server cannot be reached that
+        could be reached before, it goes on waiting.
 
         Raises:
-            redis.exceptions.RedisError: the server refused, or cannot be reached.
+            redis.exceptions.RedisError: the server refused, or could never be reached, or the connection was lost
+                when an element may have been taken.
             StoreClosed: after ``close``.
         """
         self._check_open()
@@ -170,6 +176,7 @@ class Line(Generic[E]):
 
         Raises:
             NothingCame: the time is over.
+            redis.exceptions.RedisError: as ``get``; or the time is over, and the server cannot be reached.
             ValueError: ``timeout`` is negative.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout or 0
@@ -184,6 +191,8 @@ class Line(Generic[E]):
         except TimeoutError:
             if not limit.expired():  # the operating system's, from a connection
                 raise
+            if self._outage is not None:
+                raise copy.copy(self._outage) from None
             raise NothingCame(seconds) from None
 
     @property
@@ -336,17 +345,31 @@ class Line(Generic[E]):
         """Take elements for those who wait, or wait for a change of the key; how patient to be the next time."""
         try:
             taken = await self._executor.execute(take(min(len(self._waiters), MOST)))
-            if taken:
-                self._hand.extend(taken)
-                return 0
-            if self._first_waiter() is not None and not self._hand:  # all of them may have left by now
-                self.idle = True
-                looks = await self._wakeups.wait(self._key, looks)
-                self.idle = False
         except Exception as error:
+            await self._failed(error, nothing_taken=not reply_was_lost(error))
+            return looks
+        self._outage = None
+        if taken:
+            self._hand.extend(taken)
+            return 0
+        if self._first_waiter() is not None and not self._hand:  # all of them may have left by now
+            self.idle = True
+            try:
+                looks = await self._wakeups.wait(self._key, looks)
+            except Exception as error:
+                await self._failed(error, nothing_taken=True)
             self.idle = False
-            self._fail(error)
         return looks
+
+    async def _failed(self, error: Exception, *, nothing_taken: bool) -> None:
+        """Let those who wait go on waiting through an outage; tell them of everything else."""
+        if not (nothing_taken and self._wakeups.contact.was_made and _passes(error)):
+            self._fail(error)
+            return
+        self._outage = error
+        self.idle = True
+        await pause(_OUTAGE)
+        self.idle = False
 
     async def _stir(self, seconds: float | None) -> None:
         """Wait for a change of the line, so many seconds at most."""
@@ -421,9 +444,9 @@ class Line(Generic[E]):
                 said(error),
             )
         self._tell_of_offer(error)
-        pause = min(_FIRST_PAUSE * 2.0 ** min(self._refused, 20), _LAST_PAUSE)
+        seconds = min(_FIRST_PAUSE * 2.0 ** min(self._refused, 20), _LAST_PAUSE)
         self._refused += 1
-        await self._stir(pause)
+        await self._stir(seconds)
 
     def _give_up(self, error: Exception | None = None) -> None:
         """Nothing can be done any more for what is left in the hand: log it."""
@@ -438,9 +461,15 @@ class Line(Generic[E]):
         return f"{len(elements)} elements that were taken from {quoted(self._key)} {what}. They are: {words}"
 
     def _fail(self, error: BaseException) -> None:
+        self._outage = None
         while (waiter := self._first_waiter()) is not None:
             del self._waiters[waiter]
             waiter.told.set_exception(copy.copy(error))
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the server may be reached later, with the same settings."""
+    return isinstance(error, (ConnectionError, ServerTimeout)) and not isinstance(error, AuthenticationError)
 
 
 def _wake(turn: asyncio.Future[None] | None) -> None:

@@ -38,6 +38,7 @@ from redis.exceptions import ConnectionError, RedisError
 from purse._engine.adoption import AdoptedLink, NotAdoptable, adopt
 from purse._engine.clients import forget, remember
 from purse._engine.connecting import Connector, refused
+from purse._engine.contact import Contact
 from purse._engine.guard import forget_link, guard_link
 from purse._engine.link import LinkLost, reply_was_lost
 from purse._engine.loops import hang_up
@@ -79,12 +80,16 @@ class Wakeups:
     Args:
         connector: opens the connection.
         exists: asks in the ordinary way whether a key exists.
+        contact: is told when the connection is lost, and when there is one.
         tracking: False if there is to be no such connection.
     """
 
-    def __init__(self, connector: Connector, exists: Callable[[str], Awaitable[bool]], *, tracking: bool) -> None:
+    def __init__(
+        self, connector: Connector, exists: Callable[[str], Awaitable[bool]], contact: Contact, *, tracking: bool
+    ) -> None:
         self._connector = connector
         self._pool = connector.pool
+        self.contact: Contact = contact
         self._exists = exists
         self._loop = asyncio.get_running_loop()
         self._tracking = tracking
@@ -214,6 +219,7 @@ class Wakeups:
                 return None
             try:
                 self._link = await self._connect_anyhow()
+                self.contact.made()
             except (NotAdoptable, _NotTracked):
                 self._tracking = False
                 self._link = None
@@ -221,6 +227,7 @@ class Wakeups:
                 self._leave_unsent(_SETUP)
                 self._link = None
             except RedisError as error:
+                self.contact.lost(error)
                 raise refused(error, self._pool) from error
             return self._link
 
@@ -241,6 +248,8 @@ class Wakeups:
         def closed(link: AdoptedLink) -> None:
             forget(self._pool, connection)
             forget_link(self._loop, link)
+            if link is self._link:  # not while it is set up: a proxy may refuse that
+                self.contact.lost(link.lost_by)
             if not self._loop.is_closed():
                 self._wake_all()  # nobody will be told any more
 

@@ -22,13 +22,23 @@ from purse._forks import ThreadLock
 from purse._showing import shown
 from purse.errors import DecodeError
 
-__all__ = ["OnError", "collector_paused", "iterate"]
+__all__ = ["OnError", "check_on_error", "collector_paused", "iterate"]
 
 Raw = TypeVar("Raw")
 T = TypeVar("T")
 
 OnError: TypeAlias = Literal["raise", "skip"]
 Fetch: TypeAlias = Callable[[], Coroutine[object, None, tuple[Sequence[Raw], bool]]]
+
+
+def check_on_error(on_error: OnError) -> None:
+    """Refuse anything else.
+
+    Raises:
+        ValueError: the message says so.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f'on_error= must be "raise" or "skip", not {shown(on_error)}')
 
 
 def iterate(
@@ -45,9 +55,7 @@ def iterate(
         decode: turns one of them, and its number counted from 0, into a value; what it raises says which one it was.
         on_error: ``"skip"`` passes over items that raise ``DecodeError``, ``"raise"`` raises it in its place.
     """
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f'on_error= must be "raise" or "skip", not {shown(on_error)}')
-
+    check_on_error(on_error)
     before = 0
 
     def decoded(page: Sequence[Raw]) -> tuple[list[T], DecodeError | None]:

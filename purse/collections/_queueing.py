@@ -13,8 +13,9 @@ when the process was killed or the connection broke. The orderly end of a store 
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -29,6 +30,7 @@ from purse.collections._arguments import listed
 from purse.collections._base import Call, integer
 from purse.collections._key import RedisKey
 from purse.collections._operators import QUEUE
+from purse.collections._paging import OnError, check_on_error
 from purse.errors import DeclarationError, DecodeError
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ __all__ = ["BaseQueue"]
 I = TypeVar("I")  # noqa: E741 - an item, as callers see it
 E = TypeVar("E")
 
+_log = logging.getLogger("purse")
 _MOST = 2**31 - 1  # beyond any queue
 
 
@@ -164,14 +167,17 @@ class BaseQueue(RedisKey, Generic[I, E]):
         """Wait for the next item and take it.
 
         Callers of one client that wait are served in the order in which they came. Cancelling one at any
-        moment, under ``asyncio.timeout``, ``wait_for`` or a scope of anyio, loses and reorders nothing.
+        moment, under ``asyncio.timeout``, ``wait_for`` or a scope of anyio, loses and reorders nothing. While a
+        server is away that could be reached before, the call goes on waiting.
 
         Args:
-            timeout: seconds, or a ``timedelta``, after which to give up; 0 or None waits for ever. The client's
-                socket timeout has no part in it. It includes the round trip.
+            timeout: seconds, or a ``timedelta``, after which to give up; 0 or None waits for ever. Independent of
+                the client's ``socket_timeout``. It includes the round trip.
 
         Raises:
             asyncio.QueueEmpty: no item came within ``timeout``.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or
+                could not when ``timeout`` ended; or the connection was lost when an item may have been taken.
             ValueError: ``timeout`` is negative.
             DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
 
@@ -239,6 +245,26 @@ class BaseQueue(RedisKey, Generic[I, E]):
     async def __anext__(self) -> I:
         """The next item, as ``get()``."""
         return await self.get()
+
+    def consume(self, *, on_error: OnError = "raise") -> AsyncIterator[I]:
+        """Wait for items and take them, for ever: ``async for item in queue`` with a choice.
+
+        One item whose bytes are not valid ends the loop, and mostly its worker. With ``"skip"`` the loop goes on. The
+        item was removed from Redis, so it is not passed over in silence: the logger ``purse`` has an ERROR with the key
+        and the bytes (without them after ``hide_values()``).
+
+        Args:
+            on_error: ``"skip"`` logs items whose bytes are not valid instead of raising ``DecodeError``.
+
+        Raises:
+            ValueError: ``on_error`` is something else.
+            DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: as ``get``.
+
+        As many round trips as ``get``. Sends: as ``get``.
+        """
+        check_on_error(on_error)
+        return self if on_error == "raise" else _Skipping(self.get)
 
     # --- looking --------------------------------------------------------------------------------
 
@@ -340,3 +366,22 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     def _taking(self, command: Command) -> Unit[list[E]]:
         return self._writing((command,), lambda replies: self._elements(replies[0]))
+
+
+class _Skipping(Generic[I]):
+    """Takes the items of a queue, and logs those whose bytes are not valid."""
+
+    __slots__ = ("_get",)
+
+    def __init__(self, get: Callable[[], Awaitable[I]]) -> None:
+        self._get = get
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> I:
+        while True:
+            try:
+                return await self._get()
+            except DecodeError as error:
+                _log.error("purse: an item was skipped. %s The bytes: %s", error, shown(error.raw or b"", None))

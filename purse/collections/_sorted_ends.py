@@ -108,7 +108,8 @@ class SortedSetEnds(RedisKey, Generic[V]):
 
         Callers of one client are served in the order in which they came, and any number of them share a few
         connections. Nothing blocks on the server: cancelling this at any moment loses no item, and one that was on
-        its way is left to the next caller, or put back with its score.
+        its way is left to the next caller, or put back with its score. While a server is away that could be reached
+        before, the call goes on waiting.
 
         Args:
             timeout: in seconds, or a ``timedelta``, from the call to the answer; 0 or None waits for
@@ -116,6 +117,8 @@ class SortedSetEnds(RedisKey, Generic[V]):
 
         Raises:
             TimeoutError: (the builtin one) nothing came in time; nothing was removed.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or
+                could not when ``timeout`` ended; or the connection was lost when an item may have been taken.
             ValueError: ``timeout`` is negative or nan.
             DecodeError: the removed bytes are not a valid member; the error's ``raw`` carries them.
             TypeError: inside ``atomic``, which cannot wait.

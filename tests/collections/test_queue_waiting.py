@@ -19,10 +19,11 @@ from purse._engine import dedicated, wakeups
 from purse._engine.adoption import AdoptedLink
 from purse._engine.executor import executor_for
 from purse._engine.guard import guard_link
+from purse.codecs import hide_values
 from purse.collections.priority_queue import RedisPriorityQueue
 from purse.collections.queue import RedisLifoQueue, RedisQueue
 from purse.embedded import Server
-from purse.errors import StoreClosed
+from purse.errors import DecodeError, StoreClosed
 from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
@@ -540,3 +541,47 @@ async def test_random_cancellations_of_puts_and_gets(redis: Redis, server: Serve
         mine = [n for n in seen if n // 10**6 == producer]
         assert mine == sorted(mine)
     await client.aclose()
+
+
+# --- what cannot be read ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("kind", [RedisQueue, RedisLifoQueue, RedisPriorityQueue])
+async def test_a_worker_can_skip_what_it_cannot_read(
+    redis: Redis, kind: Callable[..., Any], hidden: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each such item is one ERROR with the key and the bytes; the loop goes on with the next, and loses none."""
+    queue, text = kind(redis, "queue", int), kind(redis, "queue", str)
+    items: list[Any] = [1, "a secret", 2, "another one", 3]
+    seen: list[int] = []
+    for nth, item in enumerate(items):
+        await text.put((str(item), nth) if kind is RedisPriorityQueue else str(item))
+    hide_values(hidden)
+    try:
+        async with asyncio.timeout(20):
+            async for found in queue.consume(on_error="skip"):
+                seen.append(found[0] if kind is RedisPriorityQueue else found)
+                if len(seen) == 3:
+                    break
+    finally:
+        hide_values(False)
+
+    assert seen == ([3, 2, 1] if kind is RedisLifoQueue else [1, 2, 3])
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
+    assert all("queue" in record.getMessage() for record in caplog.records)
+    for secret in ("a secret", "another one"):
+        assert (secret in caplog.text) is not hidden
+
+
+async def test_a_worker_is_told_what_it_cannot_read_unless_it_skips(redis: Redis) -> None:
+    """``consume`` without ``on_error`` is what ``async for`` over the queue is; another word is refused at once."""
+    queue = numbers(redis)
+    await send(redis, "LPUSH", "queue", "x", "1")
+
+    with pytest.raises(DecodeError, match="queue"):
+        await anext(aiter(queue.consume()))
+
+    assert await anext(aiter(queue.consume())) == 1
+    with pytest.raises(ValueError, match="on_error= must be"):
+        queue.consume(on_error="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

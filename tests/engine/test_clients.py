@@ -268,12 +268,13 @@ async def test_the_mode_and_the_reason(
 
         after = statistics(client)
         links = {type(link) for link in executor_for(client).links.in_use()}
+        said = [*caplog.records]
     assert (before.mode, before.reason) == (after.mode, after.reason)
     assert after.mode == kind.mode
     assert re.fullmatch(kind.reason, after.reason)
     assert links == {AdoptedLink if kind.mode == "shared" else DedicatedLink}
-    assert [record.levelname for record in caplog.records] == ["INFO"] * kind.said
-    assert all(after.reason in record.getMessage() for record in caplog.records)
+    assert [record.levelname for record in said] == ["INFO"] * kind.said
+    assert all(after.reason in record.getMessage() for record in said)
 
 
 @every_kind

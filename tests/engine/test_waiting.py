@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 
 import anyio
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import RedisError
 
 from purse import statistics
 from purse._engine import dedicated, wakeups
@@ -27,13 +26,6 @@ from tests.support.units import Unexplained, read, send
 
 # How calls themselves reach Redis makes no difference here but in whether the server tells of changes.
 pytestmark = pytest.mark.engines("shared", "dedicated")
-
-
-@pytest.fixture
-def own_server() -> Iterator[Server]:
-    """A server that a test may kill and restart."""
-    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
-        yield server
 
 
 def line(client: Redis, key: str = "queue") -> Line[bytes]:
@@ -267,22 +259,6 @@ async def test_losing_every_connection_while_waiting_loses_nothing(redis: Redis,
         await until(lambda: _length(client), 9 - number)
 
     assert await asyncio.gather(*waiting) == [*range(10)]
-    await client.aclose()
-
-
-async def test_a_server_that_stays_away_is_reported(own_server: Server) -> None:
-    """If the server is killed and does not come back, those who wait are told; afterwards all works again."""
-    client = connect(own_server.url)
-    waiting = [asyncio.create_task(get(client)) for _ in range(5)]
-    await until(lambda: _length(client), 5)
-    own_server.kill()
-
-    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
-
-    assert all(isinstance(outcome, ConnectionError) for outcome in outcomes)
-    own_server.start()
-    await put(client, 1)
-    assert await get(client) == 1
     await client.aclose()
 
 

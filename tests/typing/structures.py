@@ -173,6 +173,8 @@ async def queues(queue: RedisQueue[Plant] | RedisLifoQueue[Plant], plant: Plant)
     assert_type(await queue.full(), bool)
     async for task in queue:
         assert_type(task, Plant)
+    async for task in queue.consume(on_error="skip"):
+        assert_type(task, Plant)
 
 
 async def priority_queues(urgent: RedisPriorityQueue[Plant], plant: Plant) -> None:

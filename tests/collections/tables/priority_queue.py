@@ -54,6 +54,7 @@ CALLS: list[Case[RedisPriorityQueue[int]]] = [
     Case("get", lambda q: q.get(), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
     Case("get with a timeout", lambda q: q.get(timeout=5), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
     Case("async for", lambda q: anext(q), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
+    Case("consume", lambda q: anext(aiter(q.consume())), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
     Case("get_nowait", lambda q: q.get_nowait(), (f"ZPOPMIN {KEY}",), ("ZPOPMIN",), reads=True),
     Case("get_many", lambda q: q.get_many(1), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
     Case("peek", lambda q: q.peek(), (f"ZRANGE {KEY} 0 0 WITHSCORES",), ("ZRANGE",), reads=True),

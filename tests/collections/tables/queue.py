@@ -55,6 +55,7 @@ def calls(bounded: Callable[[Q], Q], key: str, push: str) -> list[Case[Q]]:
         Case("get", lambda q: q.get(), (f"RPOP {key} 1",), ("RPOP",), reads=True),
         Case("get with a timeout", lambda q: q.get(timeout=5), (f"RPOP {key} 1",), ("RPOP",), reads=True),
         Case("async for", lambda q: anext(q), (f"RPOP {key} 1",), ("RPOP",), reads=True),
+        Case("consume", lambda q: anext(aiter(q.consume())), (f"RPOP {key} 1",), ("RPOP",), reads=True),
         Case("get_nowait", lambda q: q.get_nowait(), (f"RPOP {key}",), ("RPOP",), reads=True),
         Case("get_many", lambda q: q.get_many(1), (f"RPOP {key} 1",), ("RPOP",), reads=True),
         Case("peek", lambda q: q.peek(), (f"LINDEX {key} -1",), ("LINDEX",), reads=True),

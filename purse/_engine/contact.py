@@ -1,0 +1,55 @@
+"""Contact: one line in the log when a client has lost its server, and one when it has it again.
+
+    connection lost     WARNING     once, however many connections and calls it had
+    call, call, call                each raises or waits, none is logged
+    connected again     INFO        once
+
+What this side has ended (``aclose``, a loop that ends, a connection that is replaced) is not lost, and a client that
+never had a connection has lost none: its first call raises.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from purse._engine.clients import Pool, address_of
+from purse._engine.link import Ended
+from purse._showing import said
+
+__all__ = ["Contact"]
+
+_log = logging.getLogger("purse")
+
+
+class Contact:
+    """Whether one client has a connection. Any thread may use it.
+
+    Args:
+        pool: the client's pool, which knows the address.
+
+    Attributes:
+        is_lost: there was a connection, and it was lost.
+        was_made: there is a connection, or was.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.is_lost: bool = False
+        self.was_made: bool = False
+
+    def made(self) -> None:
+        """A connection is open, and works."""
+        self.was_made = True
+        if self.is_lost:
+            self.is_lost = False
+            _log.info("purse: connected to %s again", self._address())
+
+    def lost(self, cause: BaseException | None) -> None:
+        """A connection was lost, or could not be opened in place of one that was."""
+        if self.was_made and not self.is_lost and not isinstance(cause, Ended):
+            self.is_lost = True
+            _log.warning("purse: the connection to %s was lost: %s", self._address(), said(cause))
+
+    def _address(self) -> str:
+        host, port = address_of(self._pool)
+        return host if port is None else f"{host}:{port}"
