@@ -9,14 +9,16 @@ A plant is stored by name; ordering one asks the worker to pack it, and each cus
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 import httpx
 from fastapi import Depends, FastAPI, HTTPException, Query
 from pydantic import BaseModel, Field
+from redis.exceptions import RedisError
 
 from purse import (
     TTL,
@@ -31,6 +33,7 @@ from purse import (
 )
 from purse.fastapi import Inject, bind, lifespan, rate_limit
 
+log = logging.getLogger(__name__)
 URL = os.environ.get("PURSE_REDIS_URL", "embedded://")
 
 
@@ -64,19 +67,33 @@ class Customer(Store, namespace="customer:{customer_id}", ttl=TTL(days=30)):
 
 async def pack(nursery: Nursery) -> None:
     """Pack what is ordered, for ever. There may be any number of these, in any number of processes."""
+    async for order in nursery.orders.consume(on_error="skip"):  # waits, also while Redis is away
+        try:
+            await nursery.packed.append(f"{order.pieces} {order.plant} for {order.customer_id}")
+        except RedisError as error:
+            error.add_note(f"This order was taken, and may not be packed: {order!r}")
+            raise
+
+
+async def supervise(nursery: Nursery) -> None:
+    """Log what a worker raises, and start it again: nobody awaits its task while the application runs."""
     while True:
-        order = await nursery.orders.get()
-        await nursery.packed.append(f"{order.pieces} {order.plant} for {order.customer_id}")
+        try:
+            await pack(nursery)
+        except Exception:
+            log.exception("the worker failed; it starts again in a second")
+            await asyncio.sleep(1)
 
 
 @asynccontextmanager
 async def workers(app: FastAPI) -> AsyncGenerator[None]:
-    worker = asyncio.create_task(pack(bind(app, Nursery)))
+    worker = asyncio.create_task(supervise(bind(app, Nursery)))
     try:
         yield
     finally:
         worker.cancel()
-        await asyncio.wait([worker])
+        with suppress(asyncio.CancelledError):
+            await worker  # raises what else it ended with
 
 
 app = FastAPI(title="Nursery", lifespan=lifespan(URL, inner=workers))

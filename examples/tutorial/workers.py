@@ -33,11 +33,11 @@ async def main() -> None:
     async with Shop.open("embedded://") as shop:
         await shop.stock.set("leek", 100)
         await shop.orders.put_many([Order(plant="leek", pieces=pieces) for pieces in range(1, 7)])
-        workers = [asyncio.create_task(worker(shop)) for _ in range(3)]
-        await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
-        for task in workers:
-            task.cancel()  # whoever waits loses nothing
-        await asyncio.wait(workers)
+        async with asyncio.TaskGroup() as group:  # raises what a worker raises
+            workers = [group.create_task(worker(shop)) for _ in range(3)]
+            await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+            for task in workers:
+                task.cancel()  # a caller that waits loses nothing
         print("leeks:", await shop.stock.get("leek"), "waiting:", await shop.orders.qsize())
 
         async with shop.till as lease:  # first come, first served

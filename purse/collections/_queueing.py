@@ -384,4 +384,7 @@ class _Skipping(Generic[I]):
             try:
                 return await self._get()
             except DecodeError as error:
-                _log.error("purse: an item was skipped. %s The bytes: %s", error, shown(error.raw or b"", None))
+                whole = shown(error.raw or b"", None)
+                _log.error(
+                    "purse: an item was skipped: %s%s", error, "" if whole in str(error) else f" All bytes: {whole}"
+                )

@@ -553,7 +553,7 @@ async def test_a_worker_can_skip_what_it_cannot_read(
 ) -> None:
     """Each such item is one ERROR with the key and the bytes; the loop goes on with the next, and loses none."""
     queue, text = kind(redis, "queue", int), kind(redis, "queue", str)
-    items: list[Any] = [1, "a secret", 2, "another one", 3]
+    items: list[Any] = [1, "a secret", 2, "x" * 300 + "another one", 3]
     seen: list[int] = []
     for nth, item in enumerate(items):
         await text.put((str(item), nth) if kind is RedisPriorityQueue else str(item))

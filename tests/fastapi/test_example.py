@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
 from typing import cast
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError
 
+from purse.embedded import Server
+from purse.fastapi import lifespan
 from tests.fastapi.support import TestClient, fetch, started
+from tests.support.clients import command, connect
 from tests.support.polling import until
 from tests.support.scripts import ROOT
 
-APP = cast("FastAPI", import_module("examples.fastapi_app").app)
+EXAMPLE = import_module("examples.fastapi_app")
+APP = cast("FastAPI", EXAMPLE.app)
 LEEK = {"name": "leek", "healthiness": 9.0, "tasty": True}
 
 
@@ -113,6 +120,88 @@ async def test_two_hundred_requests_at_once(http: httpx.AsyncClient) -> None:
 
     assert [answer.json()["name"] for answer in answers[:100]] == [f"p{n}" for n in range(100)]
     assert sorted(answer.json() for answer in answers[100:]) == sorted([*range(1, 11)] * 10)
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server that a test may kill and restart."""
+    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+        yield server
+
+
+@pytest.fixture
+async def served(own_server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application on that server."""
+    app = FastAPI(routes=APP.routes, lifespan=lifespan(own_server.url, inner=EXAMPLE.workers))
+    async with started(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def direct(own_server: Server) -> AsyncIterator[Redis]:
+    """Another client of that server."""
+    async with connect(own_server.url) as client:
+        yield client
+
+
+async def test_its_worker_outlives_an_outage(
+    own_server: Server, served: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While Redis is away requests fail, and the log says so once; afterwards orders are packed as before."""
+    caplog.set_level(logging.INFO, logger="purse")
+    await served.post("/plants/leek/deliveries?pieces=9")
+    assert (await served.post("/orders", json={"customer_id": 1, "plant": "leek"})).status_code == 202
+    await until(lambda: _packed(served), ["1 leek for 1"])
+
+    own_server.kill()
+    for _ in range(3):  # each has its second of patience
+        with pytest.raises(ConnectionError):
+            await served.get("/counters")
+    own_server.start()
+
+    assert (await served.post("/orders", json={"customer_id": 2, "plant": "leek"})).status_code == 202
+    await until(lambda: _packed(served), ["1 leek for 1", "1 leek for 2"], seconds=20)
+    assert [record.levelname for record in caplog.records if record.name == "purse"] == ["WARNING", "INFO"]
+
+
+async def test_its_worker_outlives_what_goes_wrong(
+    served: httpx.AsyncClient, direct: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record that is no order, and a packing that fails: both are in the log, and the next order is packed."""
+    await served.post("/plants/leek/deliveries?pieces=9")
+    await command(direct, "LPUSH", "{nursery}:orders", "no order")
+    await command(direct, "SET", "{nursery}:packed", "no list")
+    assert (await served.post("/orders", json={"customer_id": 3, "plant": "leek"})).status_code == 202
+    await until(lambda: _failures(caplog), 1)
+    await command(direct, "DEL", "{nursery}:packed")
+    assert (await served.post("/orders", json={"customer_id": 4, "plant": "leek"})).status_code == 202
+
+    await until(lambda: _packed(served), ["1 leek for 4"], seconds=20)
+    assert "{nursery}:orders" in caplog.text
+    assert "b'no order'" in caplog.text
+    assert "This order was taken, and may not be packed: Order(customer_id=3" in caplog.text
+
+
+async def test_its_end_tells_what_the_worker_ended_with(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has ended in another way than by being cancelled is an error of the shutdown."""
+
+    async def broken(nursery: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(EXAMPLE, "supervise", broken)
+    app = FastAPI(lifespan=lifespan(own_server.url, inner=EXAMPLE.workers))
+
+    with pytest.raises(ZeroDivisionError):
+        async with started(app):
+            await asyncio.sleep(0.01)
+
+
+async def _packed(http: httpx.AsyncClient) -> list[str]:
+    return cast("list[str]", (await http.get("/packed")).json())
+
+
+async def _failures(caplog: pytest.LogCaptureFixture) -> int:
+    return caplog.text.count("the worker failed")
 
 
 def test_it_runs_in_the_test_client_as_often_as_one_likes() -> None:
