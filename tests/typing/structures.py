@@ -191,6 +191,9 @@ async def priority_queues(urgent: RedisPriorityQueue[Plant], plant: Plant) -> No
     assert_type(await urgent.qsize(), int)
     assert_type(await urgent.empty(), bool)
     assert_type(await urgent.full(), bool)
+    async for task, priority in urgent.consume(on_error="skip"):
+        assert_type(task, Plant)
+        assert_type(priority, float)
     async for task, priority in urgent:
         assert_type(task, Plant)
         assert_type(priority, float)
