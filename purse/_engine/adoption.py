@@ -207,10 +207,10 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
             self._forget()
 
     def _forget(self) -> None:
-        if self._on_close is not None:
+        on_close, self._on_close = self._on_close, None  # of a closed loop the garbage collector may call this, too
+        if on_close is not None:
             let_go(self._connection)
             vars(self._connection).pop("disconnect", None)
-            self._on_close(self)
-            self._on_close = None
+            on_close(self)
         if self._unheard is not None:
             self._unheard.cancel()

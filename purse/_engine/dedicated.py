@@ -379,7 +379,7 @@ class DedicatedLink:
         self._disowned = True
         self._lost = Ended("the event loop was closed")
         self.is_open = False
-        for task in self._tasks:
+        for task in [*self._tasks]:
             drop(task)
         for connection in (*self._idle, *self._busy, *self._tasks.values()):
             close_connection(connection)

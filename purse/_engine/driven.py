@@ -106,9 +106,9 @@ class DrivenLink(SharedLink):
         await hang_up(self._connection)
 
     def _forget(self) -> None:
-        if self._on_close is not None:
-            self._on_close(self)
-            self._on_close = None
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close(self)
 
     def drop(self) -> None:
         """See ``Link.drop``."""

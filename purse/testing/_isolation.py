@@ -17,7 +17,8 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 from weakref import WeakSet
 
@@ -25,6 +26,7 @@ import redis
 from redis.asyncio import ConnectionPool, Redis
 
 from purse._engine.executor import executor_for
+from purse._engine.loops import PerLoop, at_end, everywhere, forget_ended
 from purse._metaclass import declaration_of
 from purse._nested import flattened
 from purse._store_isolation import Isolation, isolate
@@ -45,7 +47,7 @@ _PAGE = 1000  # keys that SCAN looks at in one round trip
 _ours: set[str] = set()
 """URLs of servers that were started here, and may be emptied."""
 
-_outlived: dict[asyncio.AbstractEventLoop, list[object]] = {}
+_outlived: PerLoop[list[object]] = everywhere()
 """What must live until its loop ends, because it is closed there."""
 
 
@@ -99,8 +101,7 @@ def isolated(url: str) -> Generator[RedisClient]:
 
     No I/O before the first call. If there was one, at the end FLUSHDB, or SCAN of the whole database and UNLINK.
     """
-    for ended in [loop for loop in _outlived if loop.is_closed()]:
-        _outlived.pop(ended, None)
+    forget_ended()
     check_url(url, "isolated()")
     pool = _Pool.from_url(url)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves **kwargs untyped
     client = Redis.from_pool(pool)
@@ -154,8 +155,7 @@ class _Pool(ConnectionPool):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves **kwargs untyped
         self.used = False
-        self.opened: dict[asyncio.AbstractEventLoop, WeakSet[Connection]] = {}
-        self._parked: list[AsyncGenerator[None, None]] = []
+        self.opened: PerLoop[WeakSet[Connection]] = PerLoop()
 
     def make_connection(self) -> Any:
         self.used = True
@@ -164,22 +164,12 @@ class _Pool(ConnectionPool):
     async def get_connection(self, *ignored: Any, **settings: Any) -> Any:
         # Until redis-py 5.2 a command name had to be passed here; nothing was ever done with it.
         connection = await super().get_connection(*ignored, **settings)  # type: ignore[no-untyped-call]  # as above
-        loop = asyncio.get_running_loop()
-        opened = self.opened.get(loop)
+        opened = self.opened.get(asyncio.get_running_loop())
         if opened is None:
-            opened = self.opened[loop] = WeakSet()
-            parked = self._park(opened)
-            self._parked.append(parked)
-            await anext(parked)
+            opened = self.opened.here(WeakSet)
+            at_end(partial(_disconnect, opened), last=True)
         opened.add(connection)
         return connection
-
-    async def _park(self, opened: WeakSet[Connection]) -> AsyncGenerator[None, None]:
-        """Stand still until the loop ends by ``shutdown_asyncgens``; see ``purse._engine.guard``."""
-        try:
-            yield
-        finally:
-            await _disconnect(opened)
 
     async def leave(self) -> None:
         """Close what was opened in the running loop."""
@@ -190,7 +180,8 @@ class _Pool(ConnectionPool):
 
 async def _disconnect(connections: WeakSet[Connection]) -> None:
     while connections:
-        with contextlib.suppress(redis.RedisError, OSError):  # it is closed, one way or another
+        # It is closed, one way or another; or it was the last, and has just been dropped in another thread.
+        with contextlib.suppress(redis.RedisError, OSError, KeyError):
             await connections.pop().disconnect()
 
 
@@ -202,13 +193,13 @@ def _close(client: RedisClient, pool: _Pool) -> None:
         await executor.aclose()
         await pool.leave()
 
-    for loop in {*executor.links.by_loop, *pool.opened}:
+    for loop in executor.links.by_loop.copy() | pool.opened.copy():
         if loop.is_closed():
             continue
         if not loop.is_running():
             loop.run_until_complete(leave())
         elif loop is _running_loop():  # used inside a coroutine, where nobody can wait: the loop's end closes them
-            _outlived.setdefault(loop, []).append((client, pool))
+            _outlived.here(list).append((client, pool))
         else:  # an application that runs in another thread; if its loop ends in this moment, that closes them, too
             leaving = leave()
             with contextlib.suppress(TimeoutError, RuntimeError):

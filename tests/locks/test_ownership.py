@@ -309,8 +309,9 @@ async def test_ones_own_comes_first(redis: Redis, lock: Lock) -> None:
     for _ in range(2):
         await by_task(lock)
         await redis.delete(KEY)
-        line = getattr(lock, "_line", None)
-        if isinstance(lock, Redlock) and line is not None:
+        if isinstance(lock, Redlock):
+            line = lock._lines.get(asyncio.get_running_loop())  # pyright: ignore[reportPrivateUsage]
+            assert line is not None
             line.leave(lock._held[-1], others_wait=False)  # pyright: ignore[reportPrivateUsage]
     assert await lock.acquire()
     held = [*lock._held]  # pyright: ignore[reportPrivateUsage]

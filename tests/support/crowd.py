@@ -33,7 +33,7 @@ from purse import (
 )
 from purse.fastapi import bind, lifespan
 
-THREADS, LOOPS, PATIENCE = 30, 4, 80.0
+THREADS, LOOPS, PATIENCE = 30, 2, 80.0
 
 errors: list[str] = []
 
