@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal, TypeAlias, TypeVar
 
 from purse._engine.detached import background
-from purse._forks import ThreadLock
+from purse._forks import in_child
 from purse._showing import shown
 from purse.errors import DecodeError
 
@@ -101,38 +102,41 @@ async def _pages(
             following.exception()  # it came for nobody, whatever it was
 
 
-@contextmanager
-def collector_paused() -> Generator[None, None, None]:
+def collector_paused() -> AbstractContextManager[None]:
     """Keep the cyclic garbage collector from running; for short synchronous work, in any number of threads."""
-    _pauses.begin()
-    try:
-        yield
-    finally:
-        _pauses.end()
+    return _pauses
 
 
-class _Pauses:
+class _Pauses(AbstractContextManager[None]):
     """The pauses of all threads: the first begins it, the last ends it, unless the program has set a threshold."""
 
     def __init__(self) -> None:
-        self._lock = ThreadLock()
         self._count = 0
-        self._before = gc.get_threshold()
+        self._usual = gc.get_threshold()
+        self.renew()
 
-    def begin(self) -> None:
+    def renew(self) -> None:
+        """In a fork's child no other thread holds the lock, or pauses."""
+        self._lock = threading.RLock()  # no ThreadLock, which costs more than all the rest
+        if self._count:
+            self._count = 1
+            self.__exit__()
+
+    def __enter__(self) -> None:
         with self._lock:
             self._count += 1
             now = gc.get_threshold()
             if now[0] != _NEVER:
-                self._before = now
+                self._usual = now
                 gc.set_threshold(_NEVER, *now[1:])
 
-    def end(self) -> None:
+    def __exit__(self, *raised: object) -> None:
         with self._lock:
-            self._count -= 1
+            self._count = max(0, self._count - 1)  # the thread that forked in a pause has it ended by ``renew``
             if not self._count and gc.get_threshold()[0] == _NEVER:
-                gc.set_threshold(*self._before)
+                gc.set_threshold(*self._usual)
 
 
 _NEVER = 2**31 - 8_191  # new objects before the collector runs; a number that nobody else chooses
 _pauses = _Pauses()
+in_child(_pauses.renew)

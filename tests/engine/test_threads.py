@@ -1,8 +1,8 @@
 """Several threads at once: what they share is changed by one of them at a time, and never while another looks on.
 
-Which rule each shared object follows is in docs/contributing.md. Where a test can, it holds two threads in the very
-moment in which they would disturb each other, by code of the user's that the library calls there: a codec's factory, an
-``__init__``, the clock of an event loop. Elsewhere threads take turns as often as Python lets them.
+Which rule each shared object follows is in docs/contributing.md. Where a test can, it lets one
+thread come in between each two bytecodes of what another one does (``interleaved``). Elsewhere threads take turns as
+often as Python lets them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from weakref import WeakKeyDictionary
 import pytest
 from pydantic import BaseModel
 from redis.asyncio import Redis
-from starlette.applications import Starlette
 
 from purse import (
     DeclarationError,
@@ -36,7 +35,6 @@ from purse import (
     Redlock,
     Store,
     configure,
-    field,
     statistics,
 )
 from purse._coordination.quorum import master_of
@@ -46,13 +44,14 @@ from purse._engine.link import Traffic
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
 from purse._engine.modes import Mode
+from purse._fields import FieldSpec
 from purse._metaclass import StoreMeta
+from purse._nested import NestedSpec
 from purse._value_codecs import JsonCodec, OrderedCodec
-from purse.codecs import Codec, codec_for
 from purse.collections._paging import collector_paused
 from purse.embedded import Server
 from purse.errors import ServerFailed, StoreClosed
-from purse.fastapi import bind, lifespan
+from purse.fastapi._running import Servers
 from purse.locks import Lease
 from tests.support.clients import connect
 from tests.support.scripts import ROOT, Ended, run
@@ -66,80 +65,60 @@ def often() -> Generator[None]:
         yield
 
 
-def meeting(of: int = 2) -> Callable[[], None]:
-    """A function in which so many threads wait for each other; those that come later pass."""
-    barrier = threading.Barrier(of)
-
-    def meet() -> None:
-        with suppress(threading.BrokenBarrierError):
-            barrier.wait(PATIENCE)
-            barrier.abort()
-
-    return meet
-
-
 # --- made at first use --------------------------------------------------------------------------------
+
+
+class Shelf(Store):
+    """A part of a store."""
+
+    lines: RedisSet[str]
+
+
+class Shop(Store, namespace="threads-shop"):
+    """A store with what is made at first use."""
+
+    visits: RedisHash[int]
+    home: Shelf
 
 
 def test_one_collection_for_a_field() -> None:
     """Threads that use a field for the first time at the same moment get the same collection."""
-    meet = lambda: None  # noqa: E731 - replaced below, when the class is made
 
-    def codec(value_type: type[object]) -> Codec[object]:
-        meet()
-        return codec_for(value_type)
+    def begin() -> tuple[Callable[[], object], Callable[[], object]]:
+        shop = Shop(Redis())
+        return (lambda: shop.visits), (lambda: shop.visits)
 
-    class Garden(Store, namespace="threads-field"):
-        plants: RedisHash[int] = field(codec=codec)
-
-    garden = Garden(Redis())
-    meet = meeting()
-
-    one, other = at_once(lambda: garden.plants, lambda: garden.plants)
-
-    assert isinstance(one, RedisHash)
-    assert one is other is garden.plants
+    for one, other in interleaved(begin, type(Shop.visits).__get__):
+        assert isinstance(one, RedisHash)
+        assert one is other
 
 
 def test_one_store_for_a_nested_store() -> None:
     """Threads that use a nested store for the first time at the same moment get the same store."""
-    meet = meeting()
 
-    class Shelf(Store):
-        lines: RedisSet[str]
+    def begin() -> tuple[Callable[[], object], Callable[[], object]]:
+        shop = Shop(Redis())
+        return (lambda: shop.home), (lambda: shop.home)
 
-        def __init__(self, redis: Redis) -> None:
-            meet()
-            super().__init__(redis)
-
-    class Shop(Store, namespace="threads-nested"):
-        home: Shelf
-
-    shop = Shop(Redis())
-
-    one, other = at_once(lambda: shop.home, lambda: shop.home)
-
-    assert isinstance(one, Shelf)
-    assert one is other is shop.home
+    for one, other in interleaved(begin, NestedSpec.__get__):
+        assert isinstance(one, Shelf)
+        assert one is other
 
 
 async def test_one_store_for_an_application() -> None:
     """Handlers in threads that are the first to ask for a store get the same store."""
-    meet = meeting()
+    unused = [Servers(Redis(), {}) for _ in range(200)]  # made here, because each belongs to a loop
 
-    class Garden(Store, namespace="threads-bind"):
-        plants: RedisHash[int]
+    def begin() -> tuple[Callable[[], object], Callable[[], object]]:
+        servers = unused.pop()
+        return partial(servers.plain, Shop), partial(servers.plain, Shop)
 
-        def __init__(self, redis: Redis) -> None:
-            meet()
-            super().__init__(redis)
+    def at_each_moment() -> None:
+        for one, other in interleaved(begin, Servers.plain):
+            assert isinstance(one, Shop)
+            assert one is other
 
-    app = Starlette()
-    async with lifespan(Redis())(app):
-        one, other = await asyncio.to_thread(at_once, lambda: bind(app, Garden), lambda: bind(app, Garden))
-
-        assert isinstance(one, Garden)
-        assert one is other is bind(app, Garden)
+    await asyncio.to_thread(at_each_moment)
 
 
 def test_one_executor_for_a_client() -> None:
@@ -174,7 +153,7 @@ def test_a_codec_is_whole_when_it_is_used(kind: type[JsonCodec[Plant]]) -> None:
 
         return use, use
 
-    for both in interleaved(begin, kind._bind, JsonCodec._bind):  # pyright: ignore[reportPrivateUsage]
+    for both in interleaved(begin, kind._bind, JsonCodec[Plant]._bind):  # pyright: ignore[reportPrivateUsage]
         assert both == ((spinach, [spinach], raw, [raw]),) * 2
 
 
@@ -184,12 +163,12 @@ def test_a_codec_is_whole_when_it_is_used(kind: type[JsonCodec[Plant]]) -> None:
 _numbers = count()
 
 
-def declare(name: str, base: type[Store], holds: type[Any], **keywords: object) -> type[Store]:
+def declare(name: str, base: type[Store], field: object, **keywords: object) -> type[Store]:
     """A store class in a module that no other class is from."""
     body = {
         "__module__": f"threads_{next(_numbers)}",
         "__qualname__": name,
-        "__annotations__": {"plants": RedisHash[holds]},
+        "__annotations__": {"plants": field},
     }
     return new_class(name, (base,), keywords, lambda names: names.update(body))
 
@@ -200,8 +179,8 @@ def test_one_of_two_classes_gets_a_namespace() -> None:
     def begin() -> tuple[Callable[[], object], Callable[[], object]]:
         namespace = f"threads-{next(_numbers)}"
         return (
-            partial(declare, "One", Store, int, namespace=namespace),
-            partial(declare, "Other", Store, int, namespace=namespace),
+            partial(declare, "One", Store, RedisHash[int], namespace=namespace),
+            partial(declare, "Other", Store, RedisHash[int], namespace=namespace),
         )
 
     for both in interleaved(begin, StoreMeta.__new__):
@@ -213,7 +192,7 @@ def test_one_of_two_relatives_gets_a_key() -> None:
 
     def begin() -> tuple[Callable[[], object], Callable[[], object]]:
         garden = new_class("Garden", (Store,), {"namespace": f"threads-{next(_numbers)}"})
-        return partial(declare, "One", garden, int), partial(declare, "Other", garden, str)
+        return partial(declare, "One", garden, RedisHash[int]), partial(declare, "Other", garden, RedisHash[str])
 
     for both in interleaved(begin, StoreMeta.__new__):
         assert sorted(isinstance(result, DeclarationError) for result in both) == [False, True], both
@@ -388,7 +367,8 @@ def test_masters_of_many_loops() -> None:
 
     with closing(asyncio.new_event_loop()) as loop:
         loop.run_until_complete(_in(loop, lambda: master_of(client)))
-        for both in interleaved(lambda: (ask, ask), master_of, WeakKeyDictionary.keys, PerLoop.here, PerLoop.copy):
+        inside = master_of, WeakKeyDictionary[object, object].keys, PerLoop[object].here, PerLoop[object].copy
+        for both in interleaved(lambda: (ask, ask), *inside):
             assert both == (True, True)
 
 
@@ -601,7 +581,7 @@ def test_pauses_of_the_collector_overlap() -> None:
     ran: list[str] = []
     gc.callbacks.append(lambda phase, info: ran.append(phase))
     try:
-        garbage = [[] for _ in range(20_000)]  # type: list[list[object]]
+        garbage: list[list[object]] = [[] for _ in range(20_000)]
         assert ran == []
     finally:
         gc.callbacks.pop()
