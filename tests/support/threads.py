@@ -99,7 +99,7 @@ class _Between(Generic[B]):
         if frame.f_code not in self._codes:
             return None
         frame.f_trace_opcodes = True
-        if event == "opcode":
+        if event in ("opcode", "line"):  # Python 3.12 tells of the bytecodes of a frame only later
             self._left -= 1
             if self._left == -1:
                 self.thread = threading.Thread(target=self._come_in_between, daemon=True)
