@@ -14,11 +14,12 @@ client strongly.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import weakref
 from asyncio import get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from redis.exceptions import (
@@ -35,6 +36,7 @@ from typing_extensions import TypeVar
 from purse._engine import hooks
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
 from purse._engine.connecting import DELAYS, Connector, pause
+from purse._engine.detached import GRACE, detached
 from purse._engine.hooks import Call, Observer
 from purse._engine.link import Ended, Leave, LinkLost, lost_reply
 from purse._engine.links import Links
@@ -311,15 +313,28 @@ class ClientExecutor:
 
     async def aclose(self) -> None:
         """See ``Executor.aclose``."""
-        waits = self._waits.get(get_running_loop())
-        if waits is not None:
-            await waits.settle(StoreClosed("this store was closed by aclose() while a call waited on it"))
+        settling = [*self._settle_all(StoreClosed("this store was closed by aclose() while a call waited on it"))]
+        if settling:
+            await asyncio.wait(settling, timeout=2 * GRACE)  # the loop of another thread may be busy, or just ending
         await self.links.stop_opening()
         waits = self._waits.pop(get_running_loop())
         if waits is not None:
             await waits.wakeups.aclose()
         await self.links.aclose()
         self.abandon()
+
+    def _settle_all(self, error: StoreClosed) -> Iterator[asyncio.Future[None]]:
+        """Tell those who wait in each loop, and put back what is on its way, in the loop's own thread."""
+        here = get_running_loop()
+        for loop, waits in self._waits.copy().items():
+            if loop is here:
+                yield detached(waits.settle(error), "settling")
+            elif loop.is_running():
+                settling = waits.settle(error)
+                try:
+                    yield asyncio.wrap_future(asyncio.run_coroutine_threadsafe(settling, loop))
+                except RuntimeError:  # it was closed in this moment
+                    settling.close()
 
     def forget_ended(self) -> None:
         """Close the connections that closed loops have left open, and forget those loops; any thread may call it."""

@@ -44,7 +44,6 @@ from purse._engine.link import Traffic
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
 from purse._engine.modes import Mode
-from purse._fields import FieldSpec
 from purse._metaclass import StoreMeta
 from purse._nested import NestedSpec
 from purse._value_codecs import JsonCodec, OrderedCodec
@@ -54,6 +53,8 @@ from purse.errors import ServerFailed, StoreClosed
 from purse.fastapi._running import Servers
 from purse.locks import Lease
 from tests.support.clients import connect
+from tests.support.polling import until
+from tests.support.proxy import Proxy
 from tests.support.scripts import ROOT, Ended, run
 from tests.support.threads import PATIENCE, at_once, hurried, interleaved
 
@@ -497,12 +498,14 @@ def test_a_client_is_closed_in_each_thread(server: Server, engine: str, here: El
     assert here.do(visits.get("gate")) == 2
 
 
+class Work(Store, namespace="threads-work"):
+    """What callers wait for."""
+
+    tasks: RedisQueue[int]
+
+
 def test_a_caller_that_waits_in_another_thread_is_told(server: Server, engine: str, here: Elsewhere) -> None:
     """A store is closed while a call of another thread's loop waits: it hears of it."""
-
-    class Work(Store, namespace="threads-wait"):
-        tasks: RedisQueue[int]
-
     work = Work.open(server.url)
     if engine == "dedicated":
         configure(work.tasks.redis, engine="dedicated")
@@ -521,6 +524,38 @@ def test_a_caller_that_waits_in_another_thread_is_told(server: Server, engine: s
     asyncio.run(close())
 
     assert waiting.result(PATIENCE) in ("StoreClosed", "ConnectionError")
+
+
+async def test_what_another_thread_was_taking_is_put_back(
+    server: Server, proxy: Proxy, engine: str, here: Elsewhere
+) -> None:
+    """A store is closed while an item is on its way to a caller of another thread's loop that is gone: it is kept."""
+    untouched = Work(connect(server.url))
+    await untouched.clear()
+    work = Work.open(proxy.url)
+    if engine == "dedicated":
+        configure(work.tasks.redis, engine="dedicated")
+    taking: list[asyncio.Task[int]] = []
+
+    async def take() -> None:
+        await work.tasks.put(7)
+        proxy_loop.call_soon_threadsafe(proxy.hold)
+        taking.append(asyncio.ensure_future(work.tasks.get_nowait()))
+        with suppress(asyncio.CancelledError):
+            await taking[0]
+
+    proxy_loop = asyncio.get_running_loop()
+    taken = asyncio.run_coroutine_threadsafe(take(), here.loop)
+    await until(lambda: asyncio.sleep(0, len(taking)), 1)
+    await until(untouched.tasks.qsize, 0)
+    here.loop.call_soon_threadsafe(taking[0].cancel)
+    await asyncio.wrap_future(taken)
+
+    closing = asyncio.ensure_future(work.aclose())
+    proxy.release()
+    await closing
+
+    assert await untouched.tasks.get_many(10) == [7]
 
 
 def test_the_end_of_a_loop_does_not_wait_for_what_is_done() -> None:
