@@ -122,6 +122,7 @@ class Links:
 
     async def _connect(self, loop: Loop) -> Link:
         link: Link | None = None
+        engine = self.engine
         try:
             self.forget_ended()
             former = self.by_loop.get(loop)
@@ -136,7 +137,11 @@ class Links:
                     self.reconnects += 1
                 self._links.put(loop, link)
             self.contact.made()
-            self.check_open()  # after it can be seen: ``abandon`` in another thread sees it, or else it was too early
+            # After it can be seen: what another thread has told all links it has told this one, or it shows here.
+            self.check_open()
+            if self.engine != engine:
+                self.mode = None
+                link.retire()  # callers open another
             return link
         except BaseException as error:
             if link is not None:

@@ -43,7 +43,7 @@ from purse._engine.hooks import Call, observe
 from purse._engine.link import Traffic
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
-from purse._engine.modes import Mode
+from purse._engine.modes import Engine, Mode
 from purse._metaclass import StoreMeta
 from purse._nested import NestedSpec
 from purse._value_codecs import JsonCodec, OrderedCodec
@@ -377,6 +377,28 @@ async def _in(loop: asyncio.AbstractEventLoop, do: Callable[[], object]) -> None
     do()
 
 
+def test_what_ended_loops_had_is_taken_once() -> None:
+    """Two threads clean up after loops that were closed: each value goes to one of them, and those of others stay."""
+    with closing(asyncio.new_event_loop()) as alive:
+        ended = [asyncio.new_event_loop() for _ in range(3)]
+        for loop in ended:
+            loop.close()
+
+        def begin() -> tuple[Callable[[], list[int]], Callable[[], list[int]]]:
+            values: PerLoop[int] = PerLoop()
+            for nth, loop in enumerate((alive, *ended)):
+                values.put(loop, nth)
+            left.append(values)
+            return values.take_ended, values.take_ended
+
+        left: list[PerLoop[int]] = []
+        for one, other in interleaved(begin, PerLoop[int].take_ended):
+            assert isinstance(one, list)
+            assert isinstance(other, list)
+            assert sorted(one + other) == [1, 2, 3]
+            assert left.pop().copy() == {alive: 0}
+
+
 # --- what is counted and watched ----------------------------------------------------------------------
 
 
@@ -454,6 +476,24 @@ def test_a_mode_that_is_chosen_anew() -> None:
     for one, other in interleaved(begin, Links._choose):  # pyright: ignore[reportPrivateUsage]
         assert isinstance(one, Mode)
         assert other is None
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_mode_that_is_chosen_while_a_connection_is_made(server: Server, engine: str, steps: int) -> None:
+    """``configure`` holds for a connection that is being made as well."""
+    client = connect(server.url)
+    visits = RedisHash(client, f"threads-chosen-{engine}", int)
+    wanted: Engine = "shared" if engine == "dedicated" else "dedicated"
+    first = asyncio.ensure_future(visits.get("gate"))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    configure(client, engine=wanted)
+    await first
+    await visits.get("gate")
+
+    assert statistics(client).mode == wanted
+    assert statistics(client).connections == 1
 
 
 # --- the end ------------------------------------------------------------------------------------------
