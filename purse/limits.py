@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary
 
 from redis.exceptions import ResponseError
 
+from purse._coordination.foreign import found_in
 from purse._coordination.leases import has_ended, refuse_to_end
 from purse._coordination.permits import Permit, PermitLine, line_of
 from purse._coordination.rates import MICROSECOND, Bucket, Rate
@@ -71,9 +72,11 @@ class _Limit(RedisCollection):
     def explain(self, error: Exception, field: object) -> Exception:
         """See ``RedisCollection.explain``."""
         if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
+            found = found_in(error)
             return WrongKind(
                 f"{self._where(field)}: the key holds something else than {self._redis_type}, so "
-                f"{type(self).__name__} left it alone. Choose another key, or delete that one.",
+                f"{type(self).__name__} left it alone. {f'It holds {found}. ' if found else ''}"
+                "Choose another key, or delete that one.",
                 key=self._key(field),
             )
         return super().explain(error, field)

@@ -1,9 +1,9 @@
 """RedisLock: a lock on one Redis deployment, for the tasks of any number of processes.
 
-    {garden}:lock             "7c0f.../12"     who holds it; expires with the lease
-    fence!{garden}:lock       41               the latest fencing token; stays for ever
-    queue!{garden}:lock       sorted set       who waits, in the order in which they came; gone with the last of them
-    sessions!{garden}:lock    sorted set       which event loops those belong to, and until when they keep their places
+    {garden}:lock             "7c0f.../12/10000"  who holds it; expires with the lease
+    fence!{garden}:lock       41                  the latest fencing token; stays for ever
+    queue!{garden}:lock       sorted set          who waits, in the order in which they came; gone with the last of them
+    sessions!{garden}:lock    sorted set          which event loops those are of, and until when they keep their places
 
 One script takes a free lock for whoever came first, or gives a place in the queue; see ``_coordination.lock_line``. A
 held lock costs those who wait one question every two seconds for each event loop, and one for each change of its key.
@@ -28,6 +28,7 @@ from redis.exceptions import TimeoutError as ServerTimeout
 from purse._coordination.debts import is_final
 from purse._coordination.fencing import fenced_set
 from purse._coordination.first_connection import CONNECTING
+from purse._coordination.foreign import found_in
 from purse._coordination.leases import Lease, LeasedLock, running_task
 from purse._coordination.lock_line import BESIDE, Grant, LockLine, lock_line, validity
 from purse._coordination.replicas import write_and_wait
@@ -35,9 +36,10 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.loops import PerLoop
 from purse._engine.replies import as_flag
 from purse._engine.scripts import load_script
+from purse._keys import beside
 from purse._showing import named, shown
 from purse.collections._base import RedisCollection, milliseconds
-from purse.errors import DeclarationError, LockError, LockNotAcquired
+from purse.errors import DeclarationError, LockError, LockNotAcquired, WrongKind
 
 if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
@@ -215,6 +217,18 @@ class RedisLock(RedisCollection, LeasedLock):
         One round trip, O(1). Sends: EXISTS.
         """
         return as_flag(await self._look(("EXISTS", self.rkey)))
+
+    def explain(self, error: Exception, field: object) -> Exception:
+        """See ``RedisCollection.explain``."""
+        found = found_in(error)
+        if found is None:
+            return super().explain(error, field)
+        keys = ", ".join(beside(self.rkey, name) for name in BESIDE)
+        return WrongKind(
+            f"{self.rkey}: one of the keys beside the lock ({keys}) was written by something else: there is {found}. "
+            "It was left alone. Delete it, or choose another key for the lock.",
+            key=self.rkey,
+        )
 
     # --- for leases ---------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ from collections.abc import Coroutine, Sequence
 
 from purse._coordination.attempts import Attempt, drift_of
 from purse._coordination.first_connection import CONNECTING
+from purse._coordination.foreign import found_in
 from purse._coordination.leases import Lease, LeasedLock, running_task
 from purse._coordination.quorum import PATIENCE, Round, ask_all, connected, is_positive, majority_of, master_of
 from purse._coordination.turns import ASK_FIRST, ASK_LAST, Line, line_of
@@ -55,8 +56,9 @@ from purse._engine import hooks
 from purse._engine.clients import RedisClient, check_client
 from purse._engine.loops import PerLoop
 from purse._engine.scripts import ScriptCall, load_script
+from purse._keys import beside
 from purse._showing import named
-from purse.errors import LockError, LockLost, LockNotAcquired
+from purse.errors import LockError, LockLost, LockNotAcquired, WrongKind
 
 __all__ = ["Redlock"]
 
@@ -388,6 +390,14 @@ class Redlock(LeasedLock):
 
     def explain(self, error: Exception, field: object) -> Exception:
         """See ``Origin.explain``."""
+        found = found_in(error)
+        if found is not None:
+            fence = named(beside(self._key, "fence"))
+            return WrongKind(
+                f"{named(self._key)}: the fence beside the lock, {fence}, was written by something else: "
+                f"there is {found}. This master has no vote. See docs/redlock.md on fences that are lost.",
+                key=self._key,
+            )
         error.add_note(f"purse: the lock {named(self._key)}")
         return error
 

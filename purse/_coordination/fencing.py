@@ -34,13 +34,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from redis.exceptions import ResponseError
+
+from purse._coordination.foreign import found_in
 from purse._coordination.quorum import Answer, majority_of
 from purse._engine.executor import executor_for
 from purse._engine.replies import as_array, as_bytes, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._keys import beside
 from purse._showing import named
-from purse.errors import LockLost
+from purse.errors import LockLost, WrongKind
 
 if TYPE_CHECKING:
     from purse._coordination.leases import Lease
@@ -144,6 +147,8 @@ async def fenced_set(client: RedisClient, key: str, value: bytes | str | int | f
     Raises:
         LockLost: a later holder has written; nothing was changed.
         LockError: the lock gives no tokens.
+        WrongKind: ``key`` holds another type than a string, or something else than a token is kept beside it; nothing
+            was changed.
 
     One round trip, O(1). Sends: EVALSHA fenced_set.
     """
@@ -162,5 +167,14 @@ class _Fenced:
 
     def explain(self, error: Exception, field: object) -> Exception:
         """See ``Origin.explain``."""
+        if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
+            found = found_in(error)
+            what = "the key does not hold a string"
+            if found is not None:
+                token = named(beside(self._key, "fenced"))
+                what = f"{token}, the token, was written by something else: there is {found}"
+            return WrongKind(
+                f"{named(self._key)} was not set: {what}. Delete that, or choose another key.", key=self._key
+            )
         error.add_note(f"purse: setting {named(self._key)} under a lock")
         return error

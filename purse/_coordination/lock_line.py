@@ -4,7 +4,7 @@
       task 1 --asks--> [1 first]            queue!{g}:gate     A/1  B/1  A/2  A/3       [1 first] <--asks-- task 1
       task 2           [2, 3 wait here]     sessions!{g}:gate  A until 12:00:06
       task 3                                                   B until 12:00:05
-                                            {g}:gate           "C/7", for 8.3 s more
+                                            {g}:gate           "C/7/10000", for 8.3 s more
                                             fence!{g}:gate     41
 
 Everybody takes a place in the queue when they come, in one round trip, so the order is that of all processes. From then
@@ -13,8 +13,9 @@ was told of has run out, and every ``RENEW`` seconds, which keeps the places of 
 for ``PLACE`` seconds, because its process is dead or hangs, has lost its places when they are reached: who is alive is
 served. The clock for that is the server's.
 
-An owner is ``session/number``, the session random, the number counted: unique for each acquisition. A script that is
-asked again for an owner who has the lock says so again, so a question whose reply was lost can be repeated.
+An owner is ``session/number/lease``, the session random, the number counted: unique for each acquisition. A script that
+is asked again for an owner who has the lock says so again, so a question whose reply was lost can be repeated. With the
+lease in the name, in milliseconds, others notice a lock that lasts longer than that: its server's clock was set back.
 
 A caller may give up waiting, for any reason. What it has asked for is taken back by a task of the line, because under a
 scope of anyio a cancelled task is cancelled again at each await. One script takes back everything that is due: a
@@ -147,11 +148,11 @@ class LockLine:
         Raises:
             redis.exceptions.RedisError: the server refused, or cannot be reached.
         """
-        owner = f"{self._session}/{next(self._numbers)}"
+        owner = f"{self._session}/{next(self._numbers)}/{round(lease * 1000)}"
         try:
             if wait:
                 return await self._wait(owner, lease, origin)
-            answer = await self._ask(owner, lease, origin, place=0)
+            answer = await self._ask(owner, lease, origin, wait=False)
             if isinstance(answer, Grant) and answer.until <= self.loop.time():
                 await self.take_back(owner, lease, origin)
                 return None
@@ -194,7 +195,7 @@ class LockLine:
         before: _Refusal | None = None
         try:
             while True:
-                answer = await self._ask(owner, lease, origin, place=PLACE)
+                answer = await self._ask(owner, lease, origin, wait=True)
                 if isinstance(answer, Grant):
                     if answer.until > self.loop.time():
                         return answer
@@ -218,9 +219,10 @@ class LockLine:
     def _first(self) -> str | None:
         return next(iter(self._waiting), None)
 
-    async def _ask(self, owner: str, lease: float, origin: Origin, *, place: float) -> Grant | _Refusal:
+    async def _ask(self, owner: str, lease: float, origin: Origin, *, wait: bool) -> Grant | _Refusal:
         ahead = self._first() or owner
-        call = load_script("lock_acquire")(self._keys, owner, round(lease * 1000), ahead, round(place * 1000))
+        lease_ms, place_ms = round(lease * 1000), round(PLACE * 1000)
+        call = load_script("lock_acquire")(self._keys, owner, lease_ms, ahead, place_ms, int(wait))
         if self._debts.is_silent:
             await self._debts.until_heard()
         started = self.loop.time()

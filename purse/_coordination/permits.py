@@ -280,7 +280,7 @@ class PermitLine:
         name = secrets.token_hex(12)
         started = asyncio.get_running_loop().time()  # before it is sent: the server starts counting later
         call = load_script("semaphore_acquire")((self._key,), self._limit, self._lease_us, name, wanted)
-        names = [f"{name}-{nth}" for nth in range(1, wanted + 1)]
+        names = [f"{name}-{nth}:{self._lease_us}" for nth in range(1, wanted + 1)]
         try:
             taken, free_us = map(as_int, as_array(await self._executor.ask(call, self._origin)))
         except (ConnectionError, TimeoutError):

@@ -5,8 +5,19 @@
 -- ARGV[1]  value
 -- ARGV[2]  token of the holder who writes
 --
--- Returns 1, or 0 if the fence is above the token: then nothing is changed. O(1).
-if tonumber(redis.call('GET', KEYS[2]) or 0) > tonumber(ARGV[2]) then
+-- Returns 1, or 0 if the fence is above the token: then nothing is changed, as in the case of a key that holds
+-- something else. O(1).
+--#include foreign
+--#include whole
+redis.call('STRLEN', KEYS[1]) -- SET would replace a key of any type
+local fence, fault = kept('GET', KEYS[2])
+if fault then
+  return fault
+end
+if fence and not whole(fence) then
+  return foreign('a fence that is not a token', fence)
+end
+if fence and whole(fence) > tonumber(ARGV[2]) then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[1])

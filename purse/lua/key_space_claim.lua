@@ -15,9 +15,8 @@ if stored then
   renew(KEYS[1], plan(KEYS[1], ARGV[4], {}))
   return {stored}
 end
-local token = redis.call('GET', KEYS[2])
+local token = string.match(redis.call('GET', KEYS[2]) or '', '^................[+-]') -- else nobody's marker
 if token then
-  token = string.sub(token, 1, 17)
   redis.call('SET', KEYS[2], token .. '!', 'PX', ARGV[2])
 else
   local size = redis.pcall('DBSIZE')

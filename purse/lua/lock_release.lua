@@ -10,7 +10,12 @@
 local left, held = 0, redis.pcall('GET', KEYS[1])
 local released = 0
 for _, owner in ipairs(ARGV) do
-  left = left + redis.call('ZREM', KEYS[2], owner)
+  local removed = redis.pcall('ZREM', KEYS[2], owner)
+  if type(removed) == 'number' then
+    left = left + removed
+  elseif string.sub(removed.err, 1, 9) ~= 'WRONGTYPE' then -- of a queue that is none nobody has a place
+    return removed
+  end
   if held == owner then
     released = redis.call('DEL', KEYS[1])
   end

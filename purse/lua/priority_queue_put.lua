@@ -13,6 +13,7 @@
 -- Returns how many were put, or false (nil) if there is no room and nothing was put. O(n) for n items, times log(N)
 -- in a queue of N.
 --#include renew
+--#include whole
 local key, most, count = KEYS[1], tonumber(ARGV[1]), (#ARGV - 2) / 3
 if most > 0 and redis.call('ZCARD', key) + count > most then
   return false
@@ -26,7 +27,7 @@ for i = 3, #ARGV, 3 do
     n = time[1] * 1000000 + time[2] - 1
     local top = redis.call('ZREVRANGEBYSCORE', key, score, score, 'LIMIT', 0, 1)[1]
     if top and string.sub(top, 1, 17) == prefix then
-      n = math.max(n, tonumber(string.sub(top, 18, 36)) or 0)
+      n = math.max(n, whole((string.gsub(string.sub(top, 18, 36), '^0*', '', 1))) or 0)
     end
   end
   last[prefix] = n + 1

@@ -12,6 +12,7 @@
 -- ARGV[6]  "hit" to raise it, "peek" to look only
 --
 -- Returns {1 if the hit passes or else 0, the level afterwards: microseconds, parts}. O(1).
+--#include foreign
 local key, parts = KEYS[1], tonumber(ARGV[1])
 local most, most_part = tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -21,7 +22,7 @@ local stored = redis.call('GET', key)
 if stored then
   local zero, zero_part = string.match(stored, '^(%d+) (%d+)$')
   if not zero then
-    return redis.error_reply('WRONGTYPE the string at this key is not the state of a rate limiter')
+    return foreign('a string that is not the state of this limiter', stored)
   end
   level, part = zero - now, tonumber(zero_part)
   if part >= parts then -- written when the rate was another

@@ -11,12 +11,20 @@
 --
 -- Returns {1 if the hit passes or else 0, how much of the limit is used afterwards, microseconds until nothing of it
 -- is, microseconds until the hit would pass}. O(cost + log(limit)), and what it costs to forget old hits.
+--#include foreign
+--#include whole
 local key, limit, window, cost, hit = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == 'hit'
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local size = redis.call('LLEN', key)
+local stranger
 local function at(index)
-  return tonumber(redis.call('LINDEX', key, index))
+  local word = redis.call('LINDEX', key, index)
+  local moment = whole(word)
+  if not moment then
+    stranger = word
+  end
+  return moment or 0
 end
 -- The index of the first that is later than a time, and size if none is.
 local function later(than)
@@ -40,14 +48,18 @@ local function note(count)
     redis.call('RPUSH', key, unpack(words, 1, math.min(left, 1000)))
   end
 end
-if size > 0 and not (at(0) and at(-1)) then
-  return redis.error_reply('WRONGTYPE the list at this key is not the state of a rate limiter')
+local function refusal()
+  return foreign('an element that is not the time of a hit', stranger)
 end
+local latest = size > 0 and at(0) and at(-1) or 0
 local ms = string.format('%.0f', math.ceil(window / 1000) + 1000)
 -- A clock that was set back left hits behind which are yet to come: they count as of now.
-if hit and size > 0 and at(-1) > now then
-  redis.call('PEXPIRE', key, ms)
+if hit and latest > now then
   local first = later(now)
+  if stranger then
+    return refusal()
+  end
+  redis.call('PEXPIRE', key, ms)
   redis.call('LTRIM', key, -size, first - size - 1)
   note(size - first)
   redis.call('PEXPIRE', key, ms)
@@ -61,6 +73,9 @@ if used > 0 then
 end
 if not passes then
   retry = math.min(at(gone + used + cost - limit - 1), now) + window - now
+end
+if stranger then
+  return refusal()
 end
 if hit and gone > 0 then
   redis.call('LTRIM', key, gone, -1)

@@ -11,5 +11,9 @@ if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', KEYS[1])
-local waiting = redis.call('GET', KEYS[2])
-return waiting and waiting ~= ARGV[2] and 2 or 1
+local waiting = redis.pcall('GET', KEYS[2])
+if type(waiting) ~= 'string' or waiting == ARGV[2] then
+  return 1
+end
+-- A note for longer than notes are for is from before the server's clock was set back.
+return redis.call('PTTL', KEYS[2]) <= 300 and 2 or 1

@@ -16,8 +16,19 @@
 --   "unfenced"  it has no fence: it may have forgotten a token
 --   "low"       the proposed token is not above the fence
 -- O(1).
+--#include foreign
+--#include whole
 local fenced = ARGV[5] ~= ''
-local fence = fenced and redis.call('GET', KEYS[3])
+local fence, fault = false, false
+if fenced then
+  fence, fault = kept('GET', KEYS[3])
+end
+if fault then
+  return fault
+end
+if fence and not whole(fence) then
+  return foreign('a fence that is not a token', fence)
+end
 local run, uptime = '', 0
 if (fenced and not fence) or ARGV[3] ~= '0' then
   local info = redis.call('INFO', 'server')
@@ -34,7 +45,7 @@ elseif uptime < tonumber(ARGV[3]) then
   vote = 'young'
 elseif fenced and not fence then
   vote = 'unfenced'
-elseif fenced and tonumber(fence) >= tonumber(ARGV[5]) then
+elseif fenced and whole(fence) >= tonumber(ARGV[5]) then
   vote = 'low'
 else
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

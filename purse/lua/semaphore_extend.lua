@@ -13,7 +13,7 @@ if not expiry or tonumber(expiry) <= now then
   return 0
 end
 local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
-local left = math.max(lease, last[2] - now)
+local left = math.max(lease, math.min(last[2] - now, 1e15)) -- a foreign score may be infinite
 redis.call('PEXPIRE', key, string.format('%.0f', math.ceil(left / 1000) + 1000))
 redis.call('ZADD', key, 'XX', string.format('%.0f', now + lease), ARGV[1])
 return 1
