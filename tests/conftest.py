@@ -10,7 +10,7 @@ import ast
 import os
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from itertools import count
 from types import ModuleType
 
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from purse.embedded import Server, find_server
 from purse.errors import ServerNotFound
+from tests.support import engines
 from tests.support.clients import connect
 from tests.support.declaring import PRELUDE, Declare
 from tests.support.proxy import Proxy
@@ -40,6 +41,13 @@ def server() -> Iterator[Server]:
     """A throw-away server with a unix socket and a TCP port."""
     with Server(port=0) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """The mode in which this test's clients reach Redis; ``engines.parametrize`` runs a test in several."""
+    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
+        yield name
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import cast
 
@@ -25,7 +25,6 @@ from purse.inspect import (
     describe,
     schema,
 )
-from tests.support import engines
 from tests.support.clients import command, connect
 from tests.support.engines import parametrize
 from tests.support.inspected import Garden, Plant, UserStore
@@ -35,13 +34,6 @@ from tests.support.monitor import Monitor, load_scripts
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What concerns a server holds whether calls share a connection or not."""
     parametrize(metafunc, "shared", "dedicated")
-
-
-@pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """The mode in which this test's clients reach Redis."""
-    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
-        yield name
 
 
 @pytest.fixture

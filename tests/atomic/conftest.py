@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -18,13 +18,6 @@ from tests.support.proxy import Proxy
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of these tests hold whether calls share a connection or not."""
     engines.parametrize(metafunc, "shared", "dedicated")
-
-
-@pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """The mode in which this test's clients reach Redis."""
-    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
-        yield name
 
 
 @pytest.fixture

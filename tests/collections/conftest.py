@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 from purse.collections import RedisHash, RedisList
 from purse.embedded import Server
 from tests.collections.garden import Plant
-from tests.support import engines
 from tests.support.engines import parametrize
 from tests.support.monitor import Monitor, load_scripts
 
@@ -33,13 +32,6 @@ settings.load_profile(os.environ.get("PURSE_HYPOTHESIS") or "short")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of these tests hold whether calls share a connection or not."""
     parametrize(metafunc, "shared", "dedicated")
-
-
-@pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """The mode in which this test's clients reach Redis."""
-    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
-        yield name
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from purse.embedded import Server
 from purse.limits import RedisSemaphore
 from purse.locks import RedisLock
 from purse.redlock import Redlock
-from tests.support import engines
 from tests.support.clients import command, connect
 from tests.support.engines import parametrize
 from tests.support.masters import Masters, no_keys_on
@@ -44,13 +43,6 @@ GiveUp = Callable[[], Awaitable[object]]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of this holds however calls reach Redis."""
     parametrize(metafunc, "shared", "dedicated")
-
-
-@pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """The mode in which this test's clients reach Redis."""
-    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
-        yield name
 
 
 @pytest.fixture

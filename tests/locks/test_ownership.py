@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -15,7 +15,6 @@ from purse.errors import LockError, LockLost
 from purse.limits import RedisSemaphore
 from purse.locks import RedisLock
 from purse.redlock import Redlock
-from tests.support import engines
 from tests.support.engines import parametrize
 from tests.support.monitor import Monitor
 
@@ -28,13 +27,6 @@ MakeLock = Callable[..., Lock]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of this holds however calls reach Redis."""
     parametrize(metafunc, "shared", "dedicated")
-
-
-@pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """The mode in which this test's clients reach Redis."""
-    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
-        yield name
 
 
 @pytest.fixture(params=[RedisLock, Redlock])
