@@ -7,6 +7,7 @@ the tests empty their server, which must be one that they started.
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import sys
 import textwrap
@@ -20,7 +21,7 @@ from redis.asyncio import Redis
 from purse.embedded import Server, find_server
 from purse.errors import ServerNotFound
 from tests.support import engines
-from tests.support.clients import connect
+from tests.support.clients import close_clients, connect
 from tests.support.declaring import PRELUDE, Declare
 from tests.support.proxy import Proxy
 
@@ -48,6 +49,20 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> G
     """The mode in which this test's clients reach Redis; ``engines.parametrize`` runs a test in several."""
     with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
         yield name
+
+
+@pytest.fixture
+async def closed_clients() -> AsyncIterator[None]:
+    """Every client that ``connect`` has made for this test is closed at its end."""
+    yield
+    await close_clients()
+
+
+@pytest.fixture(autouse=True)
+def clean_up(request: pytest.FixtureRequest) -> None:
+    """What a test has opened is closed also if it fails in the middle."""
+    if inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("closed_clients")
 
 
 @pytest.fixture

@@ -1,20 +1,50 @@
-"""Clients for tests: redis-py's, with its untyped keyword arguments kept in one place."""
+"""Clients for tests: redis-py's, with its untyped keyword arguments kept in one place.
+
+A client that is made in a test is closed when the test ends, however it ends: see ``close_clients``.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
+from weakref import WeakKeyDictionary, WeakSet
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from purse import statistics
+from purse._engine.executor import executor_for
 from tests.support.engines import choose_engine
+
+_made: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Redis]] = WeakKeyDictionary()
+
+_PATIENCE = 5.0  # seconds in which a client is closed, or its server hangs
 
 
 def connect(url: str, **settings: Any) -> Redis:
     """A client with redis-py's default settings and these, in the mode of the test that runs; no I/O."""
     client = Redis.from_url(url, **settings)  # pyright: ignore[reportUnknownMemberType]
     choose_engine(client)
+    with contextlib.suppress(RuntimeError):  # no loop runs: whoever runs one closes it
+        _made.setdefault(asyncio.get_running_loop(), WeakSet()).add(client)
     return client
+
+
+async def close_clients() -> None:
+    """Close the clients that were made in the running loop and are still there.
+
+    Those that a test has closed are not harmed. One that fails in the middle would else leave sockets to the next.
+    """
+    for client in list(_made.pop(asyncio.get_running_loop(), ())):
+        with contextlib.suppress(TimeoutError, RedisError, OSError):
+            async with asyncio.timeout(_PATIENCE):
+                await client.aclose()
+        if statistics(client).connections:  # the client knows nothing of those that wait, and of a pool's only one
+            executor_for(client).abandon()
+    await asyncio.sleep(0)  # in which aborted connections are closed
+    await asyncio.sleep(0)
 
 
 async def all_keys(client: Redis) -> list[bytes]:
