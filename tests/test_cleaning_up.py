@@ -42,19 +42,9 @@ def test_a_test_that_fails_leaves_nothing_to_the_next(tmp_path: Path) -> None:
 
     ended = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "tests.conftest",
-            "-p",
-            "no:cacheprovider",
-            "-n",
-            "0",
-            "-q",
-            "--tb=short",
-        ]
-        + ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)],
+            *(sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-n", "0", "-q"),
+            *("--tb=short", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -56,6 +56,6 @@ async def restricted(server: Server, redis: Redis) -> AsyncIterator[Callable[[st
 @pytest.fixture
 async def wire(proxy: Proxy, redis: Redis) -> AsyncIterator[Garden]:
     """A store behind the proxy; its server has nothing stored."""
-    client = connect(proxy.url, socket_timeout=0.3)
+    client = connect(proxy.url)
     yield Garden(client)
     await client.aclose()

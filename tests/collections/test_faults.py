@@ -78,18 +78,17 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
     redis: Redis, proxy: Proxy, write: Write, after: State
 ) -> None:
     """The server executed the write and its reply vanished: the caller is told, and it happened exactly once."""
-    client = connect(proxy.url, socket_timeout=0.2)
+    client = connect(proxy.url)
     h, xs = RedisHash(client, "h", int), RedisList(client, "xs", str)
     await h.update(HASH)
     await xs.extend(LIST)
     # The scripts are known: a NOSCRIPT reply would be swallowed, too, and the call would do nothing.
     await RedisHash(redis, "warm", int).setdefault("a", 1)
     await RedisList(redis, "warm list", str).insert(0, "a")
-    proxy.swallow()
+    proxy.cut_after(0)
 
-    with pytest.raises((ConnectionError, TimeoutError), match="not sent again"):
+    with pytest.raises(ConnectionError, match="not sent again"):
         await write(h, xs)
-    proxy.heal()
 
     assert await stored(redis) == after
     assert await h.dict() == after[0]

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError
 
 from purse.collections.key_space import RedisKeySpace
 from purse.embedded import Server
@@ -224,7 +224,7 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
     ttl: TTL | None,
 ) -> None:
     """The server executed the write and its reply vanished: the caller is told, and it happened exactly once."""
-    client = connect(proxy.url, socket_timeout=0.04)
+    client = connect(proxy.url)
     visits, direct = (RedisKeySpace(c, "visits:", int, ttl=ttl) for c in (client, redis))
     # The scripts are known: a NOSCRIPT reply would be swallowed, too, and the call would do nothing.
     for name in ("x", "y"):
@@ -234,11 +234,10 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
     await direct.clear()
     await direct.update(START)
     await visits.contains("a")
-    proxy.swallow()
+    proxy.cut_after(0)
 
-    with pytest.raises((ConnectionError, TimeoutError), match="not sent again"):
+    with pytest.raises(ConnectionError, match="not sent again"):
         await write(visits)
-    proxy.heal()
 
     assert dict(await collect(direct)) == after
     assert dict(await collect(visits)) == after
