@@ -20,6 +20,9 @@ async def test_fails_in_the_middle(server, redis, engine):
     await plain.ping()
     await asyncio.sleep(0.05)
     assert not holding
+
+async def test_forgets(server, redis, engine):
+    await connect(server.url).ping()
 """
 NEXT = """\
 import gc
@@ -52,5 +55,5 @@ def test_a_test_that_fails_leaves_nothing_to_the_next(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert "1 failed, 2 passed" in ended.stdout, ended.stdout + ended.stderr
+    assert "1 failed, 3 passed" in ended.stdout, ended.stdout + ended.stderr
     assert "assert not holding" in ended.stdout

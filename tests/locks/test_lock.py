@@ -189,15 +189,18 @@ async def test_nobody_waits_for_oneself(redis: Redis, lock: RedisLock) -> None:
 
 
 async def test_a_lease_that_ran_out_can_be_acquired_again(redis: Redis) -> None:
-    """Whoever forgot to release does not have to; the newest lease is the one that counts."""
-    lock = RedisLock(redis, KEY, lease=0.02)
-    for _ in range(3):
-        lease = await lock.acquire(timeout=5)
+    """Whoever forgot to release does not have to; each lease has a greater token than the one before."""
+    lock = RedisLock(redis, KEY, lease=0.05)
+    tokens: list[int] = []
+    for _ in range(4):
+        lease = await lock.acquire(timeout=60)
         assert lease is not None
+        tokens.append(lease.token)
         await until(lock.locked, False)
-    newest = await lock.acquire(timeout=5)
-    assert newest is not None
-    assert newest.token == 4
+
+    # Not 1 to 4: on a busy machine a lease may be spent before its grant is here. Then that is given back, and the
+    # next one has a greater token.
+    assert tokens == sorted({*tokens})
 
 
 # --- whose it is --------------------------------------------------------------------------------------
@@ -369,11 +372,11 @@ async def test_what_the_body_raises_is_not_masked(redis: Redis) -> None:
 async def test_released_in_its_block(lock: RedisLock) -> None:
     """A block whose lock was released inside ends as if nothing were."""
     for watchdog in (False, True):
-        watched = RedisLock(lock.redis, KEY, lease=0.06, watchdog=watchdog)
+        watched = RedisLock(lock.redis, KEY, lease=0.3, watchdog=watchdog)
         async with watched as lease:
             await lease.release()
             async with RedisLock(lock.redis, KEY, lease=1):  # in the hands of somebody else meanwhile
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.35)
 
 
 async def test_a_block_of_an_exit_stack(lock: RedisLock) -> None:

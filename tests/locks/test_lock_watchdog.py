@@ -19,9 +19,9 @@ KEY = "{garden}:gate"
 
 async def test_a_watchdog_keeps_the_lock(redis: Redis) -> None:
     """A body may take several times its lease; at the end the watchdog is gone."""
-    lock = RedisLock(redis, KEY, lease=0.3, watchdog=True)
+    lock = RedisLock(redis, KEY, lease=0.6, watchdog=True)
     async with lock as lease:
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.3)
         assert lease.remaining > 0
         assert await redis.get(KEY) == lease.owner.encode()
     assert not await lock.locked()

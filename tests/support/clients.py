@@ -9,16 +9,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from purse import statistics
 from purse._engine.executor import executor_for
 from tests.support.engines import choose_engine
 
-_made: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Redis]] = WeakKeyDictionary()
+# A pool, and not its client: that a client which is dropped is closed is what some tests are about.
+_made: WeakKeyDictionary[asyncio.AbstractEventLoop, list[tuple[ConnectionPool, ReferenceType[Redis]]]] = (
+    WeakKeyDictionary()
+)
 
 _PATIENCE = 5.0  # seconds in which a client is closed, or its server hangs
 
@@ -28,21 +31,22 @@ def connect(url: str, **settings: Any) -> Redis:
     client = Redis.from_url(url, **settings)  # pyright: ignore[reportUnknownMemberType]
     choose_engine(client)
     with contextlib.suppress(RuntimeError):  # no loop runs: whoever runs one closes it
-        _made.setdefault(asyncio.get_running_loop(), WeakSet()).add(client)
+        _made.setdefault(asyncio.get_running_loop(), []).append((client.connection_pool, ref(client)))
     return client
 
 
 async def close_clients() -> None:
-    """Close the clients that were made in the running loop and are still there.
+    """Close the clients that were made in the running loop.
 
     Those that a test has closed are not harmed. One that fails in the middle would else leave sockets to the next.
     """
-    for client in list(_made.pop(asyncio.get_running_loop(), ())):
+    for pool, made in _made.pop(asyncio.get_running_loop(), ()):
         with contextlib.suppress(TimeoutError, RedisError, OSError):
             async with asyncio.timeout(_PATIENCE):
-                await client.aclose()
-        if statistics(client).connections:  # the client knows nothing of those that wait, and of a pool's only one
-            executor_for(client).abandon()
+                await pool.disconnect()
+        client = made()
+        if client is not None and statistics(client).connections:
+            executor_for(client).abandon()  # the pool knows nothing of those that wait, and of its only one
     await asyncio.sleep(0)  # in which aborted connections are closed
     await asyncio.sleep(0)
 

@@ -63,6 +63,7 @@ class Work:
         lease_ms: the lease.
         fencing: whether tokens are checked, too.
         min_uptime: of the masters, in seconds.
+        hold: seconds for which the lock is held; None: by chance, up to 0.05.
     """
 
     masters: list[str]
@@ -73,6 +74,7 @@ class Work:
     lease_ms: int = 1000
     fencing: bool = True
     min_uptime: float | None = None
+    hold: float | None = None
 
 
 @dataclass
@@ -124,7 +126,8 @@ async def work(work: Work) -> Done:
                 continue
             lease = lock._mine()  # pyright: ignore[reportPrivateUsage]
             assert lease is not None
-            await _hold(witness, lease, rng, done, fencing=work.fencing)
+            seconds = rng.choice((0, 0.001, 0.01, 0.05)) if work.hold is None else work.hold
+            await _hold(witness, lease, seconds, done, fencing=work.fencing)
             try:
                 await lock.release()
             except LockLost:
@@ -153,7 +156,7 @@ def _lock(work: Work, clients: list[Redis]) -> Redlock:
     return Redlock("gate", clients, auto_release_time=work.lease_ms, fencing=work.fencing, min_uptime=work.min_uptime)
 
 
-async def _hold(witness: Redis, lease: Lease, rng: random.Random, done: Done, *, fencing: bool) -> None:
+async def _hold(witness: Redis, lease: Lease, seconds: float, done: Done, *, fencing: bool) -> None:
     now = asyncio.get_running_loop().time()
     if not lease.remaining:
         return
@@ -162,7 +165,7 @@ async def _hold(witness: Redis, lease: Lease, rng: random.Random, done: Done, *,
     until = now + lease.remaining
     await executor_for(witness).execute(unit(_ENTER(keys, lease.owner, repr(now), repr(until), token)))
     done.grants += 1
-    await asyncio.sleep(rng.choice((0, 0.001, 0.01, 0.05)))
+    await asyncio.sleep(seconds)
     await executor_for(witness).execute(unit(_LEAVE(keys[:1], lease.owner)))
 
 
