@@ -78,7 +78,7 @@ async def soak(*, seconds: float, seed: int, mode: Mode, round_seconds: float | 
     flatness.judge(journal)
     if journal.dropped:
         journal.findings.append(f"and {journal.dropped} more")
-    return Report(seed, mode, tasks, dict(journal.tally), flatness.samples, journal.findings)
+    return Report(seed, mode, tasks, dict(+journal.tally), flatness.samples, journal.findings)
 
 
 class _Heard(logging.Handler):
