@@ -105,7 +105,7 @@ async def test_extending_starts_the_lease_again(redis: Redis) -> None:
     semaphore = RedisSemaphore(redis, "workers", limit=1, lease=30)
     permit = await semaphore.acquire()
     stored = await expiries(redis)
-    await redis.pexpire("workers", 5)
+    await redis.pexpire("workers", 5_000)
 
     await permit.extend()
 
