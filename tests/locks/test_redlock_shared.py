@@ -186,8 +186,8 @@ PROGRAMS = {
         """,
     "interrupted in a block with a watchdog": """
         async def main():
-            async with Redlock("gate", masters, auto_release_time=200, watchdog=True):
-                await asyncio.sleep(0.3)
+            async with Redlock("gate", masters, auto_release_time=1500, watchdog=True):
+                await asyncio.sleep(0.7)
                 raise KeyboardInterrupt
         try:
             asyncio.run(main())
