@@ -143,7 +143,11 @@ class _Guest:
             await self._connection.disconnect(nowait)
         else:
             with contextlib.suppress(RuntimeError):  # that loop is closed, and what it left open is closed elsewhere
-                asyncio.run_coroutine_threadsafe(self._connection.disconnect(nowait), self._loop)
+                self._loop.call_soon_threadsafe(self._close)
+
+    def _close(self) -> None:
+        # No coroutine before: one that the loop never comes to would be warned of.
+        self._closing = asyncio.ensure_future(self._connection.disconnect())
 
 
 def address_of(pool: Pool) -> tuple[str, int | None]:

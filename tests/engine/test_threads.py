@@ -37,6 +37,7 @@ from purse import (
     configure,
     statistics,
 )
+from purse._claims import settle
 from purse._coordination.quorum import master_of
 from purse._engine.executor import ClientExecutor, executor_for
 from purse._engine.hooks import Call, observe
@@ -184,7 +185,7 @@ def test_one_of_two_classes_gets_a_namespace() -> None:
             partial(declare, "Other", Store, RedisHash[int], namespace=namespace),
         )
 
-    for both in interleaved(begin, StoreMeta.__new__):
+    for both in interleaved(begin, StoreMeta.__new__, settle, by_line=True):
         assert sorted(isinstance(result, DeclarationError) for result in both) == [False, True], both
 
 
@@ -195,7 +196,7 @@ def test_one_of_two_relatives_gets_a_key() -> None:
         garden = new_class("Garden", (Store,), {"namespace": f"threads-{next(_numbers)}"})
         return partial(declare, "One", garden, RedisHash[int]), partial(declare, "Other", garden, RedisHash[str])
 
-    for both in interleaved(begin, StoreMeta.__new__):
+    for both in interleaved(begin, StoreMeta.__new__, settle, by_line=True):
         assert sorted(isinstance(result, DeclarationError) for result in both) == [False, True], both
 
 
@@ -536,6 +537,25 @@ def test_a_client_is_closed_in_each_thread(server: Server, engine: str, here: El
 
     assert there.do(visits.get("gate")) == 2
     assert here.do(visits.get("gate")) == 2
+
+
+def test_a_client_is_closed_after_its_loops(server: Server, engine: str) -> None:
+    """One loop of the client is closed, another one stopped: its ``aclose()`` in a third complains of neither."""
+    client = connect(server.url)
+    visits = RedisHash(client, f"threads-after-{engine}", int)
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(visits.get("gate"))
+    with closing(asyncio.new_event_loop()) as stopped:
+        stopped.run_until_complete(visits.get("gate"))
+        with closing(asyncio.new_event_loop()) as other:
+            other.run_until_complete(visits.get("gate"))
+            loop.close()
+
+            asyncio.run(client.aclose())
+
+        assert stopped.run_until_complete(visits.get("gate")) is None
+    gc.collect()  # what was never awaited would be warned of now
+    assert statistics(client).connections == 0
 
 
 class Work(Store, namespace="threads-work"):

@@ -54,13 +54,14 @@ def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
 
 
 def interleaved(
-    begin: Callable[[], tuple[Callable[[], A], Callable[[], B]]], *inside: Callable[..., object]
+    begin: Callable[[], tuple[Callable[[], A], Callable[[], B]]], *inside: Callable[..., object], by_line: bool = False
 ) -> Iterator[tuple[A | Exception, B | Exception]]:
     """Every way in which one call of another thread can come in between the steps of a call.
 
     Args:
         begin: called for each of them; makes the call that is interrupted, and the other one.
         inside: the functions of Python between whose bytecodes the other call comes, once for each bytecode.
+        by_line: only once for each line, for what takes long.
 
     Returns:
         What both returned, or raised. If the other call has to wait for a lock, the first goes on meanwhile.
@@ -68,7 +69,7 @@ def interleaved(
     codes = {function.__code__ for function in cast("tuple[FunctionType, ...]", inside)}
     for step in count():
         call, other = begin()
-        between = _Between(codes, step, other)
+        between = _Between(codes, ("line",) if by_line else ("opcode", "line"), step, other)
         (first,) = at_once(partial(between.run, call))
         if between.thread is None:
             assert step, "none of these functions was called"
@@ -80,8 +81,9 @@ def interleaved(
 class _Between(Generic[B]):
     """Makes a call in another thread when this one is about to execute the bytecode of this number."""
 
-    def __init__(self, codes: set[CodeType], step: int, other: Callable[[], B]) -> None:
+    def __init__(self, codes: set[CodeType], events: tuple[str, ...], step: int, other: Callable[[], B]) -> None:
         self._codes = codes
+        self._events = events  # Python 3.12 tells of the bytecodes of a frame only later, so lines count as well
         self._left = step
         self._other = other
         self.thread: threading.Thread | None = None
@@ -99,7 +101,7 @@ class _Between(Generic[B]):
         if frame.f_code not in self._codes:
             return None
         frame.f_trace_opcodes = True
-        if event in ("opcode", "line"):  # Python 3.12 tells of the bytecodes of a frame only later
+        if event in self._events:
             self._left -= 1
             if self._left == -1:
                 self.thread = threading.Thread(target=self._come_in_between, daemon=True)
