@@ -176,7 +176,7 @@ async def test_a_refusal_is_remembered(
 
     with pytest.raises(NoPermissionError):
         await transact(client)
-    executor_for(client).links._permission._until = 0.0  # pyright: ignore[reportPrivateUsage]
+    executor_for(client).links._permission._refused = None  # pyright: ignore[reportPrivateUsage]
 
     assert await transact(client) == [b"OK", b"OK"]
     assert proxy.accepted == accepted

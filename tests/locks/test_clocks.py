@@ -109,7 +109,7 @@ async def test_a_note_that_somebody_waits(masters: list[Redis]) -> None:
     lock = Redlock(KEY, masters)
     for _ in range(2):
         assert await lock.acquire()
-        line = lock._line  # pyright: ignore[reportPrivateUsage]
+        line = lock._lines.get(asyncio.get_running_loop())  # pyright: ignore[reportPrivateUsage]
         await lock.release()
         assert line is not None
         assert not line._others_wait  # pyright: ignore[reportPrivateUsage]

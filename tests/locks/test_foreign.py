@@ -164,7 +164,7 @@ async def test_a_fence_that_somebody_has_deleted(redis: Redis) -> None:
     lock = RedisLock(redis, "gate")
     async with lock as lease:
         await redis.delete(beside("gate", "fence"))
-        lease_ms, line = 10_000, lock._line  # pyright: ignore[reportPrivateUsage]
+        lease_ms, line = 10_000, lock._lines.get(asyncio.get_running_loop())  # pyright: ignore[reportPrivateUsage]
         assert line is not None
         answer = await line._ask(lease.owner, lease_ms / 1000, lock, wait=True)  # pyright: ignore[reportPrivateUsage]
         assert answer[:2] == (lease.owner, 1)
