@@ -315,7 +315,9 @@ class ClientExecutor:
         """See ``Executor.aclose``."""
         settling = [*self._settle_all(StoreClosed("this store was closed by aclose() while a call waited on it"))]
         if settling:
-            await asyncio.wait(settling, timeout=2 * GRACE)  # the loop of another thread may be busy, or just ending
+            _, late = await asyncio.wait(settling, timeout=2 * GRACE)
+            for one in late:  # the loop of another thread is busy, or has just ended
+                one.cancel()
         await self.links.stop_opening()
         waits = self._waits.pop(get_running_loop())
         if waits is not None:
