@@ -176,7 +176,9 @@ async def test_a_refusal_is_remembered(
 
     with pytest.raises(NoPermissionError):
         await transact(client)
-    executor_for(client).links._permission._refused = None  # pyright: ignore[reportPrivateUsage]
+    permission = executor_for(client).links._permission  # pyright: ignore[reportPrivateUsage]
+    assert permission._refused is not None  # pyright: ignore[reportPrivateUsage]
+    permission._refused = permission._refused[0], 0.0  # pyright: ignore[reportPrivateUsage]
 
     assert await transact(client) == [b"OK", b"OK"]
     assert proxy.accepted == accepted
