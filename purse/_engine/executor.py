@@ -313,17 +313,19 @@ class ClientExecutor:
 
     async def aclose(self) -> None:
         """See ``Executor.aclose``."""
-        settling = [*self._settle_all(StoreClosed("this store was closed by aclose() while a call waited on it"))]
-        if settling:
-            _, late = await asyncio.wait(settling, timeout=2 * GRACE)
-            for one in late:  # the loop of another thread is busy, or has just ended
-                one.cancel()
-        await self.links.stop_opening()
-        waits = self._waits.pop(get_running_loop())
-        if waits is not None:
-            await waits.wakeups.aclose()
-        await self.links.aclose()
-        self.abandon()
+        try:
+            settling = [*self._settle_all(StoreClosed("this store was closed by aclose() while a call waited on it"))]
+            if settling:
+                _, late = await asyncio.wait(settling, timeout=2 * GRACE)
+                for one in late:  # the loop of another thread is busy, or has just ended
+                    one.cancel()
+        finally:  # also if this caller is cancelled while something is being put back
+            await self.links.stop_opening()
+            waits = self._waits.pop(get_running_loop())
+            if waits is not None:
+                await waits.wakeups.aclose()
+            await self.links.aclose()
+            self.abandon()
 
     def _settle_all(self, error: StoreClosed) -> Iterator[asyncio.Future[None]]:
         """Tell those who wait in each loop, and put back what is on its way, in the loop's own thread."""

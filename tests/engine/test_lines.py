@@ -208,6 +208,29 @@ async def test_closing_right_after_a_cancellation(
         await until(_no_task_left, True)
 
 
+async def test_an_end_that_is_cancelled_closes_its_connections(redis: Redis, proxy: Proxy, client_of: Connect) -> None:
+    """``aclose`` waits a moment for what is being put back; cancelled there, it leaves no connection open."""
+    client = client_of(proxy.url)
+    queue = RedisQueue(client, "x", int)
+    await queue.put(1)
+    proxy.hold()
+    waiting = asyncio.create_task(queue.get())
+    await until(lambda: _is_away(redis), True)
+    waiting.cancel()  # its item is on the way
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await executor_for(client).aclose()
+
+    assert statistics(client).connections == 0
+    proxy.release()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def _is_away(redis: Redis) -> bool:
+    return not await command(redis, "EXISTS", "x")
+
+
 async def _is_told_of_changes(client: Redis) -> bool:
     waits: Any = executor_for(client)
     return bool(waits.wakeups()._waiting)
