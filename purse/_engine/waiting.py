@@ -193,6 +193,10 @@ class Line(Generic[E]):
                 raise
             if self._outage is not None:
                 raise copy.copy(self._outage) from None
+            if self._wakeups.contact.is_lost:  # and it is being tried whether it can be opened again
+                raise ConnectionError(
+                    f"{self._key}: no element came within {seconds} s, and the connection to the server is lost"
+                ) from None
             raise NothingCame(seconds) from None
 
     @property
