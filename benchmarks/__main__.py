@@ -156,7 +156,7 @@ def main() -> None:
     with ExitStack() as stack:
         try:
             runner = stack.enter_context(asyncio.Runner(loop_factory=loop_factory(options)))
-            url = options.url or stack.enter_context(Server(port=None if options.unix else 0)).url
+            url = options.url or stack.enter_context(Server(port=None if options.unix else 0, password="")).url
             runner.run(run(url, options))
         except (ConnectionError, ServerFailed, ServerNotFound) as error:
             raise SystemExit(f"benchmarks: {error}") from error

@@ -118,8 +118,12 @@ def serving(app: str, redis_url: str) -> Generator[Side]:
         command = [sys.executable, "-m", "benchmarks.http_apps", app, str(listening.fileno())]
         environment = {**os.environ, "PURSE_REDIS_URL": redis_url}
         with subprocess.Popen(command, env=environment, pass_fds=[listening.fileno()]) as server:
+            listening.close()  # its own now: if it ends, whoever waits for it is told
             try:
-                ask(port, "/health")  # accepted now, answered when it has started
+                try:
+                    ask(port, "/health")  # accepted now, answered when it has started
+                except (OSError, http.client.HTTPException) as error:
+                    raise SystemExit(f"benchmarks: the application {app} did not start: {error!r}") from None
                 yield Side(port)
             finally:
                 server.terminate()
@@ -141,7 +145,11 @@ def load(side: Side, route: Route, options: Options, seconds: float) -> Outcome:
     wanted = Load(side.port, options.clients, seconds, route.requests, route.status, route.bodies)
     before = cast("float", ask(side.port, "/-/cpu"))
     command = [sys.executable, "-m", "benchmarks.http_load"]
-    ended = subprocess.run(command, input=json.dumps(asdict(wanted)), capture_output=True, text=True, check=False)
+    given = json.dumps(asdict(wanted))
+    try:
+        ended = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"benchmarks: {route.name}: no answer for a minute") from None
     if ended.returncode:
         raise SystemExit(f"benchmarks: the load failed:\n{ended.stderr}")
     outcome = Outcome(**json.loads(ended.stdout))
@@ -200,7 +208,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(arguments)
     chosen = [route for route in routes() if options.only in route.name or route.name == "no Redis"]
     # redis-py leaves **kwargs of from_url() untyped.
-    with Server(port=0) as server, Redis.from_url(server.url) as client:  # pyright: ignore[reportUnknownMemberType]
+    with Server(port=0, password="") as server, Redis.from_url(server.url) as client:  # pyright: ignore[reportUnknownMemberType]
         client.hset("{nursery}:plants", mapping={n.replace(" ", "-"): to_json(plant) for n, plant in PLANTS.items()})
         with serving("purse", server.url) as purse, serving("by_hand", server.url) as hand:
             print(f"{options.clients} clients, {options.seconds:g} s for each side and route\n")

@@ -63,7 +63,7 @@ def lock_rows(arena: Arena, calls: int) -> Iterator[Row]:
         if masters["hand"]:
             return
         for _ in range(MASTERS):
-            server = arena.closing.enter_context(Server(port=0))
+            server = arena.closing.enter_context(Server(port=0, password=""))
             for clients in masters.values():
                 client = Redis.from_url(server.url)  # pyright: ignore[reportUnknownMemberType]
                 clients.append(client)

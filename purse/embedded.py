@@ -5,6 +5,7 @@ process on a unix socket in a private directory: the real thing, 10 to 30 ms awa
 
     /tmp/purse-x1y2z3/     mode 0700, removed at the end
         redis.sock         always there, TCP or not
+        redis.conf         the password, where there is one: arguments of a process are for every user to see
         server.log         what the server printed since it was last started
         dump.rdb, append*  only if ``config`` asks for them; they go with the directory
 
@@ -18,6 +19,7 @@ import importlib.util
 import os
 import platform
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -44,6 +46,7 @@ _BOOT_SECONDS = 10.0
 _END_SECONDS = 5.0
 _PORT_ATTEMPTS = 5
 _OWN_DIRECTIVES = frozenset({"daemonize", "dir", "logfile", "port", "unixsocket"})
+_ACCESS = frozenset({"aclfile", "requirepass", "user"})
 
 _FIXES = """\
 To get one:
@@ -134,20 +137,33 @@ class Server:
         binary: the server to run, a path or a name on PATH; ``find_server()`` if None.
         port: None listens on the unix socket alone; 0 also on a free TCP port of 127.0.0.1; another
             number also on that port.
+        password: what clients have to say, on the unix socket as well; ``url`` has it. ``""`` is none, and lets every
+            local user in who can reach the port. None is none without a port, and with one a new random password,
+            unless ``config`` has requirepass, user or aclfile.
         config: redis.conf directives, ``{"appendonly": "yes", "save": "60 1 300 10"}``. Values are split as
             in redis.conf: quote one that holds a space; ``""`` is one empty argument.
 
     Raises:
         ValueError: ``config`` sets what the ``Server`` decides itself (daemonize, dir, logfile, port,
-            unixsocket), or leaves a quote open.
+            unixsocket), or leaves a quote open; or there are two passwords.
     """
 
     def __init__(
-        self, *, binary: str | Path | None = None, port: int | None = None, config: Mapping[str, str] | None = None
+        self,
+        *,
+        binary: str | Path | None = None,
+        port: int | None = None,
+        password: str | None = None,
+        config: Mapping[str, str] | None = None,
     ) -> None:
         directives = {name.lower(): _split(value) for name, value in (config or {}).items()}
         if owned := sorted(_OWN_DIRECTIVES & directives.keys()):
             raise ValueError(f"config= cannot set {', '.join(owned)}; for a TCP port write Server(port=0)")
+        if password is None and port is not None and not _ACCESS & directives.keys():
+            password = secrets.token_hex(16)
+        if password is not None and "requirepass" in directives:
+            raise ValueError("there is a password= and a requirepass in config=; leave one of them out")
+        self._password = directives.pop("requirepass", [""])[0] if password is None else password
         self._named = binary
         self._wanted_port = port
         self._port: int | None = None
@@ -265,10 +281,18 @@ class Server:
         return self._port
 
     @property
+    def password(self) -> str | None:
+        """What clients have to say, on the unix socket as well; None if anybody is let in."""
+        return self._password or None
+
+    @property
     def url(self) -> str:
-        """``redis://127.0.0.1:PORT`` with TCP, else ``unix:///path``; no password. ServerFailed before ``start()``."""
+        """``redis://:PASSWORD@127.0.0.1:PORT`` with TCP, else ``unix:///path``. ServerFailed before ``start()``."""
         path = self.socket_path
-        return f"unix://{quote(os.fsencode(path))}" if self._port is None else f"redis://127.0.0.1:{self._port}"
+        login = f":{quote(self._password, safe='')}@" if self._password else ""
+        if self._port is None:
+            return f"unix://{login}{quote(os.fsencode(path))}"
+        return f"redis://{login}127.0.0.1:{self._port}"
 
     def log(self) -> str:
         """The last 8 KiB of what the server printed since it was started; empty after ``close()``."""
@@ -276,12 +300,13 @@ class Server:
 
     def _boot(self, binary: Path, *, again: bool) -> None:
         draws = self._wanted_port == 0 and not again
+        settings = self._settings()
         attempts = _PORT_ATTEMPTS if draws else 1
         while True:
             if not again:
                 self._port = _free_port() if draws else self._wanted_port
             own = {"port": [str(self._port or 0)], "unixsocket": [str(self.socket_path)]}
-            self._child.spawn([str(binary), *_options(own | self._directives)])
+            self._child.spawn([str(binary), *settings, *_options(own | self._directives)])
             try:
                 return self._await_pong(binary)
             except ServerFailed:
@@ -289,6 +314,16 @@ class Server:
                 attempts -= 1
                 if not attempts or "Address already in use" not in self.log():
                     raise
+
+    def _settings(self) -> list[str]:
+        """The file with the password, which only this user can read, as an argument of the server."""
+        if not self._password:
+            return []
+        path = self.socket_path.with_name("redis.conf")
+        path.touch(mode=0o600)
+        escaped = "".join(f"\\x{byte:02x}" for byte in self._password.encode())
+        path.write_text(f'requirepass "{escaped}"\n')
+        return [str(path)]
 
     def _await_pong(self, binary: Path) -> None:
         deadline = time.monotonic() + _BOOT_SECONDS

@@ -40,7 +40,7 @@ def pytest_sessionstart() -> None:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A throw-away server with a unix socket and a TCP port."""
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         yield server
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError
 
 from purse import _guarded_child, embedded
 from purse.embedded import Server, find_server
@@ -227,9 +228,9 @@ async def test_unix_socket_is_the_default() -> None:
 async def test_port_zero_is_a_free_tcp_port() -> None:
     """port=0 chooses a TCP port, names it in the URL, and keeps the unix socket."""
     async with Server(port=0) as server:
-        assert server.url == f"redis://127.0.0.1:{server.port}"
+        assert server.url == f"redis://:{server.password}@127.0.0.1:{server.port}"
         assert await ask(server.url, "PING") is True
-        assert await ask(f"unix://{server.socket_path}", "PING") is True
+        assert await ask(f"unix://{server.socket_path}", "PING", password=server.password) is True
 
 
 async def test_pid_is_the_servers() -> None:
@@ -245,6 +246,48 @@ async def test_nothing_is_persisted_by_default() -> None:
     async with Server() as server:
         assert await ask(server.url, "CONFIG GET", "save") == {"save": ""}
         assert await ask(server.url, "CONFIG GET", "appendonly") == {"appendonly": "no"}
+
+
+async def test_a_port_has_a_password() -> None:
+    """Another local user can reach the port, and neither log in nor read the password in the list of processes."""
+    async with Server(port=0) as server, Server(port=0) as other:
+        assert server.password is not None
+        assert server.password != other.password
+        for url in (f"redis://127.0.0.1:{server.port}", f"unix://{server.socket_path}"):
+            with pytest.raises(ConnectionError, match=r"HELLO|[Aa]uthenticat"):
+                await ask(url, "PING")
+            assert await ask(url, "PING", password=server.password)
+        shown = (await asyncio.to_thread(subprocess.check_output, ["ps", "-eo", "args"])).decode()
+        assert f":{server.port}" in shown
+        assert server.password not in shown
+        assert server.socket_path.with_name("redis.conf").stat().st_mode & 0o077 == 0
+        server.stop()
+        server.start()
+        assert await ask(server.url, "PING")
+
+
+@pytest.mark.parametrize("password", ["p@ss/w:o?r#d%[]\"\\ '", "häslich\n", "x"])
+@pytest.mark.parametrize("port", [None, 0])
+async def test_a_password_that_was_given(port: int | None, password: str) -> None:
+    """Any text is a password, with a port or without, and the URL has it in a form that redis-py reads."""
+    async with Server(port=port, password=password) as server:
+        assert await ask(server.url, "PING")
+        with pytest.raises(ConnectionError, match=r"HELLO|[Aa]uthenticat"):
+            await ask(f"unix://{server.socket_path}", "PING")
+
+
+async def test_no_password() -> None:
+    """Without a port there is none, nor with ``password=""``, nor where ``config`` has other rules of access."""
+    async with Server() as private, Server(port=0, password="") as public:
+        assert (private.password, public.password) == (None, None)
+        assert public.url == f"redis://127.0.0.1:{public.port}"
+        assert await ask(private.url, "PING")
+        assert await ask(public.url, "PING")
+    async with Server(port=0, config={"user": "default on nopass ~* +@all"}) as ruled:
+        assert ruled.password is None
+        assert await ask(ruled.url, "PING")
+    with pytest.raises(ValueError, match="password= and a requirepass"):
+        Server(password="a", config={"requirepass": "b"})
 
 
 async def test_config_values_are_split_like_redis_conf() -> None:

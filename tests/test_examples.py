@@ -96,7 +96,7 @@ async def test_the_garden_does_not_touch_keys_that_were_there(server: Server, re
 
 def test_a_refused_connection_is_no_traceback(tmp_path: Path) -> None:
     """One line has the address, one what to do."""
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         url = server.url  # free again once the server is gone
 
     ended = run([GARDEN, "--url", url], cwd=tmp_path)

@@ -55,7 +55,7 @@ def server_on_6379() -> Iterator[None]:
     """An empty server on the default port, gone at the end."""
     with contextlib.suppress(OSError), socket.create_connection(("localhost", 6379), timeout=1):
         pytest.skip("a server that is not ours listens on 6379")
-    with Server(port=6379):  # fails if the port is taken meanwhile
+    with Server(port=6379, password=""):  # fails if the port is taken meanwhile
         yield
 
 

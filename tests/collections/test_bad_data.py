@@ -499,7 +499,7 @@ async def refused(
 @pytest.fixture(scope="module")
 def filled_server() -> Server:
     """A server of this module's own, because the tests change its settings."""
-    return Server(port=0)
+    return Server(port=0, password="")
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ TAKINGS: dict[str, Taking] = {
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server whose memory a test may limit."""
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         yield server
 
 

@@ -36,7 +36,7 @@ Number: TypeAlias = tuple[int, float]
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that a test may kill and restart."""
-    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+    with Server(port=0, password="", config={"appendonly": "yes", "appendfsync": "always"}) as server:
         yield server
 
 

@@ -513,8 +513,8 @@ async def test_a_demoted_server_refuses_writes(redis: Redis, age: int, monkeypat
     """A write to a server that has become a replica raises ReadOnlyError, on an old connection and on a new one."""
     monkeypatch.setattr("purse._engine.links._DEMOTED_AGE", age)
     async with (
-        Server(port=0, config=AT_ONCE) as primary,
-        Server(port=0) as demoted,
+        Server(port=0, password="", config=AT_ONCE) as primary,
+        Server(port=0, password="") as demoted,
         closing(connect(demoted.url)) as client,
     ):
         garden = Garden(client)
@@ -548,7 +548,7 @@ WRITES: dict[str, Callable[[Garden, str], Awaitable[object]]] = {
 async def test_writes_follow_the_primary(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With Sentinel the first write after a failover, whatever it is, goes to the new primary and raises nothing."""
     monkeypatch.setattr("purse._engine.links._DEMOTED_AGE", 0.1)
-    async with Server(port=0, config=AT_ONCE) as old, Server(port=0, config=AT_ONCE) as new:
+    async with Server(port=0, password="", config=AT_ONCE) as old, Server(port=0, password="", config=AT_ONCE) as new:
         await replicate(new, old)
         async with SentinelProcess(old) as sentinel, AsyncExitStack() as stack:
             gardens: dict[str, tuple[Garden, str]] = {}
@@ -582,7 +582,7 @@ from tests.engine.test_clients import *
 
 async def main():
     assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         async with closing(connect(server.url)) as redis:
             for name in ("TCP", "unix socket", "TLS", "asked for"):
                 for test in (

@@ -40,7 +40,7 @@ async def wire(proxy: Proxy, redis: Redis) -> AsyncIterator[Redis]:
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that a test may pause, kill and restart, and that loses nothing."""
-    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+    with Server(port=0, password="", config={"appendonly": "yes", "appendfsync": "always"}) as server:
         yield server
 
 

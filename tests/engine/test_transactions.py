@@ -47,8 +47,8 @@ BOTH = (("SET", "left", 1), ("SET", "right", 1))
 def disabling() -> Iterator[dict[str, Server]]:
     """Servers on which a command is disabled, as some services do it."""
     with (
-        Server(port=0, config={"rename-command": 'MULTI ""'}) as multi,
-        Server(port=0, config={"rename-command": 'EXEC ""'}) as exec_,
+        Server(port=0, password="", config={"rename-command": 'MULTI ""'}) as multi,
+        Server(port=0, password="", config={"rename-command": 'EXEC ""'}) as exec_,
     ):
         yield {"MULTI": multi, "EXEC": exec_}
 

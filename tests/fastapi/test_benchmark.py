@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from benchmarks.http import serving
 from tests.support.scripts import ROOT, run
 
 
@@ -17,3 +20,12 @@ def test_the_benchmark_over_http_runs() -> None:
     assert [line.split("  ")[0] for line in lines[3:5]] == ["no Redis", "write a plant"]
     assert "write a plant: profiled us of a request" in lines
     assert any(line.startswith("fastapi ") for line in lines)
+
+
+def test_an_application_that_does_not_start() -> None:
+    """It is told, and not waited for."""
+    with (
+        pytest.raises(SystemExit, match="the application nowhere did not start"),
+        serving("nowhere", "redis://localhost"),
+    ):
+        pass

@@ -16,7 +16,7 @@ from tests.support.masters import KEEPING, Masters
 @pytest.fixture(scope="session")
 def five_servers() -> Iterator[list[Server]]:
     """Five servers that lose nothing when they are killed."""
-    servers = [Server(port=0, config=KEEPING) for _ in range(5)]
+    servers = [Server(port=0, password="", config=KEEPING) for _ in range(5)]
     try:
         for server in servers:
             server.start()
@@ -70,5 +70,5 @@ async def clients(redis: Redis, server: Server) -> AsyncIterator[list[Redis]]:
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that a test may pause and kill, and that loses nothing."""
-    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+    with Server(port=0, password="", config={"appendonly": "yes", "appendfsync": "always"}) as server:
         yield server

@@ -145,7 +145,7 @@ async def test_without_a_majority_of_fences_nothing_is_granted(masters: list[Red
 @pytest.fixture
 async def fresh() -> AsyncIterator[list[Redis]]:
     """Three servers that have just been started."""
-    servers = [Server(port=0) for _ in range(3)]
+    servers = [Server(port=0, password="") for _ in range(3)]
     try:
         for server in servers:
             server.start()

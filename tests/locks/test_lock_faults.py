@@ -32,7 +32,7 @@ def lock(redis: Redis) -> RedisLock:
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that a test may stop, kill and restart; it forgets nothing."""
-    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+    with Server(port=0, password="", config={"appendonly": "yes", "appendfsync": "always"}) as server:
         yield server
 
 

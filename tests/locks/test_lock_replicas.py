@@ -25,7 +25,10 @@ FENCE = b"!fence!{gate}"
 @pytest.fixture
 async def servers() -> AsyncIterator[tuple[Server, Server]]:
     """A primary, and a replica that has its data."""
-    async with Server(port=0, config=AT_ONCE) as primary, Server(port=0, config=AT_ONCE) as replica:
+    async with (
+        Server(port=0, password="", config=AT_ONCE) as primary,
+        Server(port=0, password="", config=AT_ONCE) as replica,
+    ):
         await replicate(replica, primary)
         yield primary, replica
 

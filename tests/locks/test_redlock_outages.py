@@ -124,7 +124,7 @@ async def test_a_master_that_was_killed_is_cleaned_up_when_it_is_back(cluster: M
 @pytest.fixture
 async def forgetful() -> AsyncIterator[tuple[Masters, list[Redis]]]:
     """Three masters that lose everything when they are killed, and have been up for a while."""
-    servers = [Server(port=0) for _ in range(3)]
+    servers = [Server(port=0, password="") for _ in range(3)]
     try:
         for server in servers:
             server.start()

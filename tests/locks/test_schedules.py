@@ -34,7 +34,7 @@ SEED = os.environ.get("PURSE_LOCK_SEED")
 @pytest.fixture(scope="module")
 def witness() -> Iterator[Server]:
     """A server that nobody disturbs."""
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         yield server
 
 
@@ -49,7 +49,7 @@ def forgetting() -> Iterator[list[Server]]:
 def victims(request: pytest.FixtureRequest) -> Iterator[tuple[bool, Masters]]:
     """Five masters, and whether they keep their data when they are killed."""
     keeping = request.param == "keeping"
-    servers = [Server(port=0, config=KEEPING if keeping else {}) for _ in range(5)]
+    servers = [Server(port=0, password="", config=KEEPING if keeping else {}) for _ in range(5)]
     masters = Masters(servers)
     try:
         for server in servers:

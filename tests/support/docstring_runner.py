@@ -126,7 +126,7 @@ async def _run(example: Example, url: str) -> str:
 
 
 async def _run_all() -> dict[str, str]:
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         # The examples that open a URL of their own open this one.
         return {
             example.place: await _run(

@@ -27,7 +27,7 @@ _AUTO, _STRICT = (
 @pytest.fixture
 def somewhere() -> Iterator[Server]:
     """A server that the suites are told to use, with one key that is none of theirs."""
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         with _client(server) as client:
             client.set("theirs", "x")
         yield server
