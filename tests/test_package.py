@@ -49,10 +49,13 @@ def test_every_script_says_its_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOADED)
 def test_bodies_are_small_and_have_no_comments(name: str) -> None:
-    """Inside MULTI a script goes out with its body each time; removing a dict by its value takes the longest."""
+    """Inside MULTI a script goes out with its body each time; removing a dict by its value takes the longest.
+
+    A lock is never taken inside MULTI.
+    """
     body = load_script(name).body.decode()
 
-    assert len(body) < (3584 if name == "list_remove_any" else 2048)
+    assert len(body) < {"list_remove_any": 3584, "lock_acquire": 3072}.get(name, 2048)
     assert not re.search(r"^\s*--", body, re.MULTILINE)
 
 

@@ -8,6 +8,7 @@
 -- Returns 1, or 0 if the fence is above the token: then nothing is changed, as in the case of a key that holds
 -- something else. O(1).
 --#include foreign
+--#include kept
 --#include whole
 redis.call('STRLEN', KEYS[1]) -- SET would replace a key of any type
 local fence, fault = kept('GET', KEYS[2])

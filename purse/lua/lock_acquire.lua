@@ -18,6 +18,7 @@
 -- KEYS[2] holds}.
 -- Asking twice is harmless. O(log n) for n places, and once for each place that is forfeit.
 --#include foreign
+--#include kept
 --#include whole
 local lock, fence, queue, sessions = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local owner, lease_ms, ahead, place_ms, waits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'

@@ -13,7 +13,6 @@
 -- Returns how many were put, or false (nil) if there is no room and nothing was put. O(n) for n items, times log(N)
 -- in a queue of N.
 --#include renew
---#include whole
 local key, most, count = KEYS[1], tonumber(ARGV[1]), (#ARGV - 2) / 3
 if most > 0 and redis.call('ZCARD', key) + count > most then
   return false
@@ -26,8 +25,8 @@ for i = 3, #ARGV, 3 do
   if not n then
     n = time[1] * 1000000 + time[2] - 1
     local top = redis.call('ZREVRANGEBYSCORE', key, score, score, 'LIMIT', 0, 1)[1]
-    if top and string.sub(top, 1, 17) == prefix then
-      n = math.max(n, whole((string.gsub(string.sub(top, 18, 36), '^0*', '', 1))) or 0)
+    if top and top:sub(1, 17) == prefix then
+      n = math.max(n, tonumber(top:sub(18, 36):match('^000[0-8]%d*$') or 0)) -- below 2^53
     end
   end
   last[prefix] = n + 1

@@ -12,57 +12,56 @@
 -- Returns {1 if the hit passes or else 0, how much of the limit is used afterwards, microseconds until nothing of it
 -- is, microseconds until the hit would pass}. O(cost + log(limit)), and what it costs to forget old hits.
 --#include foreign
---#include whole
 local key, limit, window, cost, hit = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == 'hit'
+local call = redis.call
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local size = redis.call('LLEN', key)
-local stranger
+local size = call('LLEN', key)
+local other
 local function at(index)
-  local word = redis.call('LINDEX', key, index)
-  local moment = whole(word)
-  if not moment then
-    stranger = word
+  local word = call('LINDEX', key, index)
+  if not word:find('^%d+$') then
+    other = word
   end
-  return moment or 0
+  return tonumber(word) or 0
 end
 -- The index of the first that is later than a time, and size if none is.
 local function later(than)
   local low, high = 0, size
   while low < high do
-    local middle = math.floor((low + high) / 2)
-    if at(middle) > than then
-      high = middle
+    local mid = math.floor((low + high) / 2)
+    if at(mid) > than then
+      high = mid
     else
-      low = middle + 1
+      low = mid + 1
     end
   end
   return low
 end
 local function note(count)
-  local word, words = string.format('%.0f', now), {}
+  local word, words = ('%.0f'):format(now), {}
   for i = 1, math.min(count, 1000) do
     words[i] = word
   end
   for left = count, 1, -1000 do
-    redis.call('RPUSH', key, unpack(words, 1, math.min(left, 1000)))
+    call('RPUSH', key, unpack(words, 1, math.min(left, 1000)))
   end
 end
-local function refusal()
-  return foreign('an element that is not the time of a hit', stranger)
+local function refuse()
+  return foreign('an element that is not the time of a hit', other)
 end
-local latest = size > 0 and at(0) and at(-1) or 0
-local ms = string.format('%.0f', math.ceil(window / 1000) + 1000)
+local last = size > 0 and at(0) and at(-1) or 0
+local ms = ('%.0f'):format(math.ceil(window / 1000) + 1000)
 -- A clock that was set back left hits behind which are yet to come: they count as of now.
-if hit and latest > now then
+if hit and last > now then
   local first = later(now)
-  if stranger then
-    return refusal()
+  if other then
+    return refuse()
   end
-  redis.call('PEXPIRE', key, ms)
-  redis.call('LTRIM', key, -size, first - size - 1)
+  call('PEXPIRE', key, ms)
+  call('LTRIM', key, -size, first - size - 1)
   note(size - first)
-  redis.call('PEXPIRE', key, ms)
+  call('PEXPIRE', key, ms)
 end
 local gone = later(now - window)
 local used = size - gone
@@ -74,17 +73,17 @@ end
 if not passes then
   retry = math.min(at(gone + used + cost - limit - 1), now) + window - now
 end
-if stranger then
-  return refusal()
+if other then
+  return refuse()
 end
 if hit and gone > 0 then
-  redis.call('LTRIM', key, gone, -1)
+  call('LTRIM', key, gone, -1)
 end
 if hit and passes then
-  local there = redis.call('PEXPIRE', key, ms) -- before the rest: if it is forbidden, nothing was written
+  local there = call('PEXPIRE', key, ms) -- before the rest: if it is forbidden, nothing was written
   note(cost)
   if there == 0 then
-    redis.call('PEXPIRE', key, ms)
+    call('PEXPIRE', key, ms)
   end
   used, reset = used + cost, window
 end

@@ -17,6 +17,7 @@
 --   "low"       the proposed token is not above the fence
 -- O(1).
 --#include foreign
+--#include kept
 --#include whole
 local fenced = ARGV[5] ~= ''
 local fence, fault = false, false

@@ -122,7 +122,7 @@ async def test_scores_that_somebody_else_has_written(redis: Redis, key: str, sco
         assert await redis.zcard("workers") == 1
 
 
-@pytest.mark.parametrize("what", STRANGE, ids=ascii)
+@pytest.mark.parametrize("what", [what for what in STRANGE if not what.isdigit()], ids=ascii)
 async def test_a_hit_in_the_middle(redis: Redis, what: str) -> None:
     """A foreign element that bisection meets is named; nothing is counted and nothing cut off."""
     limiter = RedisRateLimiter(redis, "api", rate="9/second", algorithm="sliding_window")

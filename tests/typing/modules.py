@@ -105,12 +105,13 @@ def engine(client: Redis, seen: Statistics, chosen: Engine) -> None:
 def server(server: Server) -> None:
     """A server of one's own."""
     assert_type(find_server(), Path)
-    assert_type(Server(port=7000, binary="redis-server", config={"maxmemory": "10mb"}), Server)
+    assert_type(Server(port=7000, binary="redis-server", password="", config={"maxmemory": "10mb"}), Server)
     with server as entered:
         assert_type(entered, Server)
     assert_type(server.start(), None)
     assert_type(server.url, str)
     assert_type(server.port, int | None)
+    assert_type(server.password, str | None)
     assert_type(server.pid, int)
     assert_type(server.running, bool)
     assert_type(server.binary, Path)
