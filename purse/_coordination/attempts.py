@@ -92,8 +92,9 @@ class Attempt:
         self._until = self.round.started + self._lease_time
         until: float | None = None
         try:
-            connecting = connecting if self.token is None else 0.0
-            if await self.round.won(min(self._lease_time, within), connecting=connecting):
+            fenced = self.token is not None
+            connecting = 0.0 if fenced else connecting
+            if await self.round.won(min(self._lease_time, within), connecting=connecting, strictly=fenced):
                 until = self._until - drift_of(self._lease_time)
                 if until <= get_running_loop().time():
                     until = None

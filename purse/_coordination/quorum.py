@@ -68,6 +68,8 @@ __all__ = [
 PATIENCE = 0.8
 """Seconds for which an attempt waits for masters that can be asked."""
 
+_HELD_UP = 0.05  # seconds by which a timer is late if the event loop was held up
+
 
 class _Pending(Enum):
     PENDING = "no answer yet"
@@ -228,6 +230,7 @@ class Round:
         self._begun = [self.started] * len(asks)  # when each could be asked; inf: it has no connection yet
         self._within: float | None = None  # nobody waits for the decision yet
         self._connecting = 0.0
+        self._lenient = False
         self._timer: asyncio.TimerHandle | None = None
         self._end = loop.call_at(self.started + lasts, self._stop)
         asking: list[tuple[int, Ask]] = []
@@ -279,18 +282,22 @@ class Round:
         for task in self._tasks.values():
             task.cancel()
 
-    async def won(self, within: float, *, connecting: float = 0.0) -> bool:
+    async def won(self, within: float, *, connecting: float = 0.0, strictly: bool = False) -> bool:
         """Whether a majority said yes.
+
+        If the event loop was held up by somebody's work, the masters are not blamed for it: they are given as much time
+        again, once.
 
         Args:
             within: seconds for which each may take, from the beginning of the round.
             connecting: seconds for which one without a connection may take to have one; its time begins then.
+            strictly: a later yes is none, whoever is to blame.
         """
-        self._within, self._connecting = within, connecting
+        self._within, self._connecting, self._lenient = within, connecting, not strictly
         self._look()
         try:
             # This process may have been stopped meanwhile, and read old answers before it looks at its timers.
-            return await self._decision and self._loop.time() <= self.started + connecting + within
+            return await self._decision and (not strictly or self._loop.time() <= self.started + connecting + within)
         finally:
             self._within = None
             self._look()
@@ -307,7 +314,11 @@ class Round:
             if answer is PENDING
         )
         end = ends[self._yes - self._needed]  # the earliest at which too few are left
-        if end <= self._loop.time():
+        late = self._loop.time() - end
+        if late > _HELD_UP and self._lenient:
+            self._lenient = False  # answers may lie in the socket's buffer, or questions in ours
+            self._timer = self._loop.call_later(min(late, self._within), self._look)
+        elif late >= 0:
             self._decide(decision=False)
         else:
             self._timer = self._loop.call_at(end, self._look)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+import time
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 
 from purse import statistics
 from purse._coordination.fencing import YOUNG
+from purse._coordination.quorum import PATIENCE
 from purse.embedded import Server
 from purse.locks import RedisLock
 from purse.redlock import Redlock
@@ -199,3 +201,21 @@ async def test_a_script_is_sent_whole_once_for_each_connection(lines: list[Proxy
     assert await sent() == [0, 2]
     await near[0].script_flush()
     assert await sent() == [2, 2]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
+async def test_work_that_holds_up_the_loop(masters: list[Redis], steps: int) -> None:
+    """Somebody's synchronous work is not taken for silence of the masters: the lock is acquired and extended."""
+    lock = Redlock("gate", masters)
+
+    async def beside_work(call: Coroutine[object, object, object]) -> object:
+        task = asyncio.create_task(call)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        time.sleep(PATIENCE + 0.2)  # noqa: ASYNC251 - a callback that does not return
+        return await task
+
+    assert await beside_work(lock.acquire(blocking=False))
+    await beside_work(lock.extend())
+    assert await beside_work(lock.locked())
+    await lock.release()
