@@ -43,6 +43,7 @@ from tests.collections.garden import collect
 from tests.collections.tables import key_space, lifo_queue, priority_queue, queue, sorted_set
 from tests.collections.tables import set as set_
 from tests.support.clients import connect
+from tests.support.proxy import Proxy
 
 SECRET = "hunter2"
 LONG = 1_000_000
@@ -327,6 +328,19 @@ async def test_hashes_and_lists_tell_a_hostile_key(redis: Redis) -> None:
             await call()
         assert not isinstance(caught.value, AssertionError), nth
         check(told(caught.value))
+
+
+async def test_the_words_of_a_server_are_bounded(proxy: Proxy) -> None:
+    """Whatever a server answers in place of a value: an error of a megabyte, with escape sequences, is a short line."""
+    client = connect(proxy.url)
+    h = RedisHash(client, "h", int)
+    assert await h.get("a") is None
+    for kind in (b"ERR", b"NOPERM", b"OOM", b"WRONGTYPE", b"MISCONF", b"CLUSTERDOWN"):
+        proxy.answer(b"-" + kind + b" \x1b[31m" + b"x" * LONG + b"\r\n", 1)
+        with pytest.raises(RedisError) as caught:
+            await h.get("a")
+        check(told(caught.value))
+    await client.aclose()
 
 
 async def test_collections_of_hostile_names_have_a_repr(redis: Redis) -> None:
