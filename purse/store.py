@@ -283,6 +283,9 @@ class Store(StoreBase):
         Returns:
             How many keys existed. 0 for a store without fields, which sends nothing.
 
+        Raises:
+            UnsupportedServer: there are key spaces, and the server is a node of a cluster; nothing was deleted.
+
         One round trip, O(number of fields), and what ``RedisKeySpace.clear`` needs for each key space; memory is freed
         in the background. Sends: UNLINK (with ``slots="field"`` one for each field).
         """
