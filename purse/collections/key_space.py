@@ -85,8 +85,8 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
     Iterating (``async for key, value in space``) yields pairs, unlike ``dict``. Construction does no I/O.
 
-    Iteration, ``len`` and ``clear`` search all keys of the server. On a node of a cluster, which has a part of them, they
-    raise ``UnsupportedServer``. To find that out, the first of them on a connection sends HELLO before its SCAN.
+    Iteration, ``len`` and ``clear`` search all keys of the server. On a node of a cluster, which has a part of them,
+    they raise ``UnsupportedServer``. To find that out, the first of them on a connection sends HELLO before its SCAN.
     """
 
     __slots__ = ("_default",)

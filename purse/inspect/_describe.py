@@ -117,8 +117,8 @@ async def describe(store: Store, *, scan: int | None = 10_000) -> StoreDescripti
         redis.exceptions.NoPermissionError: the user may not run scripts at all.
 
     One round trip, O(number of fields), and for key spaces one for each page of ``scan``. Sends: EVALSHA describe (one
-    for each hash slot that the keys are in), for key spaces SCAN and DBSIZE, and once on each connection HELLO: on a node of a cluster their lengths are
-    not known.
+    for each hash slot that the keys are in), for key spaces SCAN and DBSIZE, and once on each connection HELLO: on a
+    node of a cluster their lengths are not known.
     """
     refuse_in_atomic("describe", "needs several commands")
     cls = _class_of(store)
