@@ -139,9 +139,9 @@ async def work(work: Work) -> Done:
 
     taking = Attempt.take
 
-    async def counted(self: Attempt, *, note: bool, within: float) -> float | None:
+    async def counted(self: Attempt, *, note: bool, within: float, connecting: float = 0.0) -> float | None:
         done.attempts += 1
-        return await taking(self, note=note, within=within)
+        return await taking(self, note=note, within=within, connecting=connecting)
 
     setattr(Attempt, "take", counted)  # noqa: B010 - a method is not to be assigned, say the type checkers
     try:
