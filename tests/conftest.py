@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from purse.embedded import Server, find_server
 from purse.errors import ServerNotFound
 from tests.support import engines
+from tests.support.children import end_children
 from tests.support.clients import close_clients, connect
 from tests.support.declaring import PRELUDE, Declare
 from tests.support.proxy import Proxy
@@ -52,9 +53,10 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> G
 
 
 @pytest.fixture
-async def closed_clients() -> AsyncIterator[None]:
-    """Every client that ``connect`` has made for this test is closed at its end."""
+async def nothing_left() -> AsyncIterator[None]:
+    """Clients that ``connect`` has made for this test are closed at its end, and child processes killed."""
     yield
+    await end_children()
     await close_clients()
 
 
@@ -62,7 +64,7 @@ async def closed_clients() -> AsyncIterator[None]:
 def clean_up(request: pytest.FixtureRequest) -> None:
     """What a test has opened is closed also if it fails in the middle."""
     if inspect.iscoroutinefunction(request.function):
-        request.getfixturevalue("closed_clients")
+        request.getfixturevalue("nothing_left")
 
 
 @pytest.fixture

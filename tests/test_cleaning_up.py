@@ -11,6 +11,7 @@ from tests.support.scripts import ROOT
 FAILS = """\
 import asyncio
 from purse import RedisLock, RedisQueue
+from tests.support.children import start_python
 from tests.support.clients import connect
 
 async def test_fails_in_the_middle(server, redis, engine):
@@ -18,6 +19,7 @@ async def test_fails_in_the_middle(server, redis, engine):
     waiting = asyncio.create_task(RedisQueue(client, "queue", int).get())
     holding = await RedisLock(alone, "lock").acquire()
     await plain.ping()
+    running = await start_python("-c", "import time; time.sleep(0.1)", stdout=asyncio.subprocess.PIPE)
     await asyncio.sleep(0.05)
     assert not holding
 
@@ -26,6 +28,7 @@ async def test_forgets(server, redis, engine):
 """
 NEXT = """\
 import gc
+import time
 from tests.support.clients import command
 
 async def test_is_alone(redis):
@@ -34,12 +37,13 @@ async def test_is_alone(redis):
     assert len(listed.splitlines()) == 1, listed
 
 def test_has_no_warning():
+    time.sleep(0.3)  # the child process has ended, and its transport is garbage
     gc.collect()
 """
 
 
 def test_a_test_that_fails_leaves_nothing_to_the_next(tmp_path: Path) -> None:
-    """Its clients are closed, shared connections and those that wait included, and no warning of them comes later."""
+    """Its clients are closed, shared connections and those that wait included, and no warning of it comes later."""
     for name, source in (("test_1.py", FAILS), ("test_2.py", NEXT)):
         (tmp_path / name).write_text(source)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
@@ -15,6 +14,7 @@ from redis.exceptions import NoPermissionError
 from purse import RedisKeySpace, Store, field
 from purse.embedded import Server
 from tests.collections.garden import collect
+from tests.support.children import start_python
 from tests.support.clients import all_keys, command, connect
 from tests.support.polling import until
 
@@ -134,7 +134,7 @@ async def main():
         assert await site.pages.delete("a") == 0
 asyncio.run(main())
 """
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    process = await start_python("-c", code)
     assert await process.wait() == 0
     data.gate.set()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +14,10 @@ from purse._keys import beside
 from purse.embedded import Server
 from purse.errors import DeclarationError, LockError, LockLost, LockNotAcquired, WrongKind
 from purse.locks import Lease, RedisLock
+from tests.support.children import start_python
 from tests.support.clients import all_keys, command, connect
 from tests.support.monitor import Monitor
 from tests.support.polling import until
-from tests.support.scripts import ROOT
 
 KEY = "{garden}:gate"
 
@@ -92,12 +91,7 @@ asyncio.run(main())
 
 async def test_several_processes_hold_it_one_at_a_time(redis: Redis, server: Server) -> None:
     """Three processes of forty tasks each count to 120 together, and their tokens grow with each step."""
-    running = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", COUNTING, server.url, cwd=ROOT, stderr=asyncio.subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
+    running = [await start_python("-c", COUNTING, server.url, stderr=asyncio.subprocess.PIPE) for _ in range(3)]
     outcomes = await asyncio.wait_for(asyncio.gather(*(process.communicate() for process in running)), 60)
 
     assert [err for _, err in outcomes] == [b""] * 3

@@ -8,7 +8,6 @@ import itertools
 import os
 import random
 import signal
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,11 +21,11 @@ from purse._engine.executor import executor_for
 from purse.embedded import Server
 from purse.errors import StoreClosed
 from purse.locks import Lease, RedisLock
+from tests.support.children import start_python
 from tests.support.clients import all_keys, command, connect
 from tests.support.masters import calls_of
 from tests.support.pages import documented_permissions
 from tests.support.polling import until
-from tests.support.scripts import ROOT
 from tests.support.tasks import purse_tasks
 
 KEY = "gate"
@@ -187,7 +186,7 @@ async def test_a_dead_process_is_passed_over(redis: Redis, server: Server, how: 
     """A process that stands first and is killed, or hangs, loses its places after some seconds; the next is served."""
     lock = RedisLock(redis, KEY, lease=60)
     async with lock:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", WAITING, server.url, cwd=ROOT)
+        process = await start_python("-c", WAITING, server.url)
         await until(lambda: queued(redis), 3, seconds=30)
         next_one = asyncio.create_task(lock.acquire(timeout=60))
         await until(lambda: queued(redis), 4)
@@ -216,7 +215,7 @@ async def test_a_dead_process_is_passed_over_in_time(redis: Redis, server: Serve
     """The same without setting the clock; with PURSE_LOCK_SECONDS."""
     lock = RedisLock(redis, KEY, lease=60)
     async with lock:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", WAITING, server.url, cwd=ROOT)
+        process = await start_python("-c", WAITING, server.url)
         await until(lambda: queued(redis), 3, seconds=30)
         next_one = asyncio.create_task(lock.acquire(timeout=60))
         await until(lambda: queued(redis), 4)

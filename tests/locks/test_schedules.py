@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import random
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,11 +19,11 @@ import pytest
 
 from purse.embedded import Server
 from purse.redlock import Redlock
+from tests.support.children import start_python
 from tests.support.clients import connect
 from tests.support.masters import KEEPING, Masters, no_keys_on
 from tests.support.polling import until
 from tests.support.redlock_worker import Done, Work, work
-from tests.support.scripts import ROOT
 from tests.support.tasks import purse_tasks
 
 SECONDS = float(os.environ.get("PURSE_LOCK_SECONDS", "2"))
@@ -104,12 +103,10 @@ async def schedule(keeping: bool, cluster: Masters, witness: Server, seed: int, 
     assert await lock.acquire(timeout=10), replay
     await lock.release()
     processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
+        await start_python(
             "-m",
             "tests.support.redlock_worker",
             json.dumps(asdict(job) | {"seed": seed + 1 + number}),
-            cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
         )
         for number in range(2)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-import sys
 from typing import Any
 
 import anyio
@@ -16,6 +15,7 @@ from redis.exceptions import ConnectionError
 
 from purse.embedded import Server
 from purse.limits import Permit, RedisSemaphore
+from tests.support.children import start_python
 from tests.support.clients import all_keys, connect
 from tests.support.permits import Watch, no_task_left, only_waits, waiters_of
 from tests.support.polling import until
@@ -253,9 +253,7 @@ asyncio.run(main())
 async def test_a_killed_process_keeps_its_permit_for_its_lease_only(redis: Redis, server: Server) -> None:
     """SIGKILL in a block: the others get in when the lease is over."""
     body = "async with semaphore:\n        print('in', flush=True)\n        await asyncio.sleep(60)"
-    holder = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLD.format(body=body), server.url, "workers", stdout=asyncio.subprocess.PIPE
-    )
+    holder = await start_python("-c", HOLD.format(body=body), server.url, "workers", stdout=asyncio.subprocess.PIPE)
     assert holder.stdout is not None
     assert await holder.stdout.readline() == b"in\n"
     semaphore = RedisSemaphore(redis, "workers", limit=1)
