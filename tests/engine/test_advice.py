@@ -102,7 +102,7 @@ async def test_a_password_is_missing_or_wrong() -> None:
 
 async def test_too_many_clients() -> None:
     """A server that is full says so, and what to do."""
-    with Server(port=0) as server:
+    with Server(port=0, password="") as server:
         first = connect(server.url)
         await command(first, "CONFIG", "SET", "maxclients", "1")
         note = await note_of(server.url)

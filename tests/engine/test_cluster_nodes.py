@@ -51,7 +51,7 @@ async def client_of(server: Server, **settings: Any) -> AsyncGenerator[Redis]:
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Nodes]:
     """The processes, with a TCP port each, because nodes talk over TCP."""
-    with Server(port=0, config=CLUSTER) as one, Server(port=0, config=CLUSTER) as other:
+    with Server(port=0, password="", config=CLUSTER) as one, Server(port=0, password="", config=CLUSTER) as other:
         yield Nodes(one, other)
 
 
@@ -194,7 +194,7 @@ async def test_a_slot_that_moves_says_that_it_is_a_cluster(nodes: Nodes) -> None
 
 async def test_a_node_without_slots_says_that_it_is_a_cluster() -> None:
     """CLUSTERDOWN."""
-    with Server(port=0, config=CLUSTER) as server:
+    with Server(port=0, password="", config=CLUSTER) as server:
         async with client_of(server) as client:
             note = await note_of(RedisHash(client, FIRST, int).get("a"))
 
@@ -253,7 +253,7 @@ async def test_a_plain_server_is_searched(redis: Redis, server: Server, protocol
 
 async def test_a_node_that_refuses_hello_is_asked_otherwise() -> None:
     """INFO tells, too."""
-    with Server(port=0, config=CLUSTER | {"rename-command": 'HELLO ""'}) as server:
+    with Server(port=0, password="", config=CLUSTER | {"rename-command": 'HELLO ""'}) as server:
         async with client_of(server, protocol=2) as client:
             with pytest.raises(UnsupportedServer, match="one node of a Redis Cluster"):
                 await RedisKeySpace(client, "s:", int).len()
@@ -261,7 +261,7 @@ async def test_a_node_that_refuses_hello_is_asked_otherwise() -> None:
 
 async def test_a_server_that_refuses_every_question_is_searched() -> None:
     """Neither HELLO nor INFO may be asked: a search works as ever."""
-    with Server(port=0, config={"rename-command": 'HELLO ""'}) as server:
+    with Server(port=0, password="", config={"rename-command": 'HELLO ""'}) as server:
         async with client_of(server, protocol=2) as client:
             await command(client, "ACL", "SETUSER", "default", "-info")
             space = RedisKeySpace(client, "s:", int)

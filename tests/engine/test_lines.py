@@ -246,7 +246,7 @@ async def _no_task_left() -> bool:
 @pytest.fixture
 def forgetful() -> Iterator[Server]:
     """A server that tracks one key at a time, and says of all others that they have changed."""
-    with Server(port=0, config={"tracking-table-max-keys": "1"}) as server:
+    with Server(port=0, password="", config={"tracking-table-max-keys": "1"}) as server:
         yield server
 
 

@@ -25,7 +25,7 @@ Connect: TypeAlias = Callable[..., Redis]
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that a test may kill and restart."""
-    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+    with Server(port=0, password="", config={"appendonly": "yes", "appendfsync": "always"}) as server:
         yield server
 
 

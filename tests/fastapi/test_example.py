@@ -125,7 +125,7 @@ async def test_two_hundred_requests_at_once(http: httpx.AsyncClient) -> None:
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that a test may kill and restart."""
-    with Server(port=0, config={"appendonly": "yes", "appendfsync": "always"}) as server:
+    with Server(port=0, password="", config={"appendonly": "yes", "appendfsync": "always"}) as server:
         yield server
 
 

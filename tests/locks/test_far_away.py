@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,7 +17,6 @@ from purse._coordination.quorum import PATIENCE
 from purse.embedded import Server
 from purse.locks import RedisLock
 from purse.redlock import Redlock
-from tests.support import engines
 from tests.support.clients import command, connect
 from tests.support.masters import keys_on, no_keys_on
 from tests.support.polling import until
@@ -31,13 +30,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of this holds however calls reach Redis."""
     mark = metafunc.definition.get_closest_marker("engines")
     metafunc.parametrize("engine", mark.args if mark else ("shared", "dedicated"), indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """The mode in which this test's clients reach Redis."""
-    with engines.engine(getattr(request, "param", "shared"), monkeypatch) as name:
-        yield name
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def witness() -> Iterator[Server]:
 @pytest.fixture
 def forgetting() -> Iterator[list[Server]]:
     """Three masters that forget everything when they are killed."""
-    with Server(port=0) as one, Server(port=0) as two, Server(port=0) as three:
+    with Server(port=0, password="") as one, Server(port=0, password="") as two, Server(port=0, password="") as three:
         yield [one, two, three]
 
 

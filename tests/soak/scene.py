@@ -51,8 +51,8 @@ class Scene:
     def __init__(self, mode: Mode) -> None:
         self.mode: Mode = mode
         # Small files load fast, so that a restart takes tenths of seconds also after ten minutes.
-        self.main = Masters([Server(port=0, config={**KEEPING, "auto-aof-rewrite-min-size": "4mb"})])
-        self.masters = Masters([Server(port=0, config=KEEPING) for _ in range(_MASTERS)])
+        self.main = Masters([Server(port=0, password="", config={**KEEPING, "auto-aof-rewrite-min-size": "4mb"})])
+        self.masters = Masters([Server(port=0, password="", config=KEEPING) for _ in range(_MASTERS)])
         self.clients: list[RedisClient] = []
         self.of_masters: list[list[RedisClient]] = []
         self._open = AsyncExitStack()
