@@ -286,7 +286,7 @@ class RedisRateLimiter(_Limit):
     def _key_of(self, identity: object) -> str:
         """The key of an identity that a caller has given: ``_key``, where None is no identity."""
         if identity is None:
-            raise TypeError(f'{self.rkey}: an identity of None would count all as one; pass "" if that is meant')
+            raise TypeError(f'{named(self.rkey)}: an identity of None would count all as one; pass "" if that is meant')
         return self._key(identity)
 
     def _key(self, field: object) -> str:

@@ -223,10 +223,10 @@ class RedisLock(RedisCollection, LeasedLock):
         found = found_in(error)
         if found is None:
             return super().explain(error, field)
-        keys = ", ".join(beside(self.rkey, name) for name in BESIDE)
+        keys = ", ".join(named(beside(self.rkey, name)) for name in BESIDE)
         return WrongKind(
-            f"{self.rkey}: one of the keys beside the lock ({keys}) was written by something else: there is {found}. "
-            "It was left alone. Delete it, or choose another key for the lock.",
+            f"{named(self.rkey)}: one of the keys beside the lock ({keys}) was written by something else: there "
+            f"is {found}. It was left alone. Delete it, or choose another key for the lock.",
             key=self.rkey,
         )
 

@@ -63,7 +63,9 @@ class TTL:
 
         def __new__(cls, *unitless: object, **parts: object) -> TTL:
             if unitless:
-                raise DeclarationError(f"TTL({unitless[0]!r}) does not say the unit; write {_fix_for(unitless[0])}")
+                raise DeclarationError(
+                    f"TTL({shown(unitless[0])}) does not say the unit; write {_fix_for(unitless[0])}"
+                )
             return object.__new__(cls)
 
     def __post_init__(self, milliseconds: float, seconds: float, minutes: float, hours: float, days: float) -> None:
@@ -78,7 +80,7 @@ class TTL:
         for name, part in given.items():
             if isinstance(part, bool) or not isinstance(part, (int, float)):
                 fix = "0.1" if name == "jitter" else _number_in(part)
-                raise DeclarationError(f"TTL({name}={part!r}): {name}= is a number; write TTL({name}={fix})")
+                raise DeclarationError(f"TTL({name}={shown(part)}): {name}= is a number; write TTL({name}={fix})")
         total = milliseconds + 1000 * (seconds + 60 * (minutes + 60 * (hours + 24 * days)))
         if not 1 <= total <= _MAX_MS:  # also false for nan
             raise DeclarationError(
@@ -122,7 +124,7 @@ def as_ttl(given: Lifetime | None, where: str) -> TTL | None:
     unchecked = cast("object", given)
     if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float, timedelta)):
         raise DeclarationError(
-            f"{where}: ttl= is a TTL, a timedelta or a number of seconds, not {given!r}; write e.g. "
+            f"{where}: ttl= is a TTL, a timedelta or a number of seconds, not {shown(given)}; write e.g. "
             f"ttl={_fix_for(unchecked)}"
         )
     try:
@@ -130,7 +132,7 @@ def as_ttl(given: Lifetime | None, where: str) -> TTL | None:
             return TTL(milliseconds=given / timedelta(milliseconds=1))
         return TTL(seconds=given)
     except DeclarationError as error:
-        raise DeclarationError(f"{where}: ttl={given!r}: {error}") from None
+        raise DeclarationError(f"{where}: ttl={shown(given)}: {error}") from None
 
 
 def _fix_for(given: object) -> str:

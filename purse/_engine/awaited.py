@@ -37,7 +37,8 @@ class Awaited(Generic[T]):
         try:
             await waiter
         finally:
-            self._waiters.pop(waiter, None)
+            if waiter.done():  # or else its coroutine was closed, and the task that runs it has to be woken
+                self._waiters.pop(waiter, None)
 
     async def result(self) -> T:
         """What the task returns.

@@ -236,7 +236,8 @@ class SharedLink(ABC):
             self._give_up(error)
             raise
         finally:
-            self._room.pop(granted, None)
+            if granted.done():  # or else its coroutine was closed, and the task that runs it has to be woken
+                self._room.pop(granted, None)
 
     def _admit(self) -> None:
         """Let those who wait for room go on, as far as there is some."""

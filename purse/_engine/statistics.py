@@ -9,6 +9,7 @@ from typing import Literal
 from purse._engine.clients import RedisClient
 from purse._engine.executor import executor_for
 from purse._engine.modes import Engine, choose_mode
+from purse._showing import shown
 
 __all__ = ["Statistics", "configure", "statistics"]
 
@@ -94,6 +95,6 @@ def configure(
         executor.links.configure(engine)
     if not isinstance(socket_timeout, EllipsisType):
         if socket_timeout is not None and not socket_timeout > 0:
-            raise ValueError(f"socket_timeout= must be positive, or None for no limit, not {socket_timeout!r}")
+            raise ValueError(f"socket_timeout= must be positive, or None for no limit, not {shown(socket_timeout)}")
         executor.connector.socket_timeout = socket_timeout
         executor.links.replace()

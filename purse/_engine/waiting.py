@@ -48,7 +48,7 @@ from purse._engine.link import reply_was_lost
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
 from purse._engine.wakeups import Look, Wakeups
-from purse._showing import quoted, said, shown
+from purse._showing import named, quoted, said, shown
 from purse.errors import StoreClosed
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class Line(Generic[E]):
                 raise copy.copy(self._outage) from None
             if self._wakeups.contact.is_lost:  # and it is being tried whether it can be opened again
                 raise ConnectionError(
-                    f"{self._key}: no element came within {seconds} s, and the connection to the server is lost"
+                    f"{named(self._key)}: no element came within {seconds} s, and the connection to the server is lost"
                 ) from None
             raise NothingCame(seconds) from None
 

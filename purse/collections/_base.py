@@ -146,8 +146,9 @@ class RedisCollection(ABC):
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
         raise TypeError(
-            f"{self._name}: a {name} cannot be copied or pickled: it holds a connection; make another in the process "
-            f"that uses it, {name}(client, {self._name!r}, ...), or pass a store's parameters and open the store there"
+            f"{named(self._name)}: a {name} cannot be copied or pickled: it holds a connection; make another in the "
+            f"process that uses it, {name}(client, {quoted(self._name)}, ...), or pass a store's parameters "
+            "and open the store there"
         )
 
     def explain(self, error: Exception, field: object) -> Exception:
@@ -292,12 +293,12 @@ def _check_order(collection: str, redis: object, name: object) -> None:
     """
     if isinstance(name, Redis):
         raise TypeError(
-            f"{collection}(redis, key, ...): the client comes first; write {collection}(client, {redis!r}, ...)"
+            f"{collection}(redis, key, ...): the client comes first; write {collection}(client, {quoted(redis)}, ...)"
         )
     if isinstance(redis, str):
         raise TypeError(
             f"{collection} takes a client, redis.asyncio.Redis, and not a str; for a URL write "
-            f"{collection}(Redis.from_url(url), {name!r}, ...)"
+            f"{collection}(Redis.from_url(url), {quoted(name)}, ...)"
         )
 
 
@@ -351,4 +352,4 @@ def milliseconds(duration: float | timedelta, unit_ms: int, name: str = "a durat
     try:
         return round(duration * unit_ms)
     except (ValueError, OverflowError):  # nan, inf
-        raise ValueError(f"{name} is a finite number of {unit}, not {duration!r}") from None
+        raise ValueError(f"{name} is a finite number of {unit}, not {shown(duration)}") from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, first
 from purse._engine.unit import Command, Unit
+from purse._showing import named
 from purse._wording import short
 from purse.collections._base import PAGE, Call, Decoder, RedisCollection, milliseconds
 from purse.collections._operators import AwaitedInstead
@@ -123,8 +124,8 @@ class RedisKey(AwaitedInstead, RedisCollection):
         """
         if type(cast("object", value)) is not bytes:
             raise TypeError(
-                f"{self.rkey}: restore() takes what dump() returned, bytes and not {short(value)}; dump() returns None "
-                "for a key that is not there"
+                f"{named(self.rkey)}: restore() takes what dump() returned, bytes and not {short(value)}; dump() "
+                "returns None for a key that is not there"
             )
         ttl_ms = milliseconds(ttl, 1, "ttl=")
         command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeAlias
 
+from purse._showing import named
 from purse._wording import short
 
 __all__ = ["LIST", "MAPPING", "QUEUE", "SET", "SORTED_SET", "AwaitedInstead"]
@@ -114,4 +115,4 @@ class AwaitedInstead:
                 raise TypeError(_UNSUPPORTED[operator].format(type(self).__name__))
             this = "c" if self.declared_as is None else f"store.{self.declared_as[1]}"
             shown = call.format(*map(short, arguments), c=this)
-            raise TypeError(f"{self._name}: {_SYNTAX[operator]} cannot wait for Redis; write {shown}")
+            raise TypeError(f"{named(self._name)}: {_SYNTAX[operator]} cannot wait for Redis; write {shown}")

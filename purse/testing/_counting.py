@@ -27,7 +27,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias, cast
 
 import hiredis
 
@@ -131,11 +131,13 @@ class _Caller:
         number: that of its last call, or of one that it has waited for since.
         children: tasks that it has started, or a task of its own that has made no calls.
         planned: the number of the call that waits for a connection, or for room; 0: there is none.
+        script: the one that its last call has executed.
     """
 
     task: Task | None
     number: int
     planned: int = 0
+    script: _SentScript | None = None
     children: list[_Caller] = field(default_factory=list["_Caller"])
 
     def waited_for(self) -> int:
@@ -220,8 +222,9 @@ class RoundTrips:
         with self._lock:
             caller = self._calling(task, parent)
             planned, caller.planned = caller.planned, 0
-            if _is_second_attempt(payload):
-                return
+            former, caller.script = caller.script, _script_in(payload)
+            if former is not None and not former.whole and caller.script == former._replace(whole=True):
+                return  # the server did not know it; not counted, because it would depend on which test came first
             caller.number = planned or caller.waited_for() + 1
             if caller.number > len(self._trips):
                 self._trips.append([])
@@ -309,12 +312,21 @@ def _task_and_parent() -> tuple[Task | None, Task | None]:
     return task, parent
 
 
-def _is_second_attempt(payload: bytes) -> bool:
-    """Whether this is a script that the server did not know: alone EVAL is sent only after EVALSHA.
+class _SentScript(NamedTuple):
+    sha: bytes
+    whole: bool
 
-    Not counted, because it would depend on which test came first on this server.
-    """
-    return payload.startswith(b"$4\r\nEVAL\r\n", payload.find(b"\r\n") + 2)
+
+def _script_in(payload: bytes) -> _SentScript | None:
+    """The script that a request executes, if it is a lone EVAL or EVALSHA."""
+    if not payload.startswith((b"$4\r\nEVAL\r\n", b"$7\r\nEVALSHA\r\n"), payload.find(b"\r\n") + 2):
+        return None
+    reader = hiredis.Reader()
+    reader.feed(payload)
+    command, script, *_ = cast("list[bytes]", reader.gets())
+    if command == b"EVALSHA":
+        return _SentScript(script, whole=False)
+    return _SentScript(hashlib.sha1(script, usedforsecurity=False).hexdigest().encode(), whole=True)
 
 
 def _shown(payload: bytes) -> str:

@@ -26,7 +26,7 @@ from redis.asyncio import Redis
 from purse import DeclarationError, RedisLock, Store, _claims
 from purse._engine import executor
 from purse._engine.replies import Reply
-from purse._engine.scripts import ScriptCall
+from purse._engine.scripts import ScriptCall, load_script
 from purse._templates import Value
 from purse.collections import RedisKeySpace
 from tests.support.declaring import PRELUDE
@@ -264,6 +264,8 @@ def _concerned(command: Command | ScriptCall) -> tuple[set[bytes], set[bytes]]:
     """The keys, and the patterns, of a command."""
     if isinstance(command, ScriptCall):
         return {*map(_raw, command.keys)}, set()
+    if command[0] == "EVAL":
+        return {*map(_raw, command[3 : 3 + int(command[2])])}, set()
     if command[0] == "SCAN":
         return set(), {_raw(command[command.index("MATCH") + 1])}
     if command[0] == "UNLINK":
@@ -293,11 +295,17 @@ class Recorder:
         self.commands += unit.commands
         return unit.decode([_reply(command) for command in unit.commands])
 
+    async def is_cluster_node(self) -> bool:
+        """See ``Executor.is_cluster_node``."""
+        return False
+
 
 def _reply(command: Command | ScriptCall) -> Reply:
     if isinstance(command, ScriptCall):
         replies: dict[str, Reply] = {"lock_acquire": [1, 1], "rate_gcra": [1, 0, 0], "semaphore_acquire": [1, 0]}
         return replies.get(command.script.name, 1)
+    if command[0] == "EVAL":
+        return [1, 1] if command[1] == load_script("lock_acquire").body else 1
     return [b"0", []] if command[0] == "SCAN" else 1
 
 
