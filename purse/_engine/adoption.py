@@ -60,12 +60,12 @@ def adopt(connection: Connection, on_close: Callable[[AdoptedLink], None]) -> Ad
     """
     socket = _socket_of(connection)
     link = AdoptedLink(connection, socket, on_close)
-    # client.aclose() calls it. redis-py's own waits until everything was sent, however long a server reads nothing.
-    setattr(connection, "disconnect", link.disconnect)  # noqa: B010 - it is a method to type checkers
     socket.transport.pause_reading()  # uvloop chooses how it reads when it begins to
     socket.transport.set_protocol(link)
     socket.transport.resume_reading()
     link.read_again(socket.unread)
+    # client.aclose() calls it. redis-py's own waits until everything was sent, however long a server reads nothing.
+    setattr(connection, "disconnect", link.disconnect)  # noqa: B010 - it is a method to type checkers
     return link
 
 
@@ -207,10 +207,11 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
             self._forget()
 
     def _forget(self) -> None:
-        on_close, self._on_close = self._on_close, None  # of a closed loop the garbage collector may call this, too
+        on_close = self._on_close  # of a closed loop the garbage collector may call this, too
         if on_close is not None:
             let_go(self._connection)
             vars(self._connection).pop("disconnect", None)
             on_close(self)
+            self._on_close = None  # last: an exception before it has everything done again
         if self._unheard is not None:
             self._unheard.cancel()

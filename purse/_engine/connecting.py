@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import weakref
 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -21,7 +22,7 @@ from purse._engine.advice import advice_for
 from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, Pool
 from purse._engine.link import Ended
-from purse._engine.loops import hang_up
+from purse._engine.loops import Loop, hang_up
 from purse._showing import tidied
 
 __all__ = ["DELAYS", "SOCKET_TIMEOUT", "Connector", "pause", "refused"]
@@ -63,8 +64,6 @@ class Connector:
             except TimeoutError:
                 if not pulse.held_up():
                     raise
-            finally:
-                pulse.stop()
         return await self._open_once()
 
     async def open_patiently(self) -> Connection:
@@ -99,32 +98,33 @@ class Connector:
 class _Pulse:
     """Notices that the loop is held up, by looking at the clock now and then.
 
-    redis-py's timers do not know what came while nobody looked: see ``deadlines``.
+    redis-py's timers do not know what came while nobody looked: see ``deadlines``. It looks as long as somebody refers
+    to it.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._late = 0.0
-        self._timer = self._loop.call_later(_BEAT, self._beat)
+        self._loop.call_later(_BEAT, _beat, self._loop, weakref.ref(self))
 
-    def _beat(self) -> None:
-        self._timer = self._loop.call_later(_BEAT, self._beat)
-        self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look at the clock."""
         now = self._loop.time()
         self._late = max(self._late, now - self._last - _BEAT)
         self._last = now
 
     def held_up(self) -> bool:
         """Whether that was for longer than between two beats."""
-        self._look()
+        self.look()
         return self._late > _BEAT
 
-    def stop(self) -> None:
-        """Look no more."""
-        self._timer.cancel()
+
+def _beat(loop: Loop, pulse: weakref.ref[_Pulse]) -> None:
+    alive = pulse()
+    if alive is not None:
+        loop.call_later(_BEAT, _beat, loop, pulse)
+        alive.look()
 
 
 async def pause(seconds: float) -> None:

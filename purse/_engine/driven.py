@@ -106,9 +106,10 @@ class DrivenLink(SharedLink):
         await hang_up(self._connection)
 
     def _forget(self) -> None:
-        on_close, self._on_close = self._on_close, None
+        on_close = self._on_close
         if on_close is not None:
             on_close(self)
+            self._on_close = None  # last: an exception before it has it done again
 
     def drop(self) -> None:
         """See ``Link.drop``."""

@@ -169,7 +169,7 @@ async def test_what_was_given_up_while_the_server_hung(own_server: Server, own: 
             next_one = asyncio.create_task(locks["releasing"].acquire(timeout=20))
             started = loop.time()
             outcomes = await asyncio.gather(*(call() for call in give_up), return_exceptions=True)
-            assert loop.time() - started < 2.5
+            assert loop.time() - started < 5
         assert all(isinstance(outcome, RedisError | TimeoutError | None | tuple) for outcome in outcomes), outcomes
         lease = await asyncio.wait_for(next_one, SOON)  # it had waited while the server hung
         assert lease is not None
