@@ -32,6 +32,7 @@ from purse._coordination.foreign import found_in
 from purse._coordination.leases import Lease, LeasedLock, running_task
 from purse._coordination.lock_line import BESIDE, Grant, LockLine, lock_line, validity
 from purse._coordination.replicas import write_and_wait
+from purse._engine.deadlines import Within
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.loops import PerLoop
 from purse._engine.replies import as_flag
@@ -257,7 +258,7 @@ class RedisLock(RedisCollection, LeasedLock):
         if seconds == 0 and not await self._connected(line):
             return None
         at_once = _AT_ONCE + (self._replicas_ms / 1000 if self._replicas else 0)
-        limit = asyncio.timeout(at_once if seconds == 0 else seconds)
+        limit = Within(at_once) if seconds == 0 else asyncio.timeout(seconds)
         try:
             async with limit:
                 grant = await line.take(self._lease_time, self, wait=seconds is None or seconds > 0)
@@ -342,7 +343,7 @@ class RedisLock(RedisCollection, LeasedLock):
     async def _give_back(self, lease: Lease) -> bool:
         line = self._line_here()
         try:
-            async with asyncio.timeout(_RELEASE):
+            async with Within(_RELEASE):
                 try:
                     return as_flag(await line.release(lease.owner, self))
                 except (ConnectionError, ServerTimeout):

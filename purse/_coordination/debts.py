@@ -33,6 +33,7 @@ from typing import Generic, TypeVar
 from redis.exceptions import ClusterDownError, ReadOnlyError, RedisError, ResponseError, TryAgainError
 from redis.exceptions import TimeoutError as ServerTimeout
 
+from purse._engine.deadlines import Within
 from purse._engine.detached import detached
 from purse._engine.executor import ClientExecutor
 from purse.errors import StoreClosed
@@ -187,7 +188,7 @@ class Debts(Generic[T]):
         owed = {owner: debt for owner, debt in self._owed.items() if debt.question is None}
         started = loop.time()
         try:
-            async with asyncio.timeout(patience):
+            async with Within(patience):
                 await self._give_back({owner: debt.what for owner, debt in owed.items()})
         except StoreClosed:
             self._owed.clear()

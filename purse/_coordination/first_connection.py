@@ -37,7 +37,11 @@ class FirstConnection:
     @property
     def is_missing(self) -> bool:
         """Whether there was no connection yet."""
-        return self._links is not None and get_running_loop() not in self._links.by_loop
+        if self._links is None:
+            return False
+        if get_running_loop() in self._links.by_loop:
+            self._links = None  # there was one, for good
+        return self._links is not None
 
     @property
     def is_late(self) -> bool:

@@ -8,6 +8,7 @@ a server 300 ms away would be taken for one that hangs, and a release would neve
 from __future__ import annotations
 
 from asyncio import get_running_loop
+from collections.abc import Coroutine
 
 from purse._engine.executor import ClientExecutor
 from purse._engine.link import Link
@@ -30,20 +31,25 @@ class KnownScripts:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._links = executor.links if isinstance(executor, ClientExecutor) else None
         self._link: Link | None = None
         self._scripts: set[Script] = set()
 
-    async def ask(self, call: Command | ScriptCall, origin: Origin, *, read_only: bool = False) -> Reply:
+    def ask(
+        self, call: Command | ScriptCall, origin: Origin, *, read_only: bool = False
+    ) -> Coroutine[object, None, Reply]:
         """One round trip.
 
         Raises:
             redis.exceptions.RedisError: as ``Executor.ask``.
         """
-        if not isinstance(call, ScriptCall):
-            return await self._executor.ask(call, origin, None, read_only)
-        self._look()
-        if call.script in self._scripts:
-            return await self._executor.ask(call, origin, None, read_only)
+        if isinstance(call, ScriptCall):
+            self._look()
+            if call.script not in self._scripts:
+                return self._ask_first(call, origin, read_only)
+        return self._executor.ask(call, origin, None, read_only)
+
+    async def _ask_first(self, call: ScriptCall, origin: Origin, read_only: bool) -> Reply:
         answer = await self._executor.ask(call.by_body(), origin, None, read_only)
         self._look()  # the call may have opened the connection
         self._scripts.add(call.script)
@@ -51,9 +57,7 @@ class KnownScripts:
 
     def _look(self) -> None:
         """Forget what the server of a former link knew."""
-        link = None
-        if isinstance(self._executor, ClientExecutor):
-            link = self._executor.links.by_loop.get(get_running_loop())
+        link = None if self._links is None else self._links.by_loop.get(get_running_loop())
         if link is None or not link.is_open or link is not self._link:
             self._link = link
             self._scripts.clear()

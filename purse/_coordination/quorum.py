@@ -40,6 +40,7 @@ from purse._coordination.debts import Debts, has_link, is_final
 from purse._coordination.first_connection import FirstConnection
 from purse._coordination.known_scripts import KnownScripts
 from purse._engine.clients import RedisClient
+from purse._engine.deadlines import Within
 from purse._engine.detached import detached
 from purse._engine.executor import ClientExecutor, executor_for
 from purse._engine.loops import PerLoop, everywhere
@@ -149,7 +150,7 @@ class Master:
             if not self._keeps_order:
                 await taking.answer_of(place, PATIENCE)
             certain = _is_answer(taken())
-            async with asyncio.timeout(PATIENCE):
+            async with Within(PATIENCE):
                 released = as_int(await self.ask(call, origin))
         except (RedisError, OSError, asyncio.CancelledError) as error:
             if not is_final(error):

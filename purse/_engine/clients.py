@@ -189,7 +189,7 @@ async def send_packed(connection: Connection, payload: bytes) -> None:
             await connection.send_packed_command([payload], check_health=False)
             await _drain(connection)
     except builtins.TimeoutError:
-        if not limit.expired:
+        if not limit.expired():
             raise
         raise TimeoutError("Timeout writing to socket") from None
     finally:
@@ -225,7 +225,7 @@ async def read_reply(connection: Connection, *, seconds: float | None) -> Reply:
         async with limit:
             return await _next_reply(connection)
     except builtins.TimeoutError:
-        if not limit.expired:
+        if not limit.expired():
             raise
         raise TimeoutError(f"no reply for {seconds:g} s (socket_timeout)") from None
 

@@ -14,6 +14,7 @@ import logging
 
 from purse._engine.clients import Pool, address_of
 from purse._engine.link import Ended
+from purse._forks import ThreadLock
 from purse._showing import said
 
 __all__ = ["Contact"]
@@ -34,20 +35,23 @@ class Contact:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._lock = ThreadLock()
         self.is_lost: bool = False
         self.was_made: bool = False
 
     def made(self) -> None:
         """A connection is open, and works."""
-        self.was_made = True
-        if self.is_lost:
-            self.is_lost = False
+        with self._lock:
+            was_lost, self.is_lost, self.was_made = self.is_lost, False, True
+        if was_lost:
             _log.info("purse: connected to %s again", self._address())
 
     def lost(self, cause: BaseException | None) -> None:
         """A connection was lost, or could not be opened in place of one that was."""
-        if self.was_made and not self.is_lost and not isinstance(cause, Ended):
-            self.is_lost = True
+        with self._lock:
+            is_new = self.was_made and not self.is_lost and not isinstance(cause, Ended)
+            self.is_lost = self.is_lost or is_new
+        if is_new:
             _log.warning("purse: the connection to %s was lost: %s", self._address(), said(cause))
 
     def _address(self) -> str:

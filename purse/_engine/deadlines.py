@@ -35,7 +35,6 @@ class Within:
         self._limit = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
     def expired(self) -> bool:
         """Whether the time was over."""
         return self._limit.expired()
