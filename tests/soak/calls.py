@@ -111,6 +111,9 @@ class Caller:
         timer = None if after is None or by_timeout else loop.call_later(after, task.cancel)
         try:
             await asyncio.wait((task,), timeout=HANGS)
+        except asyncio.CancelledError:  # the body of a lock that was lost, while the call goes on
+            task.add_done_callback(_retrieve)
+            raise
         finally:
             if timer is not None:
                 timer.cancel()
@@ -167,6 +170,11 @@ class Caller:
 
 class _TimeIsUp(Exception):
     """The soak's own timeout, which no call raises itself."""
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def _place(task: asyncio.Task[Any]) -> str:

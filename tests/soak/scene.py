@@ -68,7 +68,7 @@ class Scene:
                 await opening.enter_async_context(server)
             opening.callback(self._resume)
             assert self.server.port is not None
-            self.proxy = await opening.enter_async_context(Proxy(self.server.port))
+            self.proxy = await opening.enter_async_context(Proxy(self.server.port, keep_requests=False))
             self.control = Redis(unix_socket_path=str(self.server.socket_path), retry=Retry(NoBackoff(), 0))
             opening.push_async_callback(self.control.aclose)
             for url in (self.server.url, self.server.url, self.proxy.url):

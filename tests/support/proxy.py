@@ -17,11 +17,12 @@ class Proxy:
 
     Attributes:
         accepted: how many connections were made.
-        requests: bytes that clients have sent to the server.
+        requests: bytes that clients have sent to the server, if they are to be kept.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, keep_requests: bool = True) -> None:
         self._server_port = port
+        self._keep_requests = keep_requests
         self._listener: asyncio.Server | None = None
         self._streams: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -162,7 +163,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 await self._flowing.wait()
-                self.requests += data
+                if self._keep_requests:
+                    self.requests += data
                 if target in self._silent:
                     continue
                 if self._forbidden is not None and self._forbidden in data:
