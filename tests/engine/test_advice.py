@@ -89,8 +89,8 @@ async def test_no_such_database(server: Server) -> None:
 async def test_a_password_is_missing_or_wrong() -> None:
     """What to write is there, and that a URL wants it percent-encoded."""
     with Server(port=0, config={"requirepass": "right"}) as server:
-        missing = await note_of(server.url)
-        older = await note_of(f"{server.url}?protocol=2")
+        url = f"redis://127.0.0.1:{server.port}"
+        missing, older = await note_of(url), await note_of(f"{url}?protocol=2")
         wrong = await note_of(f"redis://:wrong@127.0.0.1:{server.port}")
 
     for note in (missing, older):
@@ -208,7 +208,7 @@ async def test_something_else_than_redis() -> None:
 async def test_those_who_wait_are_told_the_same(server: Server) -> None:
     """A getter that waits for an item has the fix in its error as well."""
     with Server(port=0, config={"requirepass": "right"}) as locked:
-        client = connect(locked.url)
+        client = connect(f"redis://127.0.0.1:{locked.port}")
         with pytest.raises(AuthenticationError) as caught:
             await RedisQueue(client, "q", int).get()
         await client.aclose()
