@@ -16,7 +16,7 @@ from tests.support.tasks import tasks_in_memory
 __all__ = ["Report", "soak"]
 
 _ROUND = 10.0  # seconds of a long soak's rounds
-_CLOSING = 3.0  # seconds in which all tasks of the library have ended
+_CLOSING = 10.0  # seconds in which all tasks of the library have ended; one may pause for a few before it looks
 
 
 @dataclass(frozen=True, slots=True)
