@@ -75,7 +75,7 @@ class Flatness:
             numbers = [cast("int", asdict(sample)[name]) for sample in self.samples]
             before, after = median(numbers[third : 2 * third]), median(numbers[2 * third :])
             share, slack = asdict(_SHARE)[name], asdict(_SLACK)[name]
-            # The dedicated mode has as many connections, and tasks, as there were calls at a time: that goes up and down.
+            # The dedicated mode has as many connections, and tasks, as there were calls at a time.
             spread = stdev(numbers[third : 2 * third]) if name in _FLUCTUATES else 0
             if after > before * (1 + share / 100) + slack + spread:
                 journal.find(EVERYWHERE, f"{name} is not flat: {before:g}, then {after:g}, of {numbers}")
