@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError, InvalidResponse, RedisError
 
 from purse._engine.clients import Connection, health_check_interval, outdated
 from purse._engine.link import Ended
-from purse._engine.loops import close_connection, let_go
+from purse._engine.loops import close_connection, let_go, was_hung_up
 from purse._engine.replies import Reply
 from purse._engine.shared import SharedLink
 from purse._showing import said
@@ -123,6 +123,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
 
     def _hang_up(self) -> None:
         self._transport.abort()
+        was_hung_up(self._loop, self._transport)
         if self._on_close is not None and self._unheard is None:
             self._unheard = self._loop.call_later(_UNHEARD, self._finish)
 

@@ -33,6 +33,7 @@ __all__ = [
     "hang_up",
     "let_go",
     "silence",
+    "was_hung_up",
 ]
 
 Loop: TypeAlias = asyncio.AbstractEventLoop
@@ -182,9 +183,14 @@ async def hang_up(connection: Connection) -> None:
         close_connection(connection)
         return
     if isinstance(writer, asyncio.StreamWriter):
-        closing = _hung_up.here(list)
-        closing[:] = [*filter(_holds_socket, closing), writer.transport]
+        was_hung_up(loop, writer.transport)
     await connection.disconnect(nowait=True)
+
+
+def was_hung_up(loop: Loop, transport: object) -> None:
+    """A transport of ``loop`` is closing. If the loop is closed before it has done so, ``forget_ended`` closes it."""
+    closing = _hung_up.get(loop)
+    _hung_up.put(loop, [*filter(_holds_socket, closing or ()), transport])
 
 
 def _close_all(transports: list[object]) -> None:

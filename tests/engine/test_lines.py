@@ -118,7 +118,9 @@ every_line = pytest.mark.parametrize("kind", [KINDS[name] for name in IN_LINE], 
 def objects() -> int:
     """How many objects of the library and of asyncio there are."""
     gc.collect()
-    return sum(type(one).__module__.partition(".")[0] in ("purse", "_asyncio", "asyncio") for one in gc.get_objects())
+    return sum(
+        str(type(one).__module__).partition(".")[0] in ("purse", "_asyncio", "asyncio") for one in gc.get_objects()
+    )
 
 
 async def _more_than(some: int) -> bool:

@@ -205,6 +205,7 @@ async def test_the_log_has_one_line_when_it_goes_and_one_when_it_is_back(
         assert await other.len() == 0
         assert _levels(caplog) == ["WARNING", "INFO"]
         assert f"127.0.0.1:{own_server.port}" in caplog.records[-1].getMessage()
+        await until(lambda: _waits(client, 20), True, seconds=20)  # none is just taking
 
     for queue in queues:
         await queue.put(1)

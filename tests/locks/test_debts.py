@@ -35,7 +35,7 @@ ROUNDS = int(os.environ.get("PURSE_ROUNDS", "1"))
 
 KEY = "gate"
 LEASE = 60.0
-SOON = 3.0
+SOON = 15.0
 
 GiveUp = Callable[[], Awaitable[object]]
 
