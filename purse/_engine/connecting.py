@@ -106,7 +106,7 @@ class _Pulse:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._late = 0.0
-        self._loop.call_later(_BEAT, _beat, self._loop, weakref.ref(self))
+        _beat_later(self._loop, self)
 
     def look(self) -> None:
         """Look at the clock."""
@@ -120,10 +120,14 @@ class _Pulse:
         return self._late > _BEAT
 
 
+def _beat_later(loop: Loop, pulse: _Pulse) -> None:
+    loop.call_later(_BEAT, _beat, loop, weakref.ref(pulse))
+
+
 def _beat(loop: Loop, pulse: weakref.ref[_Pulse]) -> None:
     alive = pulse()
     if alive is not None:
-        loop.call_later(_BEAT, _beat, loop, pulse)
+        _beat_later(loop, alive)
         alive.look()
 
 
