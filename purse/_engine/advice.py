@@ -60,7 +60,8 @@ def advice_for(error: RedisError, pool: Pool) -> str:
         return f"Nothing answered in time: are the host and the port right, and does no firewall stand between?{tls}"
     if "losed by server" in text or isinstance(cause, ConnectionResetError):
         other = f"If not, write redis://. If it does, {_CLIENT}" if encrypted else "Then write rediss://."
-        return f"The connection was closed before the server had answered. Does this port speak TLS? {other}"
+        full = "Or the server has as many clients as it takes: see its maxclients."
+        return f"The connection was closed before the server had answered. Does this port speak TLS? {other} {full}"
     if "rotocol error" in text.lower():
         return "Something else than Redis answers there: are the host and the port right?"
     return _RUNNING

@@ -42,6 +42,7 @@ __all__ = [
     "remember",
     "send_packed",
     "speaks_tls",
+    "was_closed_by_client",
 ]
 
 RedisClient: TypeAlias = Redis
@@ -116,6 +117,9 @@ def forget(pool: Pool, connection: Connection) -> None:
         in_use.discard(_Guest(connection))
 
 
+_CLOSED_BY_CLIENT = "purse_closed_by_client"
+
+
 class _Guest:
     """A connection of ours in the client's pool, which belongs to one event loop and may be closed by no other.
 
@@ -139,6 +143,8 @@ class _Guest:
 
     async def disconnect(self, nowait: bool = False) -> None:
         """Close the connection: at once in its own loop, and soon in that of another thread."""
+        with contextlib.suppress(AttributeError):  # where it has slots: then it is not known who has closed it
+            setattr(self._connection, _CLOSED_BY_CLIENT, True)
         if self._loop is None or self._loop is asyncio.get_running_loop():
             await self._connection.disconnect(nowait)
         else:
@@ -264,6 +270,11 @@ async def has_unread(connection: Connection) -> bool:
         return callable(ask) and bool(await cast("Callable[[], Awaitable[bool]]", ask)())
     except (RedisError, OSError):
         return True
+
+
+def was_closed_by_client(connection: Connection) -> bool:
+    """Whether ``client.aclose()`` has closed it."""
+    return hasattr(connection, _CLOSED_BY_CLIENT)
 
 
 def is_closed_here(connection: Connection) -> bool:

@@ -38,6 +38,7 @@ from purse._engine.clients import (
     read_reply,
     remember,
     send_packed,
+    was_closed_by_client,
 )
 from purse._engine.connecting import Connector, refused
 from purse._engine.detached import background, detached
@@ -302,7 +303,8 @@ class DedicatedLink:
             if asking:
                 self._permission.lost()
             # While it is read from, only the client's own ``aclose`` closes it on this side.
-            ended = Ended("The client was closed.") if written and is_closed_here(connection) else None
+            here = was_closed_by_client(connection) or (written and is_closed_here(connection))
+            ended = Ended("The client was closed.") if here else None
             raise LinkLost(self._lost or ended or error, sent=True) from error
         return replies
 
