@@ -8,10 +8,10 @@ opened again counts: that is tried for about a second although nobody listens, s
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from asyncio import get_running_loop
 
+from purse._engine.awaited import Awaited
 from purse._engine.detached import background
 from purse._engine.executor import ClientExecutor
 from purse._engine.unit import Executor
@@ -31,7 +31,7 @@ class FirstConnection:
 
     def __init__(self, executor: Executor) -> None:
         self._links = executor.links if isinstance(executor, ClientExecutor) else None
-        self._opening: asyncio.Task[None] | None = None
+        self._opening: Awaited[None] | None = None
         self._since = 0.0
 
     @property
@@ -46,15 +46,14 @@ class FirstConnection:
     @property
     def is_late(self) -> bool:
         """Whether somebody waits for it, for longer than ``CONNECTING``."""
-        waiting = self._opening is not None and not self._opening.done()
+        waiting = self._opening is not None and not self._opening.task.done()
         return waiting and get_running_loop().time() - self._since > CONNECTING
 
-    def opening(self) -> asyncio.Task[None]:
+    def opening(self) -> Awaited[None]:
         """The task that opens it: one for all who wait for it, and it goes on if nobody does."""
-        if self._opening is None or self._opening.done():
+        if self._opening is None or self._opening.task.done():
             self._since = get_running_loop().time()
-            self._opening = background(self._open(), "connecting")
-            self._opening.add_done_callback(_retrieve)
+            self._opening = Awaited(background(self._open(), "connecting"))
         return self._opening
 
     async def _open(self) -> None:
@@ -69,12 +68,7 @@ class FirstConnection:
         """
         if self.is_missing:
             opening = self.opening()
-            await asyncio.wait((opening,))
+            await opening.done()
             # A program that cancels every task has cancelled this one, too. Then the call itself opens a connection.
-            if not opening.cancelled() and (error := opening.exception()) is not None:
+            if not opening.task.cancelled() and (error := opening.task.exception()) is not None:
                 raise copy.copy(error)
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()

@@ -401,7 +401,7 @@ async def connected(masters: Sequence[Master], within: float) -> None:
     """Wait until a majority has had a connection, or will not have one, for so many seconds at most."""
     connections = [master.connection for master in masters if master.connection.is_missing]
     missing = majority_of(len(masters)) - (len(masters) - len(connections))
-    opening = {connection.opening() for connection in connections if not connection.is_late}
+    opening = {connection.opening().task for connection in connections if not connection.is_late}
     end = get_running_loop().time() + within
     while 0 < missing <= len(opening):
         left = end - get_running_loop().time()

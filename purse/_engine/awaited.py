@@ -50,6 +50,8 @@ class Awaited(Generic[T]):
         return self.task.result()
 
     def _tell(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # retrieved, even if nobody waits any more
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

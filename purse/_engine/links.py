@@ -113,8 +113,6 @@ class Links:
                 # It came in the middle of opening, and the program has been told of it: this caller goes on.
 
     def _opened_or_not(self, opening: asyncio.Task[Link]) -> None:
-        if not opening.cancelled():
-            opening.exception()  # retrieved, even if every caller has been cancelled
         loop = opening.get_loop()
         attempt = self._opening.get(loop)
         if attempt is not None and attempt.task is opening:  # all that changes it runs in the thread of that loop

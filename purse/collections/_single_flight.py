@@ -65,7 +65,6 @@ class _Flight:
         self.outdated = False
         self._phase = _Phase.CLAIMING
         self.task = background(self._run(attempt, make), "single flight")
-        self.task.add_done_callback(_retrieve)
         self._awaited = Awaited(self.task)
 
     @property
@@ -155,9 +154,3 @@ async def single_flight(
 def _is_newer(since: _Phase, flight: _Flight, seen: _Flight | None) -> bool:
     """Whether a call that began when ``seen`` had come to ``since`` is newer than the outcome of ``flight``."""
     return flight is seen and since >= flight.decided
-
-
-def _retrieve(task: asyncio.Task[bytes]) -> None:
-    """Look at the error of a flight that may have nobody left to tell: asyncio would complain."""
-    if not task.cancelled():
-        task.exception()
