@@ -10,13 +10,11 @@
 --#include foreign
 --#include kept
 --#include whole
+--#include kept_token
 redis.call('STRLEN', KEYS[1]) -- SET would replace a key of any type
-local fence, fault = kept('GET', KEYS[2])
+local fence, fault = kept_token(KEYS[2])
 if fault then
   return fault
-end
-if fence and not whole(fence) then
-  return foreign('a fence that is not a token', fence)
 end
 if fence and whole(fence) > tonumber(ARGV[2]) then
   return 0

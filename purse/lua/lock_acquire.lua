@@ -20,15 +20,13 @@
 --#include foreign
 --#include kept
 --#include whole
+--#include kept_token
 local lock, fence, queue, sessions = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local owner, lease_ms, ahead, place_ms, waits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
 local holder = redis.call('GET', lock)
-local token, fault = kept('GET', fence)
+local token, fault = kept_token(fence)
 if fault then
   return fault
-end
-if token and not whole(token) then
-  return foreign('a fence that is not a token', token)
 end
 if holder == owner then
   return {1, token and whole(token) or redis.call('INCR', fence)}

@@ -19,16 +19,14 @@
 --#include foreign
 --#include kept
 --#include whole
+--#include kept_token
 local fenced = ARGV[5] ~= ''
 local fence, fault = false, false
 if fenced then
-  fence, fault = kept('GET', KEYS[3])
+  fence, fault = kept_token(KEYS[3])
 end
 if fault then
   return fault
-end
-if fence and not whole(fence) then
-  return foreign('a fence that is not a token', fence)
 end
 local run, uptime = '', 0
 if (fenced and not fence) or ARGV[3] ~= '0' then
