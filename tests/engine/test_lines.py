@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -19,7 +19,7 @@ from purse._engine.executor import executor_for
 from purse.embedded import Server
 from purse.errors import StoreClosed
 from purse.redlock import Redlock
-from tests.support.clients import command, connect
+from tests.support.clients import Connect, command
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.tasks import purse_tasks
@@ -27,22 +27,6 @@ from tests.support.tasks import purse_tasks
 pytestmark = pytest.mark.engines("shared", "dedicated")
 
 SECONDS = 0.005
-Connect: TypeAlias = Callable[..., Redis]
-
-
-@pytest.fixture
-async def client_of() -> AsyncIterator[Connect]:
-    """Makes clients, and closes them after the test."""
-    clients: list[Redis] = []
-
-    def make(url: str, **settings: Any) -> Redis:
-        clients.append(connect(url, **settings))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await executor_for(client).aclose()
-        await client.aclose()
 
 
 @dataclass(frozen=True)

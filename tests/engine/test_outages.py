@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
@@ -15,11 +15,9 @@ from redis.exceptions import TimeoutError as ServerTimeout
 from purse import RedisHash, RedisQueue, RedisSortedSet, configure
 from purse._engine.executor import executor_for
 from purse.embedded import Server
-from tests.support.clients import command, connect
+from tests.support.clients import Connect, command, connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
-
-Connect: TypeAlias = Callable[..., Redis]
 
 
 @pytest.fixture
@@ -27,21 +25,6 @@ def own_server() -> Iterator[Server]:
     """A server that a test may kill and restart."""
     with Server(port=0, password="", config={"appendonly": "yes", "appendfsync": "always"}) as server:
         yield server
-
-
-@pytest.fixture
-async def client_of() -> AsyncIterator[Connect]:
-    """Makes clients, and closes them after the test."""
-    clients: list[Redis] = []
-
-    def make(url: str, **settings: Any) -> Redis:
-        clients.append(connect(url, **settings))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await executor_for(client).aclose()
-        await client.aclose()
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from redis.asyncio import ConnectionPool, Redis
@@ -24,6 +24,10 @@ _made: WeakKeyDictionary[asyncio.AbstractEventLoop, list[tuple[ConnectionPool, R
 )
 
 _PATIENCE = 5.0  # seconds in which a client is closed, or its server hangs
+
+
+Connect: TypeAlias = Callable[..., Redis]
+"""What makes clients as ``connect`` does."""
 
 
 def connect(url: str, **settings: Any) -> Redis:
