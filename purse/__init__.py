@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from purse._declaration.options import field
     from purse._engine.clients import RedisClient
     from purse._engine.modes import Engine
     from purse._engine.statistics import Statistics, configure, statistics
-    from purse._options import field
-    from purse._otel import instrument, uninstrument
+    from purse._engine.tracing import instrument, uninstrument
     from purse.codecs import Codec, CodecFactory, codec_for
     from purse.collections import (
         RedisHash,
@@ -123,9 +123,9 @@ if not TYPE_CHECKING:
         "codec_for": "purse.codecs",
         "Store": "purse.store",
         "TTL": "purse.ttl",
-        "field": "purse._options",
-        "instrument": "purse._otel",
-        "uninstrument": "purse._otel",
+        "field": "purse._declaration.options",
+        "instrument": "purse._engine.tracing",
+        "uninstrument": "purse._engine.tracing",
     }
 
     def __getattr__(name: str) -> object:

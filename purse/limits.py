@@ -32,7 +32,7 @@ from purse._coordination.rates import MICROSECOND, Bucket, Rate
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int
 from purse._engine.scripts import load_script
-from purse._showing import named, shown
+from purse.codecs._shown import named, shown
 from purse.collections._base import RedisCollection
 from purse.errors import DeclarationError, EncodeError, WrongKind
 

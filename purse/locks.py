@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import ConnectionError, RedisError
 from redis.exceptions import TimeoutError as ServerTimeout
 
+from purse._coordination.beside import beside
 from purse._coordination.debts import is_final
 from purse._coordination.fencing import fenced_set
 from purse._coordination.first_connection import CONNECTING
@@ -37,8 +38,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.loops import PerLoop
 from purse._engine.replies import as_flag
 from purse._engine.scripts import load_script
-from purse._keys import beside
-from purse._showing import named, shown
+from purse.codecs._shown import named, shown
 from purse.collections._base import RedisCollection, milliseconds
 from purse.errors import DeclarationError, LockError, LockNotAcquired, WrongKind
 

@@ -47,6 +47,7 @@ from asyncio import get_running_loop
 from collections.abc import Coroutine, Sequence
 
 from purse._coordination.attempts import Attempt, drift_of
+from purse._coordination.beside import beside
 from purse._coordination.first_connection import CONNECTING
 from purse._coordination.foreign import found_in
 from purse._coordination.leases import Lease, LeasedLock, running_task
@@ -56,8 +57,7 @@ from purse._engine import hooks
 from purse._engine.clients import RedisClient, check_client
 from purse._engine.loops import PerLoop
 from purse._engine.scripts import ScriptCall, load_script
-from purse._keys import beside
-from purse._showing import named
+from purse.codecs._shown import named
 from purse.errors import LockError, LockLost, LockNotAcquired, WrongKind
 
 __all__ = ["Redlock"]

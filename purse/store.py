@@ -30,20 +30,20 @@ from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeAlias, T
 
 from redis.asyncio import Redis
 
+from purse._declaration.field_spec import Binding, binding_of
+from purse._declaration.isolation import prefix_of
+from purse._declaration.metaclass import StoreBase, complete, declaration_of
+from purse._declaration.nested import flattened
+from purse._declaration.parameters import check_open_arguments
+from purse._declaration.templates import Value, written
 from purse._engine.atomic import Atomic
 from purse._engine.clients import RedisClient, check_client
 from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_int
-from purse._fields import Binding, binding_of
-from purse._metaclass import StoreBase, complete, declaration_of
-from purse._nested import flattened
-from purse._parameters import check_open_arguments
-from purse._showing import quoted
-from purse._store_isolation import prefix_of
-from purse._templates import Value, written
-from purse._urls import check_url
-from purse.collections._entries import on_a_cluster_node
+from purse._engine.urls import check_url
+from purse.codecs._shown import quoted
+from purse.collections._key_space_entries import on_a_cluster_node
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:

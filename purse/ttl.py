@@ -21,7 +21,7 @@ from dataclasses import KW_ONLY, InitVar, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from purse._showing import shown
+from purse.codecs._shown import shown
 from purse.errors import DeclarationError
 
 __all__ = ["TTL"]

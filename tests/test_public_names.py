@@ -80,7 +80,12 @@ def test_collections_do_not_load_the_store() -> None:
     """A collection used alone does not load the metaclass."""
     loaded = loaded_by("import purse.collections; from purse import RedisHash, TTL, DecodeError")
 
-    assert not loaded & {"purse.store", "purse._metaclass", "purse._fields", "purse._annotations"}
+    assert not loaded & {
+        "purse.store",
+        "purse._declaration.metaclass",
+        "purse._declaration.field_spec",
+        "purse._declaration.annotations",
+    }
 
 
 def test_importing_everything_loads_no_extras() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from secrets import token_hex
 
+from purse._coordination.beside import beside
 from purse._coordination.fencing import Plan, Reading, judge, reading_of, repairs
 from purse._coordination.quorum import (
     PATIENCE,
@@ -24,7 +25,6 @@ from purse._engine.clients import RedisClient
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Origin
-from purse._keys import beside
 
 __all__ = ["Attempt", "drift_of"]
 

@@ -25,7 +25,7 @@ masters with a fence. One of them is in M, and had a fence below T'. So T' > T.
 
 What it rests on: masters keep their data, or those that lose it leave a majority with a fence; a server's uptime
 counts its seconds (the server's wall clock keeps it); nobody deletes fences, which a restart would not betray. The rule
-is checked exhaustively for three masters in tests/locks/test_fencing_model.py.
+is checked exhaustively for three masters in tests/coordination/test_fencing_model.py.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import ResponseError
 
+from purse._coordination.beside import beside
 from purse._coordination.foreign import found_in
 from purse._coordination.quorum import Answer, majority_of
 from purse._engine.executor import executor_for
 from purse._engine.replies import as_array, as_bytes, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
-from purse._keys import beside
-from purse._showing import named
+from purse.codecs._shown import named
 from purse.errors import LockLost, WrongKind
 
 if TYPE_CHECKING:

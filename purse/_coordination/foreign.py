@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from purse._showing import shown
+from purse.codecs._shown import shown
 
 __all__ = ["found_in"]
 

@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import ClassVar
 
 from purse._engine.detached import background, detached
-from purse._forks import in_child, keep
-from purse._showing import named, quoted
+from purse._engine.forks import in_child, keep
+from purse.codecs._shown import named, quoted
 from purse.errors import LockError, LockLost, LockNotAcquired
 
 # pyright: reportPrivateUsage=false

@@ -37,6 +37,7 @@ from weakref import WeakValueDictionary, ref
 from redis.exceptions import RedisError
 
 from purse._coordination.attempts import drift_of
+from purse._coordination.beside import beside
 from purse._coordination.debts import PATIENCE, Debts, has_link
 from purse._coordination.first_connection import FirstConnection
 from purse._coordination.known_scripts import KnownScripts
@@ -46,7 +47,6 @@ from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Executor, Origin
 from purse._engine.wakeups import Look
-from purse._keys import beside
 from purse.errors import StoreClosed
 
 __all__ = ["BESIDE", "Grant", "LockLine", "lock_line", "validity"]

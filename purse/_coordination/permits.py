@@ -33,7 +33,7 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.wakeups import Look
-from purse._showing import named, quoted
+from purse.codecs._shown import named, quoted
 from purse.errors import LockError, LockLost
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
-from purse._showing import shown
+from purse.codecs._shown import shown
 from purse.errors import DeclarationError
 
 __all__ = ["MICROSECOND", "Bucket", "Rate"]

@@ -25,7 +25,7 @@ from purse._engine.link import Ended
 from purse._engine.loops import close_connection, let_go, was_hung_up
 from purse._engine.replies import Reply
 from purse._engine.shared import SharedLink
-from purse._showing import said
+from purse.codecs._shown import said
 
 __all__ = ["AdoptedLink", "NotAdoptable", "adopt"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError, TimeoutError
 
 from purse._engine.clients import Pool, speaks_tls
-from purse._showing import quoted
+from purse.codecs._shown import quoted
 
 __all__ = ["advice_for", "password_advice"]
 

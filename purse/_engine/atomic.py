@@ -31,7 +31,7 @@ from purse._engine.hooks import Handover
 from purse._engine.refusals import explained
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
-from purse._showing import said, shown, tidied
+from purse.codecs._shown import said, shown, tidied
 from purse.errors import AtomicFailed
 
 __all__ = ["Atomic"]

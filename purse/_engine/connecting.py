@@ -23,7 +23,7 @@ from purse._engine.cancellation import keeping_cancellation
 from purse._engine.clients import Connection, Pool
 from purse._engine.link import Ended
 from purse._engine.loops import Loop, hang_up
-from purse._showing import tidied
+from purse.codecs._shown import tidied
 
 __all__ = ["DELAYS", "SOCKET_TIMEOUT", "Connector", "pause", "refused"]
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import logging
 
 from purse._engine.clients import Pool, address_of
+from purse._engine.forks import ThreadLock
 from purse._engine.link import Ended
-from purse._forks import ThreadLock
-from purse._showing import said
+from purse.codecs._shown import said
 
 __all__ = ["Contact"]
 

@@ -37,6 +37,7 @@ from purse._engine import hooks
 from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
 from purse._engine.connecting import DELAYS, Connector, pause
 from purse._engine.detached import GRACE, detached
+from purse._engine.forks import in_child
 from purse._engine.hooks import Call, Observer
 from purse._engine.link import Ended, Leave, LinkLost, lost_reply
 from purse._engine.links import Links
@@ -49,8 +50,7 @@ from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin, Unit
 from purse._engine.waiting import Line, Waits
 from purse._engine.wakeups import Wakeups
-from purse._forks import in_child
-from purse._showing import named, said
+from purse.codecs._shown import named, said
 from purse.errors import StoreClosed
 
 __all__ = ["ClientExecutor", "executor_for"]

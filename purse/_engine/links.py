@@ -24,12 +24,12 @@ from purse._engine.clients import RedisClient
 from purse._engine.connecting import Connector, refused
 from purse._engine.contact import Contact
 from purse._engine.detached import background
+from purse._engine.forks import ThreadLock
 from purse._engine.link import Ended, Link, Traffic
 from purse._engine.loops import Loop, PerLoop, drop, forget_ended
 from purse._engine.modes import Engine, Mode, check_engine, choose_mode
 from purse._engine.opening import open_link, report
 from purse._engine.transactions import Permission
-from purse._forks import ThreadLock
 from purse.errors import StoreClosed
 
 __all__ = ["Links"]

@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeAlias, TypeVar
 
 from purse._engine.clients import Connection
-from purse._forks import in_child, keep
+from purse._engine.forks import in_child, keep
 
 __all__ = [
     "Loop",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from purse._engine.clients import RedisClient
-from purse._showing import shown
+from purse.codecs._shown import shown
 
 __all__ = ["Engine", "Mode", "check_engine", "choose_mode"]
 

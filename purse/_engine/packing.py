@@ -20,7 +20,7 @@ from redis.exceptions import InvalidResponse
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command
-from purse._showing import shown
+from purse.codecs._shown import shown
 
 __all__ = [
     "PING",

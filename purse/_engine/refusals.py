@@ -19,7 +19,7 @@ from redis.exceptions import (
 
 from purse._engine.advice import password_advice
 from purse._engine.unit import Origin
-from purse._showing import tidied
+from purse.codecs._shown import tidied
 
 __all__ = ["explained"]
 

@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 
 from redis.exceptions import InvalidResponse
 
-from purse._showing import shown
+from purse.codecs._shown import shown
 
 __all__ = [
     "Reply",

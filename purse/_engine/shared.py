@@ -65,7 +65,7 @@ from purse._engine.link import Ended, Leave, LinkLost, Traffic
 from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
-from purse._showing import quoted, said, shown
+from purse.codecs._shown import quoted, said, shown
 
 __all__ = ["SharedLink"]
 

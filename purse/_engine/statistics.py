@@ -9,7 +9,7 @@ from typing import Literal
 from purse._engine.clients import RedisClient
 from purse._engine.executor import executor_for
 from purse._engine.modes import Engine, choose_mode
-from purse._showing import shown
+from purse.codecs._shown import shown
 
 __all__ = ["Statistics", "configure", "statistics"]
 

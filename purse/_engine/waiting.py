@@ -48,7 +48,7 @@ from purse._engine.link import reply_was_lost
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
 from purse._engine.wakeups import Look, Wakeups
-from purse._showing import named, quoted, said, shown
+from purse.codecs._shown import named, quoted, said, shown
 from purse.errors import StoreClosed
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar, cast
 
-from purse._wording import short
+from purse.codecs._wording import short
 
 __all__ = ["a_or_an", "is_pair", "listed", "mapped", "no_pair"]
 

@@ -28,9 +28,9 @@ from purse._engine.executor import executor_for
 from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command, Executor, Unit
-from purse._showing import named, place, quoted, shown
-from purse._value_codecs import ValueCodec
-from purse._wording import short
+from purse.codecs._shown import named, place, quoted, shown
+from purse.codecs._value_codecs import ValueCodec
+from purse.codecs._wording import short
 from purse.collections._paging import collector_paused
 from purse.errors import DeclarationError, DecodeError, EncodeError, UnsupportedServer, WrongKind
 from purse.ttl import TTL, Lifetime, as_ttl
@@ -38,7 +38,7 @@ from purse.ttl import TTL, Lifetime, as_ttl
 if TYPE_CHECKING:
     from typing import Self
 
-    from purse._fields import FieldSpec
+    from purse._declaration.field_spec import FieldSpec
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class RedisCollection(ABC):
     _redis_type: ClassVar[str] = ""
     _items_can_expire: ClassVar[bool] = False
     _holds_values: ClassVar[bool] = True  # False: a lock, a limiter; no value type, codec or TTL, and never cleared
-    _beside: ClassVar[tuple[str, ...]] = ()  # what is kept beside the key, see purse._keys.beside
+    _beside: ClassVar[tuple[str, ...]] = ()  # what is kept beside the key, see purse._declaration.keys.beside
     _by_identity: ClassVar[bool] = False  # True: each identity has a key as well, the field's with ":" and it behind
 
     redis: RedisClient

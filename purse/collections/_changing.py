@@ -16,11 +16,11 @@ from typing import Generic
 
 from typing_extensions import TypeVar
 
-from purse._codec_types import clash, made_by
-from purse._showing import shown
-from purse._typenames import type_name
-from purse._value_codecs import ValueCodec
-from purse._wording import short
+from purse.codecs._codec_types import clash, made_by
+from purse.codecs._shown import shown
+from purse.codecs._type_names import type_name
+from purse.codecs._value_codecs import ValueCodec
+from purse.codecs._wording import short
 from purse.collections._editing import MISSING, Missing, Place, edit, modify
 from purse.collections._patching import patched
 from purse.errors import DeclarationError, EncodeError

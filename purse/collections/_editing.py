@@ -17,8 +17,8 @@ from typing import Final, Generic, TypeVar
 from pydantic import BaseModel
 
 from purse._engine.hooks import refuse_in_atomic
-from purse._showing import named, place
-from purse._wording import short
+from purse.codecs._shown import named, place
+from purse.codecs._wording import short
 from purse.errors import EditConflict, EncodeError
 
 __all__ = ["MISSING", "Missing", "Place", "edit", "modify"]

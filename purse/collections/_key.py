@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes, first
 from purse._engine.unit import Command, Unit
-from purse._showing import named
-from purse._wording import short
+from purse.codecs._shown import named
+from purse.codecs._wording import short
 from purse.collections._base import PAGE, Call, Decoder, RedisCollection, milliseconds
 from purse.collections._operators import AwaitedInstead
 from purse.collections._paging import OnError, iterate

@@ -11,10 +11,10 @@ import sys
 from typing import Annotated, Literal, TypeAlias, cast, get_args, get_origin
 
 from purse._engine.replies import Reply, as_bytes, as_int
-from purse._showing import place, shown
-from purse._typenames import one_less, unwrapped
-from purse._value_codecs import JsonCodec
 from purse.codecs import codec_for
+from purse.codecs._shown import place, shown
+from purse.codecs._type_names import one_less, unwrapped
+from purse.codecs._value_codecs import JsonCodec
 from purse.errors import EncodeError
 
 __all__ = ["NOT_A_NUMBER", "Number", "addend", "as_sum", "number_of"]

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeAlias
 
-from purse._showing import named
-from purse._wording import short
+from purse.codecs._shown import named
+from purse.codecs._wording import short
 
 __all__ = ["LIST", "MAPPING", "QUEUE", "SET", "SORTED_SET", "AwaitedInstead"]
 

@@ -19,8 +19,8 @@ from contextlib import AbstractContextManager
 from typing import Literal, TypeAlias, TypeVar
 
 from purse._engine.detached import background
-from purse._forks import in_child
-from purse._showing import shown
+from purse._engine.forks import in_child
+from purse.codecs._shown import shown
 from purse.errors import DecodeError
 
 __all__ = ["OnError", "check_on_error", "collector_paused", "iterate"]

@@ -20,10 +20,10 @@ from typing import TypeAlias, TypeVar, cast
 
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter
 
-from purse._sameness import first_difference
-from purse._showing import evidence, quoted
-from purse._type_caches import cached_by_type
-from purse._wording import invalid
+from purse.codecs._sameness import first_difference
+from purse.codecs._shown import evidence, quoted
+from purse.codecs._type_caches import cached_by_type
+from purse.codecs._wording import invalid
 from purse.errors import EncodeError
 
 __all__ = ["patched"]

@@ -19,8 +19,8 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_all_bytes, as_flag, as_int, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
-from purse._showing import named, shown
-from purse._value_codecs import ValueCodec
+from purse.codecs._shown import named, shown
+from purse.codecs._value_codecs import ValueCodec
 from purse.collections._key import RedisKey
 from purse.errors import WrongKind
 

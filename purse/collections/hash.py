@@ -34,8 +34,9 @@ from purse._engine.replies import (
 )
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
-from purse._showing import shown
-from purse.codecs import Codec, bind_codec, key_codec_for
+from purse.codecs import Codec
+from purse.codecs._binding import bind_codec, key_codec_for
+from purse.codecs._shown import shown
 from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, Decoder, paged, total
 from purse.collections._changing import Changing, default_of

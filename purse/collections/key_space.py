@@ -8,7 +8,8 @@ Every entry is a Redis string of its own, so each has a clock of its own, and no
     {garden}:sessions:bob    {"user":"bob","cart":[]}                     none
 
 Every method is one command, one MULTI or one script, and therefore atomic; ``modify``, ``edit`` and ``patch`` are a
-read and a compare-and-set, ``get_or_create`` a read and then, before and after the factory, a script (see ``_making``).
+read and a compare-and-set, ``get_or_create`` a read and then, before and after the factory, a script (see
+``_key_space_making``).
 Iteration, ``len`` and ``clear`` have to look for the keys among all keys of the database, page by page. That is O(all
 keys), and no snapshot: an entry that is there all the time is seen, one that comes or goes meanwhile may be, and one
 may be seen twice when the server resizes its table.
@@ -31,14 +32,14 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_array, as_bytes, as_flag, as_int, as_optional_bytes
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Command
-from purse._wording import short
 from purse.codecs import Codec
+from purse.codecs._wording import short
 from purse.collections._base import milliseconds
 from purse.collections._changing import Changing, default_of
 from purse.collections._editing import MISSING, Missing, Place
-from purse.collections._entries import MAX_MS, Duration, lifetime_ms, policy_of, was_stored
-from purse.collections._making import Making
-from purse.collections._many_entries import ManyEntries
+from purse.collections._key_space_entries import MAX_MS, Duration, lifetime_ms, policy_of, was_stored
+from purse.collections._key_space_making import Making
+from purse.collections._key_space_many import ManyEntries
 from purse.collections._numbers import addend, as_sum
 from purse.collections._single_flight import single_flight
 

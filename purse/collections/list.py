@@ -25,8 +25,8 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_all_bytes, as_bytes, as_int, as_taken, first
 from purse._engine.scripts import load_script
 from purse._engine.unit import Command, Unit
-from purse._showing import named, shown
-from purse.codecs import bind_codec
+from purse.codecs._binding import bind_codec
+from purse.codecs._shown import named, shown
 from purse.collections._arguments import listed
 from purse.collections._base import FARTHEST, PAGE, clamped, integer, paged
 from purse.collections._key import RedisKey

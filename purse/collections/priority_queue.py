@@ -37,11 +37,11 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Argument, Command, Unit
-from purse._showing import shown
-from purse.codecs import bind_codec
+from purse.codecs._binding import bind_codec
+from purse.codecs._shown import shown
 from purse.collections._base import PAGE, Call, paged, total
-from purse.collections._queueing import BaseQueue
-from purse.collections._ranges import as_scored
+from purse.collections._queue_base import BaseQueue
+from purse.collections._sorted_set_ranges import as_scored
 from purse.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_all_bytes, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Argument, Command, Unit
-from purse.codecs import bind_codec
+from purse.codecs._binding import bind_codec
 from purse.collections._base import Call, paged
-from purse.collections._queueing import BaseQueue
+from purse.collections._queue_base import BaseQueue
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm

@@ -27,7 +27,8 @@ from typing_extensions import TypeVar
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int, as_optional_bytes, as_taken
 from purse._engine.unit import Command, Unit
-from purse.codecs import Json, bind_codec
+from purse.codecs import Json
+from purse.codecs._binding import bind_codec
 from purse.collections._arguments import listed
 from purse.collections._base import integer, paged, total
 from purse.collections._operators import SET

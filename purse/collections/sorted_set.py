@@ -26,16 +26,18 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_int
 from purse._engine.scripts import load_script
 from purse._engine.unit import Argument, Command, Unit
-from purse._showing import shown
-from purse._typenames import type_name, unwrapped
-from purse._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, ValueCodec
-from purse._wording import short
-from purse.codecs import Json, bind_codec, codec_for
+from purse.codecs import Json, codec_for
+from purse.codecs._binding import bind_codec
+from purse.codecs._shown import shown
+from purse.codecs._type_names import type_name, unwrapped
+from purse.codecs._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, ValueCodec
+from purse.codecs._wording import short
 from purse.collections._arguments import is_pair, listed, no_pair
 from purse.collections._base import PAGE, clamped, paged, total
 from purse.collections._operators import SORTED_SET
 from purse.collections._paging import OnError
-from purse.collections._ranges import (
+from purse.collections._sorted_set_ends import Scored, SortedSetEnds
+from purse.collections._sorted_set_ranges import (
     Above,
     Below,
     as_optional_score,
@@ -48,7 +50,6 @@ from purse.collections._ranges import (
     score_range,
     score_word,
 )
-from purse.collections._sorted_ends import Scored, SortedSetEnds
 from purse.errors import EncodeError
 
 if TYPE_CHECKING:

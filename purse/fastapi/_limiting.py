@@ -22,9 +22,9 @@ from fastapi import Depends, HTTPException, Response, WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from purse._fields import FieldSpec
-from purse._showing import shown
-from purse._signatures import parameters_of
+from purse._declaration.field_spec import FieldSpec
+from purse._declaration.signatures import parameters_of
+from purse.codecs._shown import shown
 from purse.collections import RedisCollection
 from purse.fastapi._providing import provide, taking
 from purse.fastapi._running import check_store

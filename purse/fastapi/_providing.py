@@ -18,8 +18,8 @@ from fastapi import Depends
 from pydantic import StringConstraints
 from starlette.requests import HTTPConnection
 
-from purse._forks import ThreadLock
-from purse._metaclass import complete, declaration_of
+from purse._declaration.metaclass import complete, declaration_of
+from purse._engine.forks import ThreadLock
 from purse.fastapi._running import check_store, serving
 from purse.store import Store
 

@@ -18,10 +18,10 @@ from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
+from purse._declaration.field_spec import binding_of
 from purse._engine.clients import RedisClient, check_client
-from purse._fields import binding_of
-from purse._forks import ThreadLock
-from purse._showing import shown
+from purse._engine.forks import ThreadLock
+from purse.codecs._shown import shown
 from purse.store import Store
 
 __all__ = ["Servers", "bind", "check_store", "lifespan", "serving"]

@@ -7,7 +7,7 @@ await describe(garden)     what Redis has for each field now                    
 
 from __future__ import annotations
 
-from purse._fields import FieldSpec
+from purse._declaration.field_spec import FieldSpec
 from purse.inspect._describe import FieldDescription, StoreDescription, describe
 from purse.inspect._fields import fields
 from purse.inspect._schema import FieldSchema, StoreSchema, TTLSchema, schema

@@ -23,15 +23,15 @@ from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_int, as_optional_bytes
 from purse._engine.scripts import load_script
-from purse._showing import shown
+from purse.codecs._shown import shown
 from purse.collections._base import PAGE
 from purse.inspect._fields import fields, pattern_of, redis_type_of
 from purse.inspect._table import table
 from purse.store import Store
 
 if TYPE_CHECKING:
+    from purse._declaration.field_spec import FieldSpec
     from purse._engine.unit import Command, Executor
-    from purse._fields import FieldSpec
     from purse.collections import RedisCollection, RedisKey, RedisKeySpace
 
 __all__ = ["FieldDescription", "StoreDescription", "describe"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from purse._metaclass import declaration_of
-from purse._showing import shown
+from purse._declaration.metaclass import declaration_of
+from purse.codecs._shown import shown
 from purse.limits import RedisRateLimiter, RedisSemaphore
 from purse.store import Store
 
 if TYPE_CHECKING:
-    from purse._fields import FieldSpec
+    from purse._declaration.field_spec import FieldSpec
     from purse.collections import RedisCollection
 
 __all__ = ["class_of", "fields", "options_of", "pattern_of", "redis_type_of"]

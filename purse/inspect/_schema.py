@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Literal, TypedDict, cast
 from pydantic import JsonValue
 
 from purse._coordination.rates import Rate
-from purse._metaclass import complete, declaration_of
-from purse._typenames import type_name, unwrapped
-from purse._value_codecs import BytesCodec, ConstrainedCodec, JsonCodec, TextCodec
+from purse._declaration.metaclass import complete, declaration_of
 from purse.codecs import codec_for
+from purse.codecs._type_names import type_name, unwrapped
+from purse.codecs._value_codecs import BytesCodec, ConstrainedCodec, JsonCodec, TextCodec
 from purse.errors import DeclarationError
 from purse.inspect._fields import class_of, options_of, pattern_of, redis_type_of
 from purse.inspect._json_schema import json_schema_of
@@ -28,7 +28,7 @@ from purse.inspect._json_schema import json_schema_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from purse._fields import FieldSpec
+    from purse._declaration.field_spec import FieldSpec
     from purse.collections import RedisCollection
     from purse.store import Store
     from purse.ttl import TTL

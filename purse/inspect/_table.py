@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from purse._showing import named
+from purse.codecs._shown import named
 
 if TYPE_CHECKING:
     from purse.inspect._describe import FieldDescription

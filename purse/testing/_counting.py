@@ -31,20 +31,20 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias, cast
 
 import hiredis
 
+from purse._declaration.field_spec import binding_of
 from purse._engine.adoption import AdoptedLink
 from purse._engine.clients import RedisClient
 from purse._engine.dedicated import DedicatedLink
 from purse._engine.executor import ClientExecutor, executor_for
+from purse._engine.forks import ThreadLock
 from purse._engine.link import Link
 from purse._engine.links import Links
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply
 from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink
-from purse._fields import binding_of
-from purse._forks import ThreadLock
-from purse._showing import named, shown
-from purse.collections._key_names import MAKING
+from purse.codecs._shown import named, shown
+from purse.collections._key_space_names import MAKING
 from purse.store import Store
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ from weakref import WeakSet
 import redis
 from redis.asyncio import ConnectionPool, Redis
 
+from purse._declaration.isolation import Isolation, isolate
+from purse._declaration.metaclass import declaration_of
+from purse._declaration.nested import flattened
 from purse._engine.executor import executor_for
 from purse._engine.loops import PerLoop, at_end, everywhere, forget_ended
-from purse._metaclass import declaration_of
-from purse._nested import flattened
-from purse._store_isolation import Isolation, isolate
-from purse._urls import check_url
+from purse._engine.urls import check_url
 from purse.embedded import Server
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, TimeoutError
 
 from purse._engine.scripts import load_script
-from purse.collections._queueing import BaseQueue
+from purse.collections._queue_base import BaseQueue
 from purse.collections.priority_queue import RedisPriorityQueue
 from purse.collections.queue import RedisLifoQueue, RedisQueue
 from purse.embedded import Server

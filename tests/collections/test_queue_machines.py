@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from purse.collections._queueing import BaseQueue
+from purse.collections._queue_base import BaseQueue
 from purse.collections.priority_queue import RedisPriorityQueue
 from purse.collections.queue import RedisLifoQueue, RedisQueue
 from purse.embedded import Server

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from redis.exceptions import ResponseError
 
-from purse.codecs import canonical_codec_for
+from purse.codecs._binding import canonical_codec_for
 from purse.collections.sorted_set import RedisSortedSet, gt, lt
 from purse.embedded import Server
 from tests.collections.test_machines import VALUES, Machine, drive

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from purse import TTL, DeclarationError, RedisClient, RedisHash, RedisKeySpace, RedisList, Store, field
-from purse._templates import Template, can_meet, check_template, written
+from purse._declaration.templates import Template, can_meet, check_template, written
 from purse.inspect import fields
 from tests.support.clients import all_keys
 from tests.support.declaring import Declare

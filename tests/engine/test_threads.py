@@ -37,17 +37,17 @@ from purse import (
     configure,
     statistics,
 )
-from purse._claims import settle
 from purse._coordination.quorum import master_of
+from purse._declaration.claims import settle
+from purse._declaration.metaclass import StoreMeta
+from purse._declaration.nested import NestedSpec
 from purse._engine.executor import ClientExecutor, executor_for
 from purse._engine.hooks import Call, observe
 from purse._engine.link import Traffic
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
 from purse._engine.modes import Engine, Mode
-from purse._metaclass import StoreMeta
-from purse._nested import NestedSpec
-from purse._value_codecs import JsonCodec, OrderedCodec
+from purse.codecs._value_codecs import JsonCodec, OrderedCodec
 from purse.collections._paging import collector_paused
 from purse.embedded import Server
 from purse.errors import ServerFailed, StoreClosed

@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from purse import RedisClient, RedisHash, StoreClosed
+from purse._declaration.field_spec import binding_of
 from purse._engine.statistics import statistics
-from purse._fields import binding_of
 from purse.embedded import Server
 from purse.fastapi import Inject, bind, lifespan
 from tests.fastapi.support import Garden, Meadow, Plant, TestClient, Visitor, asking, fetch, started

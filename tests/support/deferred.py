@@ -250,7 +250,7 @@ def emulate(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(inspect, "signature", signature)
     monkeypatch.setattr(typing_extensions, "get_annotations", get_annotations)
-    monkeypatch.setattr("purse._metaclass.get_annotations", get_annotations)
+    monkeypatch.setattr("purse._declaration.metaclass.get_annotations", get_annotations)
 
 
 def _open(annotation: object) -> list[Reference]:

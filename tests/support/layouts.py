@@ -23,11 +23,12 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from purse import DeclarationError, RedisLock, Store, _claims
+from purse import DeclarationError, RedisLock, Store
+from purse._declaration import claims
+from purse._declaration.templates import Value
 from purse._engine import executor
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall, load_script
-from purse._templates import Value
 from purse.collections import RedisKeySpace
 from tests.support.declaring import PRELUDE
 
@@ -153,9 +154,9 @@ def store_source(
 def alone() -> Generator[None]:
     """No namespace is claimed: as if no store had been declared before."""
     with contextlib.ExitStack() as stack:
-        for name, registry in cast("Mapping[str, object]", vars(_claims)).items():
+        for name, registry in cast("Mapping[str, object]", vars(claims)).items():
             if name in ("_claims", "_families"):
-                stack.enter_context(patch.object(_claims, name, type(registry)()))
+                stack.enter_context(patch.object(claims, name, type(registry)()))
         # Before a refusal garbage is collected, which may be the class in the way. Here it is not.
         stack.enter_context(patch.object(gc, "collect", lambda: 0))
         yield

@@ -5,7 +5,7 @@
         └── "where is the primary now?" ── client of master_for()
 
 One of them decides alone (quorum 1), because what is under test is the client, not the vote. Like the servers it
-cannot outlive this process: ``purse._guarded_child`` sees to that.
+cannot outlive this process: ``purse.embedded._guarded_child`` sees to that.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
-from purse._guarded_child import GuardedChild
 from purse.embedded import Server
+from purse.embedded._guarded_child import GuardedChild
 from tests.support.polling import until
 
 NAME = "mymaster"

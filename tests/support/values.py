@@ -24,7 +24,8 @@ from pydantic import (
 )
 from typing_extensions import TypeAliasType, TypedDict
 
-from purse.codecs import ValueCodec, codec_for
+from purse.codecs import codec_for
+from purse.codecs._value_codecs import ValueCodec
 
 T = TypeVar("T")
 

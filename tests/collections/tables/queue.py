@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import Redis
 
 from purse.collections._key import RedisKey
-from purse.collections._queueing import BaseQueue
+from purse.collections._queue_base import BaseQueue
 from purse.collections.queue import RedisQueue
 from purse.ttl import TTL
 from tests.collections.tables.case import Case

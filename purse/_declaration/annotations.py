@@ -1,0 +1,507 @@
+"""Annotations: what ``plants: RedisHash[Plant]`` says, as soon as its names exist.
+
+    raw annotation                                what it declares
+    RedisHash[Plant]                              RedisHash, Plant, key type str
+    "Annotated[RedisHash[Plant, int], TTL(...)]"  RedisHash, Plant, int, a TTL
+    RedisHash["Later"]                            RedisHash; Later when there is such a class
+    "ClassVar[int]"                               nothing: not stored
+    Plants, with type Plants = RedisHash[Plant]   what the alias stands for
+
+An annotation may be a string, by quotes or by ``from __future__ import annotations``, and may name a class
+that comes later in the module. Names are looked up as Python would have done in the class body: in the
+body, in the function around it as it was then, in the module as it is now, in the builtins. What can be
+known at class definition (is it a collection?) is known then, from an evaluation in which every missing
+name stands for ``_Missing``.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from types import FrameType, SimpleNamespace, UnionType
+from typing import (
+    Annotated,
+    ClassVar,
+    Final,
+    ForwardRef,
+    Protocol,
+    TypeAlias,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from typing_extensions import Format, NoDefault, TypeVar
+
+from purse.codecs._type_names import Alias, is_alias
+from purse.collections import RedisCollection, RedisKey
+from purse.errors import DeclarationError
+from purse.ttl import TTL, as_ttl
+
+__all__ = [
+    "Annotation",
+    "Declared",
+    "Names",
+    "TypeArguments",
+    "Unresolved",
+    "local_names",
+    "shown_type",
+    "type_arguments",
+]
+
+_Types: TypeAlias = tuple[object, ...]
+TypeArguments: TypeAlias = "Mapping[TypeVar, Annotation]"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What one annotation declares."""
+
+    collection: type[RedisCollection]
+    value_type: object
+    key_type: object | None
+    ttl: TTL | None
+
+    @property
+    def variables(self) -> tuple[TypeVar, ...]:
+        """The type variables in the types."""
+        return tuple(variable for part in (self.value_type, self.key_type) for variable in _variables(part))
+
+
+_CONSTANT: _Types = (ClassVar, Final)
+_BASES = (RedisCollection, RedisKey)  # of all collections, and none themselves
+
+
+class Unresolved(DeclarationError):
+    """A name of an annotation does not exist (yet)."""
+
+
+class _Missing:
+    """Stands for a name that does not exist yet; whatever is done with it, it stays that."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __getattr__(self, name: str) -> _Missing:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, item: object) -> _Missing:
+        return self
+
+    def __or__(self, other: object) -> _Missing:
+        return self
+
+    def __ror__(self, other: object) -> _Missing:
+        return self
+
+    def __call__(self, *args: object, **kwargs: object) -> _Missing:
+        return self
+
+
+class Names(Mapping[str, object]):
+    """The names an annotation can use: those of ``scopes``, the first scope first, and the builtins.
+
+    Args:
+        lenient: a missing name is a ``_Missing`` instead of a ``KeyError``.
+    """
+
+    def __init__(self, *scopes: Mapping[str, object], lenient: bool = False) -> None:
+        self._scopes = scopes
+        self.lenient = lenient
+
+    def leniently(self) -> Names:
+        """The same names, with a ``_Missing`` for every other."""
+        return Names(*self._scopes, lenient=True)
+
+    def __getitem__(self, name: str) -> object:
+        for scope in self._all():
+            if name in scope:
+                return scope[name]
+        if self.lenient:
+            return _Missing(name)
+        raise KeyError(name)
+
+    # Python 3.14 evaluates forward references with a copy of the names that it is given.
+    def __iter__(self) -> Iterator[str]:
+        return iter({name: None for scope in self._all() for name in scope})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _all(self) -> tuple[Mapping[str, object], ...]:
+        return (*self._scopes, vars(builtins))
+
+
+class Annotation:
+    """One annotation of a class body.
+
+    Args:
+        where: ``Garden.plants``, for messages.
+        raw: the annotation as Python has it: an object, a string, a ``ForwardRef``.
+        names: what it is evaluated with.
+    """
+
+    def __init__(self, where: str, raw: object, names: Names, types: tuple[TypeArguments, ...] = ()) -> None:
+        self._where = where
+        self._raw = raw
+        self._names = names
+        self._types = types
+        self._declared: Declared | None = None
+
+    def __str__(self) -> str:
+        if self._types:
+            with suppress(DeclarationError):
+                return shown_type(self.value())
+        return shown_type(self._raw)
+
+    def replacing(self, types: TypeArguments, where: str) -> Annotation:
+        """The same annotation, with types in place of type variables.
+
+        Args:
+            types: what they stand for; applied after those that were replaced before.
+            where: as in the constructor.
+        """
+        return Annotation(where, self._raw, self._names, (*self._types, types) if types else self._types)
+
+    def value(self) -> object:
+        """What the annotation is, whether it declares a field or not.
+
+        Raises:
+            Unresolved: a name does not exist.
+        """
+        return self._replaced(self._evaluate_nested(self._evaluate(self._names)))
+
+    def nested(self) -> type[object] | None:
+        """The store class that it names, with or without type arguments; None for all else."""
+        origin = _origin(self._glimpse())
+        return cast("type[object]", origin) if _is_store(origin) else None
+
+    def arguments(self, of: type[object]) -> TypeArguments:
+        """What the type variables of the generic class ``of`` stand for, if this is ``of[...]``.
+
+        Raises:
+            Unresolved: a name does not exist.
+        """
+        value, _ = self._bare(self._evaluate(self._names))
+        return type_arguments(of, get_args(value), self._where, self._names, self._types)
+
+    def is_constant(self) -> bool:
+        """Whether this is ``ClassVar[...]`` or ``Final``: something that is not stored."""
+        origin = _origin(self._glimpse())
+        return any(origin is constant for constant in _CONSTANT)
+
+    def hidden(self) -> str | None:
+        """The collection, or the store without a namespace, that a constant or a private name holds; None if it is not.
+
+        Whoever writes ``ClassVar[RedisHash[int]]`` or ``_log: RedisList[str]`` may have meant a field.
+        """
+        value = self._glimpse()
+        while get_origin(value) in (*_CONSTANT, Annotated):
+            value = get_args(value)[0]
+        origin = _origin(value)
+        is_part = _is_store(origin) and cast("type[_Declares]", origin).__purse__.template is None
+        return shown_type(value) if is_part or _is_collection(value) else None
+
+    def sketch(self) -> Declared | None:
+        """What is known although names are missing; None if not even the collection is.
+
+        Raises:
+            DeclarationError: it declares no field, whatever the missing names will be.
+        """
+        if self._declared is not None:
+            return self._declared
+        try:
+            value, extras = self._bare(self._evaluate(self._names.leniently()))
+        except Unresolved:  # of an alias, which is evaluated where it is written
+            return None
+        return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value, extras, final=False)
+
+    def resolve(self) -> Declared:
+        """What the annotation declares.
+
+        Raises:
+            Unresolved: a name does not exist.
+            DeclarationError: it declares no field.
+        """
+        if self._declared is None:
+            value, extras = self._bare(self._evaluate(self._names))
+            self._declared = self._read(self._evaluate_nested(value), extras, final=True)
+        return self._declared
+
+    def _glimpse(self) -> object:
+        """What the annotation is without ``Annotated`` and aliases, names that are missing left open; None: unknown."""
+        with suppress(DeclarationError):
+            return self._bare(self._evaluate(self._names.leniently()))[0]
+        return None
+
+    def _bare(self, value: object) -> tuple[object, _Types]:
+        """``value`` without ``Annotated`` and type aliases around it, and what ``Annotated`` adds, the outermost last.
+
+        Raises:
+            Unresolved: an alias names what does not exist (yet).
+        """
+        extras: _Types = ()
+        while True:
+            if get_origin(value) is Annotated:
+                value, *added = get_args(value)
+                extras = (*added, *extras)
+            elif is_alias(_origin(value)):
+                try:
+                    value = _aliased(value)
+                except (NameError, AttributeError) as error:
+                    raise self._unresolved(error) from None
+                if isinstance(value, (str, ForwardRef)):
+                    value = Annotation(self._where, value, self._names)._evaluate(self._names)
+            else:
+                return value, extras
+
+    def _replaced(self, part: object) -> object:
+        """``part`` with what its type variables stand for."""
+        for types in self._types:
+            given = {variable: types[variable].value() for variable in _variables(part) if variable in types}
+            part = _substituted(part, given)
+        return part
+
+    def _evaluate(self, names: Names) -> object:
+        """The annotation as an object; forward references inside of it stay what they are."""
+        value = self._raw
+        while isinstance(value, (str, ForwardRef)):
+            written = value
+            try:
+                value = _evaluated(written, names)
+            except (NameError, AttributeError) as error:
+                raise self._unresolved(error) from None
+            except Exception as error:
+                raise DeclarationError(
+                    f"{self._where}: the annotation {shown_type(written)!r} cannot be evaluated: {error}; "
+                    "write a collection with its type, e.g. RedisHash[str]"
+                ) from error
+            if isinstance(value, ForwardRef) and names.lenient:
+                break
+        return value
+
+    def _evaluate_nested(self, value: object) -> object:
+        holder = SimpleNamespace(__annotations__={"it": value})
+        try:
+            return get_type_hints(holder, {}, self._names, include_extras=True)["it"]
+        except (NameError, AttributeError) as error:
+            raise self._unresolved(error) from None
+        except (SyntaxError, TypeError) as error:
+            raise DeclarationError(f"{self._where}: {shown_type(value)} is not a type: {error}") from error
+
+    def _unresolved(self, error: NameError | AttributeError) -> Unresolved:
+        return Unresolved(
+            f"{self._where}: the annotation {shown_type(self._raw)} names {error.name!r}, and there is no such name. "
+            "Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."
+        )
+
+    def _read(self, value: object, extras: _Types, *, final: bool) -> Declared:
+        """What ``value`` declares; if it is not final, names may be missing in it, and type variables stay."""
+        if TTL in extras:
+            raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
+        timed = next((extra for extra in reversed(extras) if isinstance(extra, (TTL, timedelta))), None)
+        ttl = as_ttl(timed, self._where)
+        origin = get_origin(value) or value
+        if _is_store(origin):
+            raise DeclarationError(
+                f"{self._where}: the store {shown_type(value)} is nested here and defined later; define it before"
+            )
+        if not isinstance(origin, type) or not issubclass(origin, RedisCollection):
+            raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection; {_fix_for(value)}")
+        types = _type_arguments(origin, get_args(value))
+        if not types and not origin._holds_values:  # pyright: ignore[reportPrivateUsage] - of those who declare
+            return Declared(origin, None, None, ttl)
+        if not types:
+            name = origin.__name__
+            raise DeclarationError(
+                f"{self._where}: {name} does not say what it holds; "
+                + ("declare RedisHash[...], RedisList[...], ..." if origin in _BASES else f"write e.g. {name}[str]")
+            )
+        if final:
+            types = tuple(map(self._replaced, types))
+        return Declared(origin, types[0], types[1] if len(types) > 1 else None, ttl)
+
+
+def type_arguments(
+    cls: type[object], given: _Types, where: str, names: Names, types: tuple[TypeArguments, ...] = ()
+) -> TypeArguments:
+    """What the type variables of a generic class stand for in ``cls[given]``; of those left out their defaults.
+
+    Args:
+        where, names, types: for the arguments, as ``Annotation`` takes them.
+    """
+    arguments: dict[TypeVar, Annotation] = {}
+    for index, parameter in enumerate(_parameters(cls)):
+        if index < len(given):
+            arguments[parameter] = Annotation(where, given[index], names, types)
+        elif getattr(parameter, "__default__", NoDefault) is not NoDefault:
+            arguments[parameter] = Annotation(where, cast("object", parameter.__default__), names, types)
+    return arguments
+
+
+def _evaluated(annotation: str | ForwardRef, names: Names) -> object:
+    """What a string or a forward reference stands for; itself, or a part that stays open, if names may be missing."""
+    evaluate = cast("Callable[..., object] | None", getattr(annotation, "evaluate", None))
+    if evaluate is not None:  # of Python 3.14: it knows names that nothing else does
+        return evaluate(globals={}, locals=names, format=Format.FORWARDREF if names.lenient else Format.VALUE)
+    text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+    return eval(text.strip(), {}, names)
+
+
+def local_names(frame: FrameType | None, raw: Mapping[str, object]) -> dict[str, object]:
+    """The local variables around a class statement that its annotations mention.
+
+    Values, not the frame: neither it nor what else is in it is kept alive.
+    """
+    found: dict[str, object] = {}
+    wanted = {name for annotation in raw.values() for name in _mentioned(annotation)}
+    while wanted and frame is not None and frame.f_locals is not frame.f_globals:
+        scope = frame.f_locals
+        for name in wanted.intersection(scope):  # f_locals is a proxy since Python 3.13
+            found.setdefault(name, scope[name])
+        if "__qualname__" not in scope:  # a function; above that, Python's own scopes end too
+            break
+        frame = frame.f_back
+    return found
+
+
+def shown_type(annotation: object) -> str:
+    """An annotation as its author would write it."""
+    if isinstance(annotation, str):
+        return annotation
+    if isinstance(annotation, ForwardRef):
+        # From Python 3.14 on a reference to "int | Later" has a name for int that nobody has written.
+        evaluate = cast("Callable[..., str] | None", getattr(annotation, "evaluate", None))
+        return annotation.__forward_arg__ if evaluate is None else evaluate(format=Format.STRING)
+    if isinstance(annotation, TypeVar):
+        return annotation.__name__
+    origin = get_origin(annotation)
+    if annotation is None or annotation is type(None):
+        return "None"
+    if origin is None and isinstance(annotation, type):
+        return annotation.__name__
+    if origin in (Union, UnionType):
+        return " | ".join(map(shown_type, get_args(annotation)))
+    if isinstance(origin, type):
+        parts: list[object] = [*get_args(annotation)]
+        parameters = _parameters(origin)
+        if len(parts) == len(parameters) > 1 and parts[-1] is parameters[-1].__default__:
+            parts.pop()
+        return f"{origin.__name__}[{', '.join(map(shown_type, parts))}]"
+    return repr(annotation).removeprefix("typing.")
+
+
+def _mentioned(annotation: object) -> Iterator[str]:
+    """The names in the strings and forward references inside ``annotation``."""
+    if isinstance(annotation, ForwardRef):
+        annotation = annotation.__forward_arg__
+    if isinstance(annotation, str):
+        try:
+            code = compile(annotation.strip(), "<annotation>", "eval")
+        except (SyntaxError, ValueError):
+            return  # a string in Literal, or an error that evaluating it will tell
+        yield from code.co_names
+        for constant in code.co_consts:
+            if isinstance(constant, str):  # "RedisHash['Plant']"
+                yield from _mentioned(constant)
+    for part in get_args(annotation):
+        yield from _mentioned(part)
+
+
+def _fix_for(value: object) -> str:
+    inner = get_args(value)
+    origin = get_origin(value) or value
+    constant = f"or ClassVar[{shown_type(value)}] if it is not stored"
+    if origin is dict and len(inner) == 2:
+        keys = "" if inner[0] is str else f", {shown_type(inner[0])}"
+        return f"declare RedisHash[{shown_type(inner[1])}{keys}], {constant}"
+    if origin is list and inner:
+        return f"declare RedisList[{shown_type(inner[0])}], {constant}"
+    if origin in (set, frozenset) and inner:
+        return f"declare RedisSet[{shown_type(inner[0])}], {constant}"
+    collection = next((part for part in inner if _is_collection(part)), None)
+    if collection is not None:
+        return f"an empty one simply has no key, so declare {shown_type(collection)}"
+    return f"declare RedisHash[{shown_type(value)}] or RedisList[{shown_type(value)}], {constant}"
+
+
+def _is_collection(value: object) -> bool:
+    origin = _origin(value)
+    return isinstance(origin, type) and issubclass(origin, RedisCollection)
+
+
+def _type_arguments(cls: type[RedisCollection], arguments: _Types) -> _Types:
+    """The arguments for purse's own collection behind ``cls[arguments]``; empty if there are none.
+
+    ``class ById(RedisHash[V, int], Generic[V])`` makes ``ById[Plant]`` a ``RedisHash[Plant, int]``.
+    """
+    parameters = _parameters(cls)
+    for parameter in parameters[len(arguments) :]:
+        if parameter.__default__ is not NoDefault and arguments:
+            arguments = (*arguments, cast("object", parameter.__default__))
+    if "_redis_type" in vars(cls):
+        return arguments
+    given = dict(zip(parameters, arguments, strict=False))
+    bases = cast("_Types", vars(cls).get("__orig_bases__", cls.__bases__))
+    for base in bases:
+        origin = get_origin(base) or base
+        if isinstance(origin, type) and issubclass(origin, RedisCollection):
+            return _type_arguments(origin, tuple(_substituted(part, given) for part in get_args(base)))
+    return ()
+
+
+class _Declares(Protocol):
+    """A store class, as much of it as is known here."""
+
+    __purse__: _Declaration
+
+
+class _Declaration(Protocol):
+    @property
+    def template(self) -> object: ...
+
+
+def _origin(value: object) -> object:
+    return get_origin(value) or value
+
+
+def _aliased(value: object) -> object:
+    """What a type alias stands for, ``Plants`` or ``Plants[int]``.
+
+    Raises:
+        NameError: it is evaluated now, and a name in it does not exist (yet).
+    """
+    alias = cast("Alias", _origin(value))
+    parameters = cast("tuple[TypeVar, ...]", alias.__type_params__)
+    return _substituted(alias.__value__, dict(zip(parameters, get_args(value), strict=False)))
+
+
+def _is_store(value: object) -> bool:
+    return isinstance(value, type) and hasattr(value, "__purse__")
+
+
+def _variables(part: object) -> tuple[TypeVar, ...]:
+    return (part,) if isinstance(part, TypeVar) else _parameters(part)
+
+
+def _parameters(annotation: object) -> tuple[TypeVar, ...]:
+    return cast("tuple[TypeVar, ...]", getattr(annotation, "__parameters__", ()))
+
+
+def _substituted(part: object, given: Mapping[TypeVar, object]) -> object:
+    if isinstance(part, TypeVar):
+        return given.get(part, part)
+    inner = _parameters(part)
+    if not inner or isinstance(part, type):
+        return part
+    return cast("Mapping[object, object]", part)[tuple(given.get(parameter, parameter) for parameter in inner)]

@@ -1,0 +1,459 @@
+"""Fields: from an annotation in a ``Store`` class to a collection on its instances.
+
+    plants: RedisHash[Plant] = field(ttl=TTL(hours=1))
+    name    Annotation         FieldOptions                what the class body says, once
+            FieldSpec                                      one for each store class that has the field
+    Garden.plants     the FieldSpec itself
+    garden.plants     RedisHash(client, "{garden}:plants", Plant, ttl=...), made at first use and then kept
+
+A subclass has FieldSpecs of its own for what it inherits: its namespace, TTL and codec may differ, and so does what
+the type variables of a generic store stand for. So has a store that is nested in another (``nested``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import (
+    TYPE_CHECKING,
+    Generic,
+    NoReturn,
+    Protocol,
+    cast,
+    overload,
+)
+
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from redis.asyncio import Redis
+from typing_extensions import TypeVar
+
+from purse._coordination.beside import beside
+from purse._declaration.annotations import Annotation, Declared, TypeArguments, Unresolved
+from purse._declaration.keys import Slots, entries_of, key_of
+from purse._declaration.options import AnyCodec, FieldOptions, StoreDefaults
+from purse._declaration.reach import Reach
+from purse._declaration.signatures import parameters_of
+from purse.codecs._binding import bind_codec, key_codec_for
+from purse.collections import RedisCollection, RedisKey
+from purse.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+    from purse._declaration.nested import NestedSpec
+    from purse._engine.clients import RedisClient
+    from purse.codecs import Codec
+    from purse.ttl import TTL
+
+__all__ = ["Binding", "Bound", "FieldSpec", "binding_of"]
+
+C = TypeVar("C", bound=RedisCollection, covariant=True, default=RedisCollection)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a store instance is bound to.
+
+    Attributes:
+        client: the client of all its collections.
+        namespace: that of all its keys, with the values of its parameters.
+        members: what its attributes are, by name: those of its class, or of the place where it is nested.
+        nested: it is part of another store.
+    """
+
+    client: RedisClient
+    namespace: str
+    members: Mapping[str, FieldSpec | NestedSpec]
+    nested: bool = False
+
+
+class Bound(Protocol):
+    """What a field needs of the store instance it is read from."""
+
+    __purse_binding__: Binding
+
+
+def binding_of(instance: Bound) -> Binding:
+    """What ``instance`` is bound to.
+
+    Raises:
+        DeclarationError: nothing; its ``__init__`` has not called that of ``Store`` (yet).
+    """
+    binding: Binding | None = getattr(instance, "__purse_binding__", None)
+    if binding is None:
+        raise DeclarationError(
+            f"{type(instance).__name__}.__init__ did not bind the store; call super().__init__(redis) in it first"
+        )
+    return binding
+
+
+class FieldSpec(Generic[C]):
+    """One field of a store class: what ``Garden.plants`` is, and ``garden.plants`` comes from.
+
+    Attributes:
+        name: the attribute's name.
+        owner: the store class; for a field of a nested store the outermost one.
+        origin: the class in whose body it is declared.
+    """
+
+    def __init__(
+        self,
+        owner: type[object],
+        name: str,
+        annotation: Annotation,
+        options: FieldOptions,
+        defaults: StoreDefaults,
+        origin: type[object] | None = None,
+    ) -> None:
+        self.owner = owner
+        self.origin: type[object] = owner if origin is None else origin
+        self.name = name
+        self._annotation = annotation
+        self._options = options
+        self._defaults = defaults
+        self._checked = False
+
+    @property
+    def key(self) -> str:
+        """The Redis key; of a key space, what each of its keys begins with.
+
+        Of a store with parameters it has their placeholders, ``{user:{user_id}}:prefs``; ``key_in`` has their values.
+
+        Raises:
+            DeclarationError: ``owner`` has no namespace, so its fields have no keys.
+        """
+        return self.key_in(self._defaults.namespace)
+
+    def key_in(self, namespace: str | None) -> str:
+        """``key`` for an instance with this namespace."""
+        return self._affixes(namespace)[0]
+
+    def reach_in(self, namespace: str) -> Reach:
+        """Every key that an instance with this namespace may write.
+
+        Raises:
+            DeclarationError: the annotation declares no field.
+        """
+        begin, end = self._affixes(namespace)
+        if self.is_key_space:
+            return Reach((), (begin, end))
+        sketch = self._annotation.sketch()
+        if sketch is None:
+            return Reach((begin,))
+        collection = sketch.collection
+        # The collections tell what else they write; users have no business with it.
+        marks, by_identity = collection._beside, collection._by_identity  # pyright: ignore[reportPrivateUsage]
+        return Reach((begin, *(beside(begin, mark) for mark in marks)), (f"{begin}:", "") if by_identity else None)
+
+    @property
+    def holds_values(self) -> bool:
+        """Whether it is a collection, and not a lock, a limiter or a semaphore, which have no values to be cleared.
+
+        Raises:
+            DeclarationError: the annotation declares no field.
+        """
+        sketch = self._annotation.sketch()
+        # The flag belongs to the collections and to what declares them; users have no business with it.
+        return sketch is None or sketch.collection._holds_values  # pyright: ignore[reportPrivateUsage]
+
+    @property
+    def is_key_space(self) -> bool:
+        """Whether the field lives in all keys that begin with ``key``, and not in one key.
+
+        Raises:
+            DeclarationError: the annotation declares no field.
+        """
+        sketch = self._annotation.sketch()
+        return sketch is not None and self.holds_values and not issubclass(sketch.collection, RedisKey)
+
+    @property
+    def tail(self) -> str:
+        """The part of the key after the namespace."""
+        return self._defaults.prefix + (self.name if self._options.key is None else self._options.key)
+
+    @property
+    def rkey(self) -> str | None:
+        """The key as ``field(rkey=...)`` gave it."""
+        return self._options.rkey
+
+    @property
+    def collection(self) -> type[C]:
+        """The class of the collection; DeclarationError if the annotation names what does not exist."""
+        return cast("type[C]", self._annotation.resolve().collection)
+
+    @property
+    def value_type(self) -> object:
+        """The declared type of the values; DeclarationError as with ``collection``."""
+        return self._annotation.resolve().value_type
+
+    @property
+    def key_type(self) -> object | None:
+        """The declared type of the keys, None if the collection has none; DeclarationError as with ``collection``."""
+        return self._annotation.resolve().key_type
+
+    @property
+    def ttl(self) -> TTL | None:
+        """The policy: ``field(ttl=)``, else ``Annotated[..., TTL(...)]``, else the store's."""
+        return self._ttl(self._annotation.resolve())
+
+    @property
+    def codec(self) -> AnyCodec | None:
+        """What ``field(codec=)``, else the store, gives; None for the default codec of the type."""
+        return self._options.codec or self._defaults.codec
+
+    @property
+    def maxlen(self) -> int | None:
+        """What ``field(maxlen=)`` gives."""
+        return self._options.maxlen
+
+    @property
+    def maxsize(self) -> int | None:
+        """What ``field(maxsize=)`` gives."""
+        return self._options.maxsize
+
+    @property
+    def slots(self) -> Slots:
+        """What shares a hash tag with an entry of the field: the store, the field, or nothing."""
+        return self._options.slots or self._defaults.slots
+
+    @property
+    def path(self) -> str:
+        """The name, for a field of a nested store with those of the fields it is in: ``home.lines``."""
+        return self._defaults.path + self.name
+
+    def __str__(self) -> str:
+        return f"{self.owner.__name__}.{self.path}"
+
+    def __repr__(self) -> str:
+        where = "" if self.rkey is None and self._defaults.namespace is None else f" at {self.key!r}"
+        return f"<field {self}: {self._annotation}{where}>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{self} is a declaration, and has no {name}; its collection belongs to an instance: "
+                f"{self.owner.__name__}(client).{self.path}.{name}"
+                if not name.startswith("_")
+                else name,
+                name=name,
+                obj=self,
+            )
+
+    @overload
+    def __get__(self, instance: None, owner: type[object]) -> Self: ...
+    @overload
+    def __get__(self, instance: Bound, owner: type[object]) -> C: ...
+    def __get__(self, instance: Bound | None, owner: type[object]) -> Self | C:
+        if instance is None:
+            return self
+        # This descriptor has no __set__, so from now on Python finds the collection without it. Several threads may be
+        # the first to use a field; setdefault keeps one collection for all of them.
+        attributes = cast("dict[str, C]", vars(instance))
+        return attributes.setdefault(self.name, self.bound_to(binding_of(instance)))
+
+    def bound_to(self, binding: Binding) -> C:
+        """The collection that an instance has for this field."""
+        spec = cast("Self", binding.members.get(self.name, self))
+        built = spec._build(binding.client, binding.namespace)
+        built.declared_as = (spec.owner.__name__, spec.path)
+        built.slot = None if spec.slots == "store" or spec.rkey is not None else spec.key_in(binding.namespace)
+        return built
+
+    def inherited_by(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> FieldSpec[C]:
+        """The same field of a subclass, or of the store that its store is nested in.
+
+        Args:
+            types: what the type variables of the class it is inherited from stand for.
+        """
+        annotation = self._annotation.replacing(types, f"{owner.__name__}.{defaults.path}{self.name}")
+        return FieldSpec(owner, self.name, annotation, self._options, defaults, self.origin)
+
+    def check(self) -> None:
+        """Refuse what can be known to be wrong.
+
+        Raises:
+            Unresolved: a name of the annotation, or of the type in it, does not exist yet; nothing else was found.
+            DeclarationError: the field cannot work; the message says what to write.
+        """
+        if self._checked:
+            return
+        if not self.holds_values:
+            self._check_coordination()
+            self._checked = True
+            return
+        try:
+            declared = self._annotation.resolve()
+        except Unresolved:
+            sketch = self._annotation.sketch()
+            if sketch is not None:
+                self._check_options(sketch)
+            raise
+        self._check_options(declared)
+        if declared.variables:
+            raise Unresolved(self._open(declared))
+        self._check_types(declared)
+        if any(option in ("default", "default_factory") for option, _ in self._options.more):
+            try:
+                self._build(_nowhere(), self._defaults.namespace or "any")  # the constructor says what is wrong with it
+            except DeclarationError as error:
+                raise DeclarationError(f"{self}: {error}") from error.__cause__
+        self._checked = True
+
+    def check_closed(self) -> None:
+        """Refuse a type variable that no subclass can give a type, because its class is not generic in it.
+
+        Raises:
+            DeclarationError: with what to write.
+        """
+        try:
+            declared = self._annotation.resolve()
+        except Unresolved:
+            return
+        open_in = cast("tuple[object, ...]", getattr(self.owner, "__parameters__", ()))
+        if any(variable not in open_in for variable in declared.variables):
+            raise DeclarationError(self._open(declared))
+
+    def _open(self, declared: Declared) -> str:
+        variables = ", ".join(variable.__name__ for variable in declared.variables)
+        origin = self.origin.__name__
+        if self.origin is self.owner and not getattr(self.owner, "__parameters__", ()):
+            fix = f"write a type, or make the store generic: class {origin}(Store, Generic[{variables}])"
+        else:
+            fix = f'give it one in a subclass: class Plants({origin}[Plant], namespace="plants")'
+        return f"{self}: {self._annotation} has a type variable in it, and a field holds one concrete type; {fix}"
+
+    def _affixes(self, namespace: str | None) -> tuple[str, str]:
+        """The Redis key and nothing; of a key space, what stands before and behind each key."""
+        if self._options.rkey is not None:
+            return self._options.rkey, ""
+        if namespace is None:
+            raise DeclarationError(f"{self}: {self.owner.__name__} has no namespace, so its fields have no keys yet")
+        if self.is_key_space:
+            return entries_of(namespace, self.tail, self.slots)
+        return key_of(namespace, self.tail, self.slots), ""
+
+    def _ttl(self, declared: Declared) -> TTL | None:
+        return self._options.ttl or declared.ttl or self._defaults.ttl
+
+    def _check_coordination(self) -> None:
+        """Refuse options that this lock, limiter or semaphore does not take."""
+        declared = self._annotation.resolve()
+        name = declared.collection.__name__
+        if self._options.ttl or declared.ttl or self._options.codec or self._options.slots:
+            raise DeclarationError(
+                f"{self}: a {name} has no values, so ttl=, codec= and slots= mean nothing; drop them"
+            )
+        self._check_options(declared)
+        given = dict(self._options.more)
+        needed = next((option for option in _needed_by(declared.collection) if option not in given), None)
+        if needed is not None:
+            example = _EXAMPLES.get(needed, "...")
+            raise DeclarationError(
+                f"{self}: a {name} needs {needed}=; write {self.name}: {name} = field({needed}={example})"
+            )
+        if self._defaults.namespace is None and self._options.rkey is None:
+            return  # of a mixin: its subclasses check it
+        try:
+            self._build(_nowhere(), self._defaults.namespace)
+        except TypeError as error:  # a DeclarationError, or an argument that is missing
+            raise DeclarationError(f"{self}: {error}") from error
+
+    def _build(self, client: RedisClient, namespace: str | None) -> C:
+        declared = self._annotation.resolve()
+        key, suffix = self._affixes(namespace)
+        if not self.holds_values:
+            coordinate = cast("Callable[..., C]", declared.collection)
+            return coordinate(client, key, **dict(self._options.more))
+        given = {
+            "key_type": declared.key_type,
+            "codec": self.codec,
+            "ttl": self._ttl(declared),
+            "maxlen": self.maxlen,
+            "maxsize": self.maxsize,
+            "suffix": suffix or None,
+        }
+        options = {name: value for name, value in given.items() if value is not None} | dict(self._options.more)
+        # Which constructor this is, is known only here, at run time; check() has compared it with the options.
+        build = cast("Callable[..., C]", declared.collection)
+        return build(client, key, declared.value_type, **options)
+
+    def _check_options(self, declared: Declared) -> None:
+        options = self._options
+        name = declared.collection.__name__
+        for option, limit, other in (
+            ("maxlen", options.maxlen, "RedisList"),
+            ("maxsize", options.maxsize, "RedisQueue"),
+        ):
+            if limit is None:
+                continue
+            if option not in _keywords_of(declared.collection):
+                raise DeclarationError(f"{self}: a {name} has no {option}=; drop it, or declare a {other}")
+            if type(limit) is not int or limit < 1:
+                raise DeclarationError(f"{self}: {option}= is an int of at least 1, not {limit!r}")
+        for option, value in options.more:
+            if option not in _keywords_of(declared.collection):
+                raise DeclarationError(f"{self}: a {name} has no {option}=; drop {option}={value!r}")
+        if options.slots is not None and issubclass(declared.collection, RedisKey):
+            raise DeclarationError(
+                f'{self}: slots="key" is for a RedisKeySpace, whose entries are keys; a {name} is one key. '
+                'To give each field of a store a slot of its own, write class ...(Store, slots="field")'
+            )
+        ttl = self._ttl(declared)
+        # The flag belongs to the collections and to what declares them; users have no business with it.
+        if ttl is not None and ttl.per_item and not declared.collection._items_can_expire:  # pyright: ignore[reportPrivateUsage]
+            raise DeclarationError(
+                f"{self}: a {name} has no time to live per item; give the field a TTL without per_item=True, "
+                "which applies to the whole key"
+            )
+
+    def _check_types(self, declared: Declared) -> None:
+        """Refuse types that cannot be stored, unless a forward reference inside of them is still open."""
+        try:
+            # What type the value has is known only at run time: the type parameter is of no use here.
+            bind_codec(cast("type[object]", declared.value_type), cast("Codec[object] | None", self.codec))
+            if declared.key_type is not None:
+                key_codec_for(cast("type[object]", declared.key_type))
+        except NameError as error:  # of a type alias, which is evaluated now
+            raise Unresolved(
+                f"{self}: the annotation {self._annotation} has a type alias that names {error.name!r}, and there is "
+                "no such name. Define it in the module of the alias."
+            ) from None
+        except DeclarationError as error:
+            kind = Unresolved if _is_incomplete(error.__cause__) else DeclarationError
+            raise kind(f"{self}: {error}") from error.__cause__
+
+
+@cache
+def _nowhere() -> RedisClient:
+    """A client that is never used: constructors look at it, and say what is wrong with the rest."""
+    return Redis()
+
+
+def _is_incomplete(cause: object) -> bool:
+    """Whether pydantic could not build a schema only because a name in it is not defined yet."""
+    if isinstance(cause, PydanticUserError):
+        return cause.code == "class-not-fully-defined"
+    return isinstance(cause, PydanticUndefinedAnnotation)
+
+
+_EXAMPLES = {"rate": '"10/second"', "limit": "10"}
+
+
+def _needed_by(collection: type[RedisCollection]) -> list[str]:
+    """The options without which the constructor of a lock, a limiter or a semaphore cannot be called."""
+    _, _, *options = parameters_of(collection).values()
+    return [option.name for option in options if option.kind is option.KEYWORD_ONLY and option.default is option.empty]
+
+
+def _keywords_of(collection: type[RedisCollection]) -> set[str]:
+    """The keywords that the constructor takes, through ``**kwargs`` of subclasses, too."""
+    found: set[str] = set()
+    for cls in collection.__mro__:
+        if "__init__" in vars(cls):
+            parameters = parameters_of(vars(cls)["__init__"])
+            found |= parameters.keys()
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break
+    return found

@@ -1,0 +1,383 @@
+"""StoreMeta: reads a ``Store`` class body and refuses a wrong one before anything is sent.
+
+    class Garden(Store, namespace="garden"):        Garden.__purse__ = Declaration
+        plants: RedisHash[Plant]                        own     {plants, visits}
+        visits: RedisHash[int] = field(...)             fields  {plants, visits} and what the bases have
+
+A class without a namespace, its own or inherited, is a mixin, or a part to be nested in others: its fields have no
+keys until another class gives them one. Type checkers never see the metaclass: they would ignore misspelt class
+keywords, and infer Any for instances. They see a plain base class that lists the keywords.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+from abc import ABCMeta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeAlias, cast, get_args, get_origin
+
+from typing_extensions import Format, get_annotations
+
+from purse._declaration.annotations import Annotation, Names, Unresolved, local_names, shown_type, type_arguments
+from purse._declaration.claims import compare, kinds_of, meeting_text, settle
+from purse._declaration.field_spec import FieldSpec
+from purse._declaration.nested import Member, NestedSpec, flattened
+from purse._declaration.options import FieldOptions, StoreDefaults, check_options, check_store_codec
+from purse._declaration.parameters import Parameter, check_signature, read_parameters
+from purse._declaration.reach import Meeting, meetings, reaches
+from purse._declaration.templates import Template, check_template
+from purse._engine.modes import check_engine
+from purse.collections import RedisCollection
+from purse.errors import DeclarationError
+from purse.ttl import TTL, as_ttl
+
+if TYPE_CHECKING:
+    from types import FrameType, FunctionType
+
+    from purse._declaration.annotations import TypeArguments
+    from purse._engine.modes import Engine
+    from purse.codecs import CodecFactory
+    from purse.ttl import Lifetime
+
+__all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"]
+
+Fields: TypeAlias = Mapping[str, FieldSpec[RedisCollection]]
+Members: TypeAlias = Mapping[str, Member]
+
+_KEYWORDS = ("namespace", "ttl", "codec", "engine", "slots")
+
+
+@dataclass(slots=True)
+class Declaration:
+    """What a store class declares.
+
+    Attributes:
+        defaults: namespace, TTL and codec, its own or inherited.
+        template: the namespace; None for a mixin.
+        own: the fields and nested stores of its own body.
+        members: all of them in the order of declaration, those of the bases first.
+        fields: all fields by their paths, also those of nested stores, ``home.lines``.
+        parameters: what ``__init__`` takes for the placeholders of the namespace.
+        names: what the annotations of its own ``__init__`` can use; None if it has none of its own.
+        complete: every annotation was resolved and found good.
+    """
+
+    defaults: StoreDefaults
+    template: Template | None = None
+    own: Members = field(default_factory=dict[str, Member])
+    members: Members = field(default_factory=dict[str, Member])
+    fields: Fields = field(default_factory=dict[str, FieldSpec[RedisCollection]])
+    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    names: Names | None = None
+    complete: bool = False
+
+
+class StoreMeta(ABCMeta):
+    """The metaclass of ``Store``; an ``ABCMeta``, so that stores can be abstract."""
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], body: dict[str, object], /, **keywords: object
+    ) -> type[StoreBase]:
+        own = {keyword: keywords.pop(keyword) for keyword in _KEYWORDS if keyword in keywords}
+        _check_keywords(name, bases, keywords)
+        # Typed as what it is to checkers, where StoreBase is a plain class.
+        cls = cast("type[StoreBase]", super().__new__(mcls, name, bases, body, **keywords))
+        cls.__purse__ = declaration = Declaration(_defaults(cls, own))
+        # Not inspect.currentframe(): a frame in a variable of its own is a cycle, which would keep the definer's.
+        definer = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        if declaration.defaults.namespace is not None:
+            declaration.template = Template(declaration.defaults.namespace)
+            check_signature(cls, declaration.template)
+        declaration.names = _names_of_init(cls, definer)
+        declaration.own = _own_members(cls, body, definer)
+        declaration.members = _all_members(cls, body)
+        declaration.fields = MappingProxyType(dict(flattened(declaration.members)))
+        with contextlib.suppress(Unresolved):  # complete() says so when the class is used
+            declaration.parameters = _parameters(cls)
+        _check_keys(cls)
+        for member in declaration.members.values():
+            member.check_closed()
+            with contextlib.suppress(Unresolved):
+                member.check()
+        settle(cls, None if own.get("namespace") is None else declaration.template)
+        for member_name, member in declaration.members.items():
+            setattr(cls, member_name, member)
+        return cls
+
+    def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, object], /, **keywords: object) -> None:
+        super().__init__(name, bases, body)
+
+
+def declaration_of(cls: type[StoreBase]) -> Declaration:
+    """What ``cls`` declares."""
+    return cls.__purse__
+
+
+def complete(cls: type[StoreBase]) -> None:
+    """Resolve what was not defined yet when the class was; the first instance needs all of it.
+
+    Raises:
+        DeclarationError: a name is still missing, or what it stands for cannot be stored.
+    """
+    declaration = cls.__purse__
+    if not declaration.complete:
+        try:
+            declaration.parameters = _parameters(cls)
+            for member in declaration.members.values():
+                member.check()
+        except Unresolved as error:
+            raise DeclarationError(str(error)) from error.__cause__
+        _check_keys(cls)  # which fields are key spaces may be known only now
+        compare(cls)
+        declaration.complete = True
+
+
+def _check_keywords(name: str, bases: tuple[type, ...], unknown: Mapping[str, object]) -> None:
+    for keyword in unknown:
+        close = difflib.get_close_matches(keyword, _KEYWORDS, 1)
+        if close:
+            raise DeclarationError(f"{name}: unknown class keyword {keyword}=: did you mean {close[0]}=?")
+        # Someone's own __init_subclass__ may take it; that of object and of typing takes none.
+        others = {cls for base in bases for cls in base.__mro__} - {object, Generic, Protocol}
+        if all("__init_subclass__" not in vars(cls) for cls in others):
+            raise DeclarationError(f"{name}: unknown class keyword {keyword}=; a Store takes {'=, '.join(_KEYWORDS)}=")
+
+
+def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
+    """The class keywords, and for those not given what the bases have, the first base first."""
+    where = cls.__name__
+    namespace, ttl, codec, engine, slots = (own.get(keyword) for keyword in _KEYWORDS)
+    if "namespace" in own and namespace is not None:
+        namespace = check_template(namespace, where).text
+    ttl = as_ttl(cast("Lifetime | None", ttl), where)
+    check_store_codec(codec, where)
+    if engine is not None:
+        _check_engine(engine, where)
+    if slots not in (None, "store", "field"):
+        raise DeclarationError(f'{where}: slots= is "store" (the default) or "field", not {slots!r}')
+    inherited = [(base, base.__purse__.defaults) for base in _bases(cls)]
+    if namespace is None:
+        named = {defaults.namespace: base for base, defaults in reversed(inherited) if defaults.namespace is not None}
+        if len(named) > 1:
+            found = " and ".join(f'"{space}" ({base.__name__})' for space, base in named.items())
+            raise DeclarationError(
+                f"{where}: inherits the namespaces {found}; give it one of its own: class {where}(..., namespace=...)"
+            )
+        namespace = next(iter(named), None)
+    if ttl is None and "ttl" not in own:
+        ttl = next((defaults.ttl for _, defaults in inherited if defaults.ttl is not None), None)
+    if codec is None and "codec" not in own:
+        codec = next((defaults.codec for _, defaults in inherited if defaults.codec is not None), None)
+    if engine is None and "engine" not in own:
+        engine = next((defaults.engine for _, defaults in inherited if defaults.engine is not None), None)
+    if slots is None:
+        slots = next((defaults.slots for _, defaults in inherited if defaults.slots != "store"), "store")
+    return StoreDefaults(
+        cast("str | None", namespace),
+        ttl,
+        cast("CodecFactory | None", codec),
+        cast("Engine | None", engine),
+        cast("Literal['store', 'field']", slots),
+    )
+
+
+def _check_engine(engine: object, where: str) -> None:
+    try:
+        check_engine(engine)
+    except ValueError as error:
+        raise DeclarationError(f"{where}: {error}") from None
+
+
+def _bases(cls: type[StoreBase]) -> list[type[StoreBase]]:
+    """The store classes that ``cls`` inherits from, the nearest first."""
+    return cast("list[type[StoreBase]]", [base for base in cls.__mro__[1:] if isinstance(base, StoreMeta)])
+
+
+def _names_of_init(cls: type[StoreBase], frame: FrameType | None) -> Names | None:
+    initialise = cast("FunctionType | None", vars(cls).get("__init__"))
+    if initialise is None:
+        return None
+    annotations = cast(
+        "dict[str, object]", get_annotations(cast("Callable[..., object]", initialise), format=Format.FORWARDREF)
+    )
+    return Names(local_names(frame, annotations), _module_names(cls, frame))
+
+
+def _parameters(cls: type[StoreBase]) -> Mapping[str, Parameter]:
+    template = cls.__purse__.template
+    if template is None or not template.parameters:
+        return {}
+    names = next((base.__purse__.names for base in (cls, *_bases(cls)) if base.__purse__.names is not None), Names())
+    return MappingProxyType(read_parameters(cls, template, names))
+
+
+def _own_members(cls: type[StoreBase], body: Mapping[str, object], frame: FrameType | None) -> Members:
+    raw = cast("dict[str, object]", get_annotations(cls, format=Format.FORWARDREF))
+    _check_unannotated(cls, body, raw)
+    visible = {name: value for name, value in body.items() if not isinstance(value, FieldOptions)}
+    names = Names(visible, local_names(frame, raw), _module_names(cls, frame))
+    found: dict[str, Member] = {}
+    for name, written in raw.items():
+        where = f"{cls.__name__}.{name}"
+        annotation = Annotation(where, written, names)
+        options = body.get(name, FieldOptions())
+        if name.startswith("_") or annotation.is_constant():
+            if name in body and isinstance(options, FieldOptions):
+                why = "a name with an underscore in front" if name.startswith("_") else "a ClassVar"
+                raise DeclarationError(f"{where}: {why} is not a field; rename it, or drop field()")
+            hidden = None if name in body else annotation.hidden()
+            if hidden is not None:
+                raise DeclarationError(_hidden_text(cls.__name__, name, hidden))
+            continue
+        if not isinstance(options, FieldOptions):
+            raise DeclarationError(
+                f"{where}: a field has no value in the class, but = {options!r} gives it one; write "
+                f"{name}: {annotation} or {name}: {annotation} = field(...), or ClassVar[...] if it is not stored"
+            )
+        _check_name_is_free(cls, name)
+        declares = FieldSpec[RedisCollection] if annotation.nested() is None else NestedSpec
+        found[name] = declares(cls, name, annotation, check_options(options, where, name), cls.__purse__.defaults)
+    return found
+
+
+def _hidden_text(owner: str, name: str, hidden: str) -> str:
+    """What is wrong with a collection that looks like a field and is none."""
+    where = f"{owner}.{name}"
+    if name.startswith("_"):
+        public = name.removeprefix(f"_{owner.lstrip('_')}__").strip("_") or "name"  # Python adds the class to __name
+        return (
+            f"{where}: a name with an underscore in front is not a field; write {public}: {hidden}, with "
+            f'field(key="{name}") if the Redis key is to stay, or annotate self.{name} in __init__ if it is not stored'
+        )
+    return f"{where}: a ClassVar is not a field; write {name}: {hidden}, or give it a value if it is not stored"
+
+
+def _module_names(cls: type[StoreBase], frame: FrameType | None) -> Mapping[str, object]:
+    """The dict of the class's module: not a copy, it grows while the module is executed."""
+    if frame is not None and frame.f_globals.get("__name__") == cls.__module__:
+        return frame.f_globals
+    module = sys.modules.get(cls.__module__)  # not made by a class statement, e.g. by types.new_class
+    return {} if module is None else vars(module)
+
+
+def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Mapping[str, object]) -> None:
+    for name, value in body.items():
+        if name in raw or name.startswith("_"):
+            continue
+        _check_not_settings(cls, name, value)
+        origin = get_origin(value) or value
+        if isinstance(value, FieldOptions):
+            raise DeclarationError(
+                f"{cls.__name__}.{name}: field() without an annotation; write {name}: RedisHash[...] = field(...)"
+            )
+        if isinstance(origin, type) and issubclass(origin, RedisCollection):
+            raise DeclarationError(
+                f"{cls.__name__}.{name}: {shown_type(value)} is assigned, not declared; "
+                f'write {name}: {shown_type(value)}, with ":" in place of "="'
+            )
+
+
+def _check_not_settings(cls: type[StoreBase], name: str, value: object) -> None:
+    """Refuse settings that are written as other libraries want them: in an inner class, as attributes."""
+    keywords = 'namespace="...", ttl=..., codec=..., engine=..., slots=...'
+    # A model of that name may be the type of a field; a class of nothing but constants cannot.
+    inner = isinstance(value, type) and value.__bases__ == (object,) and not is_dataclass(value)
+    if name in ("Settings", "Meta", "Config") and inner:
+        what, fix = f"class {name} in a store", keywords
+    elif name == "model_config":
+        what, fix = "model_config of a store", keywords
+    elif name in ("namespace", "ttl") and isinstance(value, (str, TTL, timedelta)):
+        what, fix = f"{name} = {value!r} in the body of a store", f"{name}={value!r}"
+    else:
+        return
+    raise DeclarationError(
+        f"{cls.__name__}.{name}: {what} has no effect; the settings of a store are class keywords: "
+        f"class {cls.__name__}(Store, {fix})"
+    )
+
+
+def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
+    if not name.isidentifier():  # of a class that was not made by a class statement
+        raise DeclarationError(f"{cls.__name__}: {name!r} cannot be the name of a field, because it is part of the key")
+    base = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
+    if base is not None and not isinstance(vars(base)[name], (FieldSpec, NestedSpec)):
+        raise DeclarationError(
+            f"{cls.__name__}.{name}: {base.__name__} uses the name {name!r} itself; choose another and keep the "
+            f'Redis key, e.g. {name}_: ... = field(key="{name}")'
+        )
+
+
+def _all_members(cls: type[StoreBase], body: Mapping[str, object]) -> Members:
+    """What the bases declare, later in the method resolution order first, then its own."""
+    origins: dict[str, type[StoreBase]] = {}
+    for base in reversed(_bases(cls)):
+        origins.update(dict.fromkeys(base.__purse__.own, base))
+    found: dict[str, Member] = {}
+    direct = [base for base in _bases(cls) if base in cls.__bases__]
+    types = {base: _type_arguments_for(cls, base) for base in direct}
+    for name, origin in origins.items():
+        for base, arguments in types.items():
+            member = base.__purse__.members.get(name)
+            if member is not None and member.origin is origin:
+                found[name] = member.inherited_by(cls, cls.__purse__.defaults, arguments)
+                break
+    hidden = next((name for name in found if name in body and name not in cls.__purse__.own), None)
+    if hidden is not None:
+        raise DeclarationError(
+            f"{cls.__name__}.{hidden}: {body[hidden]!r} hides the field {found[hidden].origin.__name__}.{hidden}; "
+            "choose another name, or declare the field anew with an annotation"
+        )
+    return MappingProxyType({**found, **cls.__purse__.own})
+
+
+def _type_arguments_for(cls: type[StoreBase], base: type[object]) -> TypeArguments:
+    """What the type variables of ``base`` stand for in ``class cls(base[...])``."""
+    written = cast("tuple[object, ...]", vars(cls).get("__orig_bases__", ()))
+    given = next((get_args(alias) for alias in written if get_origin(alias) is base), ())
+    module = sys.modules.get(cls.__module__)
+    return type_arguments(base, given, cls.__name__, Names({} if module is None else vars(module)))
+
+
+def _check_keys(cls: type[StoreBase]) -> None:
+    """Refuse fields that would have the same key, or a key among the entries of a key space."""
+    declaration = cls.__purse__
+    specs = [*declaration.fields.values()]
+    template = declaration.template
+    if template is None:
+        # Where the keys of a mixin will be is not known yet; but two of one name will be one in any place.
+        holders: dict[str, FieldSpec[RedisCollection]] = {}
+        for spec in specs:
+            holder = holders.setdefault(key := spec.key_in("..."), spec)
+            if holder is not spec:
+                raise DeclarationError(meeting_text(Meeting(holder, spec, key, None)))
+        return
+    its = reaches(specs, template, kinds_of(cls))
+    for meeting in meetings(its, its):
+        raise DeclarationError(meeting_text(meeting))
+
+
+if TYPE_CHECKING:
+
+    class StoreBase:
+        """What type checkers see in place of the metaclass."""
+
+        __purse__: ClassVar[Declaration]
+
+        def __init_subclass__(
+            cls,
+            *,
+            namespace: str = ...,
+            ttl: Lifetime | None = None,
+            codec: CodecFactory | None = None,
+            engine: Engine | None = None,
+            slots: Literal["store", "field"] = "store",
+        ) -> None: ...
+else:
+
+    class StoreBase(metaclass=StoreMeta):
+        """The base that brings the metaclass."""

@@ -1,0 +1,194 @@
+"""Options: what ``field(...)`` and the class keywords say, and what of it is refused whatever the annotation is.
+
+visits: RedisHash[int] = field(ttl=TTL(hours=1), key="v")      FieldOptions
+class Garden(Store, namespace="garden", codec=compressed)      StoreDefaults, for fields that do not say it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Never, Protocol, TypeAlias, cast
+
+from typing_extensions import TypeVar
+
+from purse._declaration.keys import check_name, check_rkey
+from purse.collections._editing import MISSING
+from purse.errors import DeclarationError
+from purse.ttl import as_ttl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from purse._coordination.rates import Rate
+    from purse._engine.modes import Engine
+    from purse.codecs import CodecFactory
+    from purse.ttl import TTL, Lifetime
+
+__all__ = [
+    "AnyCodec",
+    "FieldCodec",
+    "FieldOptions",
+    "StoreDefaults",
+    "check_options",
+    "check_store_codec",
+    "field",
+]
+
+F = TypeVar("F")
+
+
+class FieldCodec(Protocol):
+    """A ``Codec`` of any value type: at the call of ``field()`` the annotation's type is not known."""
+
+    def encode(self, value: Never, /) -> bytes: ...
+    def decode(self, raw: bytes, /) -> object: ...
+
+
+AnyCodec: TypeAlias = "FieldCodec | CodecFactory"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOptions:
+    """What ``field(...)`` was called with, not yet checked."""
+
+    ttl: TTL | None = None
+    codec: AnyCodec | None = None
+    key: str | None = None
+    rkey: str | None = None
+    maxlen: int | None = None
+    maxsize: int | None = None
+    slots: Literal["key"] | None = None
+    more: tuple[
+        tuple[str, object], ...
+    ] = ()  # what few take: default, and the options of locks, limiters and semaphores
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDefaults:
+    """What a store class gives to fields that do not say it themselves.
+
+    Attributes:
+        namespace: with placeholders for its parameters, if it has some.
+        prefix: what stands before the tail of each key, ``home:`` in a nested store.
+        path: what stands before the name of each field in messages, ``home.`` in a nested store.
+    """
+
+    namespace: str | None = None
+    ttl: TTL | None = None
+    codec: CodecFactory | None = None
+    engine: Engine | None = None
+    slots: Literal["store", "field"] = "store"
+    prefix: str = ""
+    path: str = ""
+
+
+# The type variable stands once and on purpose: the annotation in front of `= field()` gives the type, as
+# with dataclasses.field, and nothing becomes Any.
+def field(
+    *,
+    ttl: Lifetime | None = None,
+    codec: AnyCodec | None = None,
+    key: str | None = None,
+    rkey: str | None = None,
+    maxlen: int | None = None,
+    maxsize: int | None = None,
+    slots: Literal["key"] | None = None,
+    default: object = MISSING,
+    default_factory: Callable[[], object] | None = None,
+    lease: float | timedelta | None = None,
+    watchdog: bool | None = None,
+    replicas: int | None = None,
+    replicas_timeout: float | timedelta | None = None,
+    rate: str | Rate | None = None,
+    burst: int | None = None,
+    algorithm: Literal["gcra", "sliding_window"] | None = None,
+    limit: int | None = None,
+) -> F:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeVarUse]
+    """Give a field of a ``Store`` options: ``visits: RedisHash[int] = field(ttl=TTL(hours=1))``.
+
+    Args:
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. It wins over
+            ``Annotated[..., TTL(...)]`` and the store's.
+        codec: a ``Codec`` or ``CodecFactory`` for the values; wins over the store's.
+        key: the last part of the Redis key instead of the field's name: ``{garden}:<key>``.
+        rkey: the whole Redis key, used as it is, outside of the store's hash tag.
+        maxlen: for lists: never more elements than this.
+        maxsize: for queues: ``put`` waits while there are as many items as this.
+        slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden::sessions:{<key>}``,
+            at the price of what concerns several entries at one moment.
+        default: for hashes and key spaces: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
+            Only the last three store it, with what they change.
+        default_factory: a function that makes such a value, called each time.
+        lease: for locks and semaphores: seconds, or a ``timedelta``, after which what is held is free again.
+        watchdog, replicas, replicas_timeout: for locks, see ``RedisLock``.
+        rate, burst, algorithm: for rate limiters, see ``RedisRateLimiter``: ``field(rate="10/second")``.
+        limit: for semaphores: how many permits there are.
+
+    What is wrong is a ``DeclarationError`` when the class is defined.
+    """
+    given: dict[str, object] = {
+        "default_factory": default_factory,
+        "lease": lease,
+        "watchdog": watchdog,
+        "replicas": replicas,
+        "replicas_timeout": replicas_timeout,
+        "rate": rate,
+        "burst": burst,
+        "algorithm": algorithm,
+        "limit": limit,
+    }
+    more = tuple((name, value) for name, value in given.items() if value is not None)
+    if default is not MISSING:  # None is a value
+        more += (("default", default),)
+    return cast("F", FieldOptions(cast("TTL | None", ttl), codec, key, rkey, maxlen, maxsize, slots, more))
+
+
+def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
+    """What ``field(...)`` was given, as far as it does not depend on the annotation.
+
+    Raises:
+        DeclarationError: an option is not what it should be.
+    """
+    if options.key is not None and options.rkey is not None:
+        raise DeclarationError(
+            f"{where}: key= renames the last part of the key and rkey= gives the whole key; write one of them"
+        )
+    if options.key is not None:
+        options = replace(options, key=check_name(options.key, where, "key", name))
+    if options.rkey is not None:
+        options = replace(options, rkey=check_rkey(options.rkey, where))
+    if options.slots is not None:
+        given: object = options.slots
+        if given != "key":
+            raise DeclarationError(f'{where}: slots= of a field is "key", not {given!r}; a store takes slots="field"')
+        if options.rkey is not None:
+            raise DeclarationError(
+                f"{where}: rkey= gives the whole key as it is, slots= makes another; write one of them"
+            )
+    options = replace(options, ttl=as_ttl(options.ttl, where))
+    codec: object = options.codec
+    if codec is not None and not callable(codec) and not _is_codec(codec):
+        raise DeclarationError(
+            f"{where}: codec={codec!r} is neither a codec (encode and decode) nor a function from a value type to one"
+        )
+    return options
+
+
+def check_store_codec(codec: object, where: str) -> None:
+    """Refuse what cannot give each field a codec of its own.
+
+    Raises:
+        DeclarationError: it is a codec for one type, or not a function.
+    """
+    if codec is None or (callable(codec) and not _is_codec(codec)):
+        return
+    raise DeclarationError(
+        f"{where}: codec={codec!r} of a class is a function from a value type to its codec, because fields differ; "
+        "give one codec to one field with field(codec=...)"
+    )
+
+
+def _is_codec(codec: object) -> bool:
+    # A class with both methods is a factory if calling it gives a codec; only instances are codecs.
+    return not isinstance(codec, type) and hasattr(codec, "encode") and hasattr(codec, "decode")

@@ -1,0 +1,131 @@
+"""Reach: every Redis key that a field may write, to tell fields of one namespace that would have one in common.
+
+    plants: RedisHash[Plant]            {garden}:plants
+    sessions: RedisKeySpace[Session]                                              {garden}:sessions:  and anything
+    api: RedisRateLimiter               {garden}:api                              {garden}:api:       and anything
+    gate: RedisLock                     {garden}:gate, fence!{garden}:gate, ...
+    ------------------------------------------------------------------------------------------------
+                                        keys                                      entries
+
+Fields of different namespaces have no key in common; see ``keys``. Of one namespace are those of a class, of its
+bases and subclasses, of the stores nested in it, and the keys that ``rkey=`` names and that look like one of its.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from purse._declaration.keys import namespace_of
+from purse._declaration.templates import Template, can_begin, can_meet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from purse._declaration.field_spec import FieldSpec
+    from purse._declaration.templates import Kind
+    from purse.collections import RedisCollection
+
+    Spec: TypeAlias = FieldSpec[RedisCollection]
+
+__all__ = ["Meeting", "Reach", "meetings", "reaches"]
+
+_MARK = re.compile("!?[a-z]+!|")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What keys a field may write.
+
+    Attributes:
+        keys: these.
+        entries: and all that have this in front and behind; None: no others.
+    """
+
+    keys: tuple[str, ...]
+    entries: tuple[str, str] | None = None
+
+
+class Meeting(NamedTuple):
+    """Two fields with a key in common.
+
+    Attributes:
+        one, other: the fields.
+        key: the key, or what those of ``one`` begin with.
+        begin: what the keys of ``other`` begin with; None: it has just this key, or as many as ``one``.
+    """
+
+    one: Spec
+    other: Spec
+    key: str
+    begin: str | None
+
+
+def reaches(specs: Sequence[Spec], template: Template, kinds: Mapping[str, Kind] | None) -> list[tuple[Spec, Reach]]:
+    """The fields with what they may write, for an instance whose parameters are their own placeholders.
+
+    Args:
+        kinds: of the parameters; None if they are not known yet, and ``rkey=`` is taken as it is.
+    """
+    found: list[tuple[Spec, Reach]] = []
+    for spec in specs:
+        reach = spec.reach_in(template.text)
+        if spec.rkey is not None and template.parameters and kinds is not None:
+            keys = tuple(_placed(key, template, kinds, begins=False) for key in reach.keys)
+            entries = reach.entries and (_placed(reach.entries[0], template, kinds, begins=True), reach.entries[1])
+            reach = Reach(keys, entries)
+        found.append((spec, reach))
+    return found
+
+
+def meetings(ones: Sequence[tuple[Spec, Reach]], others: Sequence[tuple[Spec, Reach]]) -> Iterator[Meeting]:
+    """Those of ``ones`` and ``others`` that have a key in common; a field and itself left out."""
+    holders: dict[str, list[Spec]] = {}
+    for spec, reach in others:
+        for key in reach.keys:
+            holders.setdefault(key, []).append(spec)
+    for one, reach in ones:
+        for key in reach.keys:
+            yield from (Meeting(one, other, key, None) for other in holders.get(key, ()) if other is not one)
+    yield from _among_entries(ones, others)
+    if ones is not others:
+        yield from _among_entries(others, ones)
+
+
+def _among_entries(ones: Sequence[tuple[Spec, Reach]], others: Sequence[tuple[Spec, Reach]]) -> Iterator[Meeting]:
+    """Those of ``ones`` that have a key among the entries of one of ``others``."""
+    for other, reach in others:
+        if reach.entries is None:
+            continue
+        begin, end = reach.entries
+        for one, its in ones:
+            if one is other:
+                continue
+            keys = (key for key in its.keys if key.startswith(begin) and key[len(begin) :].endswith(end))
+            yield from (Meeting(one, other, key, begin) for key in keys)
+            if its.entries is not None and its.entries[0].startswith(begin) and _both_end(its.entries[1], end):
+                yield Meeting(one, other, its.entries[0], None if its.entries[0] == begin else begin)
+
+
+def _both_end(one: str, other: str) -> bool:
+    return one.endswith(other) or other.endswith(one)
+
+
+def _placed(key: str, template: Template, kinds: Mapping[str, Kind], *, begins: bool) -> str:
+    """``key`` with the placeholders of the template, if a store of it may have it: what the others are compared with.
+
+    Args:
+        begins: it is only what keys begin with, and may end before the namespace does.
+    """
+    match = _MARK.match(key)
+    assert match is not None
+    rest = key[match.end() :]
+    brace = "{" if rest.startswith("{") else ""
+    namespace, complete = namespace_of(rest)
+    if complete and "{" not in namespace and can_meet(template, kinds, Template(namespace), {}):
+        return f"{match[0]}{brace}{template.text}{rest[len(brace) + len(namespace) :]}"
+    if begins and not complete and can_begin(template, kinds, namespace):
+        return f"{match[0]}{brace}{template.text if namespace else ''}"
+    return key
