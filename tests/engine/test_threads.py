@@ -740,12 +740,13 @@ def test_a_fork_while_another_thread_holds_a_lock() -> None:
     program = """
 import os, signal, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside other threads
-from purse import RedisHash, Store, _claims
+from purse import RedisHash, Store
+from purse._declaration import claims
 
 held, over = threading.Event(), threading.Event()
 
 def hold():
-    with _claims._lock:
+    with claims._lock:
         held.set()
         over.wait()
 
