@@ -26,7 +26,7 @@ import os
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Concatenate, Never, NoReturn, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from redis.asyncio import Redis
 
@@ -48,7 +48,6 @@ from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
 
     from purse.collections.key_space import RedisKeySpace
     from purse.embedded import Server
@@ -65,7 +64,9 @@ T7 = TypeVar("T7")
 T8 = TypeVar("T8")
 P = ParamSpec("P")
 S = TypeVar("S")  # the store; a bound would keep pyright from seeing a class method in open()
-Awaits: TypeAlias = Coroutine[object, None, T1]
+# Never, which every coroutine takes: an async method is a Coroutine[Any, Any, T], and if some send type did not fit,
+# that Any would make the overloads of atomic() ambiguous, whose result is then unknown to ty and pyrefly.
+Awaits: TypeAlias = Coroutine[object, Never, T1]
 
 
 class Store(StoreBase):
@@ -243,7 +244,7 @@ class Store(StoreBase):
     ) -> Coroutine[object, None, tuple[T1, T2, T3, T4, T5, T6, T7, T8]]: ...
     @overload
     def atomic(self, *calls: Awaits[T1]) -> Coroutine[object, None, tuple[T1, ...]]: ...
-    def atomic(self, *calls: Coroutine[object, None, object]) -> Coroutine[object, None, tuple[object, ...]]:
+    def atomic(self, *calls: Awaits[object]) -> Coroutine[object, None, tuple[object, ...]]:
         """Isolated, not rolled back: execute several calls as one transaction.
 
             size, visits = await garden.atomic(garden.log.append("planted"), garden.visits.increment("bed"))
@@ -320,7 +321,7 @@ class Store(StoreBase):
 
         def __exit__(self, *_: object) -> None: ...
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self: S) -> S:  # not Self, which jedi takes for Store: it would complete no field
         return self
 
     async def __aexit__(

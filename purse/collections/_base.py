@@ -36,11 +36,10 @@ from purse.errors import DeclarationError, DecodeError, EncodeError, Unsupported
 from purse.ttl import TTL, Lifetime, as_ttl
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from purse._declaration.field_spec import FieldSpec
 
 T = TypeVar("T")
+D = TypeVar("D", bound="RedisCollection")
 
 Decoder: TypeAlias = Callable[[list[Reply]], T]
 Call: TypeAlias = Coroutine[object, None, Reply]
@@ -128,12 +127,13 @@ class RedisCollection(ABC):
 
     if TYPE_CHECKING:
         # In a Store class an annotation `plants: RedisHash[Plant]` is a declaration: the class attribute
-        # is a FieldSpec, the instance attribute the collection. At run time the FieldSpec does this.
+        # is a FieldSpec, the instance attribute the collection. At run time the FieldSpec does this. D and
+        # not Self: jedi, which completes names in many editors, takes Self for the class that is written here.
         @overload
-        def __get__(self, instance: None, owner: type[object]) -> FieldSpec[Self]: ...
+        def __get__(self: D, instance: None, owner: type[object]) -> FieldSpec[D]: ...
         @overload
-        def __get__(self, instance: object, owner: type[object]) -> Self: ...
-        def __get__(self, instance: object, owner: type[object]) -> FieldSpec[Self] | Self: ...
+        def __get__(self: D, instance: object, owner: type[object]) -> D: ...
+        def __get__(self: D, instance: object, owner: type[object]) -> FieldSpec[D] | D: ...
 
     @property
     @abstractmethod
