@@ -183,7 +183,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     async def get(self, key: K) -> V | None: ...
     @overload
     async def get(self, key: K, default: D) -> V | D: ...
-    async def get(self, key: K, default: object = MISSING) -> object:
+    async def get(self, key: K, default: object = MISSING) -> V | object:
         """The value under ``key``, or ``default``; if that is not given, the hash's own default, or None.
 
         Raises:
@@ -224,7 +224,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     async def pop(self, key: K) -> V | None: ...
     @overload
     async def pop(self, key: K, default: D) -> V | D: ...
-    async def pop(self, key: K, default: object = None) -> object:
+    async def pop(self, key: K, default: object = None) -> V | object:
         """Remove ``key`` and return its value, or ``default`` if it was not there.
 
         Each value goes to at most one caller. If the connection is lost with the reply on its way, the value is gone:
