@@ -100,6 +100,14 @@ class Store(StoreBase):
         __purse_binding__: Binding
         __purse_owned__: bool
         __purse_server__: Server | None
+
+        # In a class of stores `home: Shelf` declares a nested store, whose fields Shop.home.lines are declarations, as
+        # those of Shelf are. At run time Shop.home is a NestedSpec. In any other class a store is a plain attribute.
+        @overload
+        def __get__(self: S, instance: None, owner: type[StoreBase]) -> type[S]: ...
+        @overload
+        def __get__(self: S, instance: object, owner: type[object]) -> S: ...
+        def __get__(self: S, instance: object, owner: type[object]) -> type[S] | S: ...
     else:
         __purse_owned__ = False
         __purse_server__ = None

@@ -37,6 +37,7 @@ from purse.ttl import TTL, Lifetime, as_ttl
 
 if TYPE_CHECKING:
     from purse._declaration.field_spec import FieldSpec
+    from purse._declaration.metaclass import StoreBase
 
 T = TypeVar("T")
 D = TypeVar("D", bound="RedisCollection")
@@ -130,7 +131,7 @@ class RedisCollection(ABC):
         # is a FieldSpec, the instance attribute the collection. At run time the FieldSpec does this. D and
         # not Self: jedi, which completes names in many editors, takes Self for the class that is written here.
         @overload
-        def __get__(self: D, instance: None, owner: type[object]) -> FieldSpec[D]: ...
+        def __get__(self: D, instance: None, owner: type[StoreBase]) -> FieldSpec[D]: ...
         @overload
         def __get__(self: D, instance: object, owner: type[object]) -> D: ...
         def __get__(self: D, instance: object, owner: type[object]) -> FieldSpec[D] | D: ...

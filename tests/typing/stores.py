@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Generic, Literal, assert_type
 from uuid import UUID
 
@@ -135,6 +136,47 @@ class Shop(Store, namespace="typing-shop"):
     cellar: Shelf = field(key="c", ttl=TTL(hours=3))
 
 
+class Row(Store):
+    """A nested store that has another."""
+
+    home: Shelf
+
+
+class Mall(Store, namespace="typing-mall"):
+    """Two levels."""
+
+    shops: Row
+
+
+class Arcade(Mall, namespace="typing-arcade"):
+    """The same, inherited."""
+
+
+class Service:
+    """A class that is not a store."""
+
+    plants: RedisHash[Plant]
+
+    def __init__(self, shop: Shop, plants: RedisHash[Plant]) -> None:
+        self.shop = shop
+        self.plants = plants
+
+
+@dataclass
+class Held:
+    """A dataclass."""
+
+    shop: Shop
+    log: RedisList[str]
+
+
+class Constants:
+    """A class that holds them itself."""
+
+    garden = Garden(Redis())
+    plants = RedisHash(Redis(), "plants", Plant)
+
+
 class Repository(Store, Generic[M, K]):
     """A generic store, whose second argument has a default."""
 
@@ -224,6 +266,24 @@ async def nested(shop: Shop) -> None:
     assert_type(await shop.cellar.stock.get("leek"), int | None)
     assert_type(await shop.home.clear(), int)
     assert_type(await shop.atomic(shop.home.lines.pop(), shop.cellar.lines.len()), tuple[str, int])
+
+
+def nested_on_the_class() -> None:
+    """A nested store has declarations in place of collections, at any depth."""
+    assert_type(Shop.home.lines, FieldSpec[RedisList[str]])
+    assert_type(Shop.cellar.stock.key, str)
+    assert_type(Mall.shops.home.lines, FieldSpec[RedisList[str]])
+    assert_type(Arcade.shops.home.stock, FieldSpec[RedisKeySpace[int, str]])
+
+
+def held_elsewhere(shop: Shop, service: Service) -> None:
+    """In a class that is not a store, collections and stores are ordinary attributes."""
+    service.plants = Service(shop, service.plants).plants
+    assert_type(service.plants, RedisHash[Plant, str])
+    assert_type(service.shop.home, Shelf)
+    assert_type(Held(shop=shop, log=shop.home.lines).log, RedisList[str])
+    assert_type(Constants.garden, Garden)
+    assert_type(Constants.plants, RedisHash[Plant, str])
 
 
 async def generic(plants: Plants, numbered: Numbered, plant: Plant) -> None:
