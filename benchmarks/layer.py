@@ -46,12 +46,12 @@ class CannedExecutor:
         # No public way leads there: users have no reason to answer for Redis.
         object.__setattr__(collection, "_executor", self)
 
-    async def ask(
-        self, command: Command | ScriptCall, origin: Origin, field: object = None, read_only: bool = False, /
-    ) -> Reply:
+    async def ask(self, command: Command | ScriptCall, origin: Origin, field: object = None, /) -> Reply:
         """The reply."""
         self.sent = command
         return self._reply
+
+    ask_again = ask
 
 
 class CannedConnection(Generic[T]):

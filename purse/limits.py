@@ -263,7 +263,8 @@ class RedisRateLimiter(_Limit):
             call = load_script("rate_window")((key,), self.limit, self.rate.per_us, cost, what)
         else:
             call = load_script("rate_gcra")((key,), *self._bucket.words(cost), what)
-        reply = await self._executor.ask(call, self, identity or None, what == "peek")
+        ask = self._executor.ask_again if what == "peek" else self._executor.ask
+        reply = await ask(call, self, identity or None)
         passes, *numbers = map(as_int, as_array(reply))
         if self._bucket is None:
             used, reset_us, retry_us = numbers
@@ -410,7 +411,7 @@ class RedisSemaphore(_Limit):
 
         One round trip, O(log(limit)). Sends: EVALSHA semaphore_used.
         """
-        used = await self._executor.ask(load_script("semaphore_used")((self.rkey,)), self, None, True)
+        used = await self._executor.ask_again(load_script("semaphore_used")((self.rkey,)), self)
         return max(0, self.limit - as_int(used))
 
     async def __aenter__(self) -> Permit:

@@ -317,7 +317,7 @@ class RedisLock(RedisCollection, LeasedLock):
         call = load_script("lock_extend")((self.rkey,), lease.owner, self._lease_ms)
         try:
             async with asyncio.timeout(lease.remaining):
-                extended = as_flag(await self._executor.ask(call, self, None, True))  # twice is harmless
+                extended = as_flag(await self._executor.ask_again(call, self))  # twice is harmless
         except TimeoutError:
             return None
         return validity(started, self._lease_time) if extended else None

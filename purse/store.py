@@ -38,8 +38,8 @@ from purse._declaration.parameters import check_open_arguments
 from purse._declaration.templates import Value, written
 from purse._engine.atomic import Atomic
 from purse._engine.clients import RedisClient, check_client
-from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
+from purse._engine.registry import executor_for
 from purse._engine.replies import as_int
 from purse._engine.urls import check_url
 from purse.codecs._shown import quoted

@@ -39,7 +39,7 @@ from redis.exceptions import ResponseError
 from purse._coordination.beside import beside
 from purse._coordination.foreign import found_in
 from purse._coordination.quorum import Answer, majority_of
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse._engine.replies import as_array, as_bytes, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
 from purse.codecs._shown import named

@@ -14,7 +14,7 @@ from asyncio import get_running_loop
 from purse._engine.awaited import Awaited
 from purse._engine.detached import background
 from purse._engine.executor import ClientExecutor
-from purse._engine.unit import Executor
+from purse._engine.interface import Executor
 
 __all__ = ["CONNECTING", "FirstConnection"]
 

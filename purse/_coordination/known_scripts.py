@@ -11,10 +11,11 @@ from asyncio import get_running_loop
 from collections.abc import Coroutine
 
 from purse._engine.executor import ClientExecutor
+from purse._engine.interface import Executor
 from purse._engine.link import Link
 from purse._engine.replies import Reply
 from purse._engine.scripts import Script, ScriptCall
-from purse._engine.unit import Command, Executor, Origin
+from purse._engine.unit import Command, Origin
 
 __all__ = ["KnownScripts"]
 
@@ -47,10 +48,10 @@ class KnownScripts:
             self._look()
             if call.script not in self._scripts:
                 return self._ask_first(call, origin, read_only)
-        return self._executor.ask(call, origin, None, read_only)
+        return (self._executor.ask_again if read_only else self._executor.ask)(call, origin)
 
     async def _ask_first(self, call: ScriptCall, origin: Origin, read_only: bool) -> Reply:
-        answer = await self._executor.ask(call.by_body(), origin, None, read_only)
+        answer = await (self._executor.ask_again if read_only else self._executor.ask)(call.by_body(), origin)
         self._look()  # the call may have opened the connection
         self._scripts.add(call.script)
         return answer

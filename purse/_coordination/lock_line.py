@@ -43,9 +43,10 @@ from purse._coordination.first_connection import FirstConnection
 from purse._coordination.known_scripts import KnownScripts
 from purse._coordination.leases import Lease
 from purse._engine.detached import detached
+from purse._engine.interface import Executor
 from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
-from purse._engine.unit import Executor, Origin
+from purse._engine.unit import Origin
 from purse._engine.wakeups import Look
 from purse.errors import StoreClosed
 
@@ -245,7 +246,7 @@ class LockLine:
         """
 
         async def exists() -> int:
-            return as_int(await self._executor.ask(("EXISTS", self._keys[0]), origin, None, True))
+            return as_int(await self._executor.ask_again(("EXISTS", self._keys[0]), origin))
 
         patience = RENEW if refusal.again_ms < 0 else min(RENEW, (refusal.again_ms + 1) / 1000)
         if refusal.held:
@@ -257,7 +258,7 @@ class LockLine:
             patience = min(patience, _FIRST_PAUSE * 2 ** min(looks, 10), _LAST_PAUSE)
         try:
             async with asyncio.timeout(patience):
-                return await self._executor.wakeups().wait(self._keys[0], looks, look)
+                return await self._executor.wakeups(self._keys[0]).wait(self._keys[0], looks, look)
         except TimeoutError:
             return 0 if refusal.held else looks + 1
 

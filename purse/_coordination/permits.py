@@ -39,7 +39,8 @@ from purse.errors import LockError, LockLost
 if TYPE_CHECKING:
     from typing import Self
 
-    from purse._engine.unit import Executor, Origin
+    from purse._engine.interface import Executor
+    from purse._engine.unit import Origin
 
 __all__ = ["Permit", "PermitLine", "line_of"]
 
@@ -298,7 +299,7 @@ class PermitLine:
         self._idle = True
         try:
             async with expiry:
-                return await self._executor.wakeups().wait(self._key, vain, self._room)
+                return await self._executor.wakeups(self._key).wait(self._key, vain, self._room)
         except builtins.TimeoutError:
             if not expiry.expired():
                 raise
@@ -311,7 +312,7 @@ class PermitLine:
 
     async def _count(self) -> int:
         """How many permits there are, with those that have expired and were not yet removed."""
-        return as_int(await self._executor.ask(("ZCARD", self._key), self._origin, None, True))
+        return as_int(await self._executor.ask_again(("ZCARD", self._key), self._origin))
 
     def _hand(self, permit: Permit) -> None:
         """Give a permit to the first who waits, or back; back, too, if its time is already over."""

@@ -42,8 +42,9 @@ from purse._coordination.known_scripts import KnownScripts
 from purse._engine.clients import RedisClient
 from purse._engine.deadlines import Within
 from purse._engine.detached import detached
-from purse._engine.executor import ClientExecutor, executor_for
+from purse._engine.executor import ClientExecutor
 from purse._engine.loops import PerLoop, everywhere
+from purse._engine.registry import executor_for
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin

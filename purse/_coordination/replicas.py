@@ -15,8 +15,8 @@ It is opened for the call and closed after it, so nothing is left behind by a ca
 from __future__ import annotations
 
 from purse._engine.clients import RedisClient, read_reply, send_packed
-from purse._engine.executor import executor_for
 from purse._engine.packing import pack_command
+from purse._engine.registry import executor_for
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import ScriptCall
 
@@ -34,7 +34,7 @@ async def write_and_wait(redis: RedisClient, call: ScriptCall, replicas: int, ti
     """
     # EVAL, not EVALSHA: the primary may be one that has never seen the script.
     packed = pack_command(call.by_body()) + pack_command(("WAIT", replicas, timeout_ms))
-    connection = await executor_for(redis).connector.open()
+    connection = await executor_for(redis).connect(call.keys[0])
     try:
         await send_packed(connection, packed)
         patience = connection.socket_timeout

@@ -36,14 +36,14 @@ from purse.errors import AtomicFailed
 
 __all__ = ["Atomic"]
 
-Call: TypeAlias = "CoroutineType[Any, Any, object]"
+MethodCall: TypeAlias = "CoroutineType[Any, Any, object]"
 
 
 @dataclass(slots=True)
 class _Part:
     """One coroutine on its way through the transaction."""
 
-    call: Call
+    call: MethodCall
     nth: int
     context: Context = field(default_factory=copy_context)
     unit: Unit[object] | None = None  # None: it needed nothing of the server
@@ -265,7 +265,7 @@ def _resume(part: _Part, replies: list[Reply]) -> None:
             part.error = RuntimeError("it needs another round trip")
 
 
-def _checked(call: object, nth: int, before: list[_Part]) -> Call:
+def _checked(call: object, nth: int, before: list[_Part]) -> MethodCall:
     """``call``, if it is a fresh coroutine of a purse method.
 
     Raises:
@@ -297,5 +297,5 @@ def _kind(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
 
 
-def _named(call: Call, nth: int) -> str:
+def _named(call: MethodCall, nth: int) -> str:
     return f"call {nth} of atomic() ({call.__qualname__})"

@@ -51,7 +51,8 @@ from purse._engine.transactions import QUESTION, Permission, annotate, judge, to
 
 __all__ = ["DedicatedLink"]
 
-Call: TypeAlias = "asyncio.Task[Any] | None"
+Caller: TypeAlias = "asyncio.Task[Any] | None"
+"""The task that makes a call; it makes one at a time."""
 
 LIMIT = 50
 """Connections of one client and loop; at most half of what its pool may have, and at least one."""
@@ -73,10 +74,10 @@ class DedicatedLink:
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
         self._queue: OrderedDict[asyncio.Future[None], int] = OrderedDict()  # calls that wait, and their bytes
         self._granted: dict[asyncio.Future[None], int] = {}  # those that were told there is room and have not used it
-        self._calls: dict[Call, int] = {}  # those that are under way, by the task: it makes one at a time
+        self._calls: dict[Caller, int] = {}  # those that are under way, by the task: it makes one at a time
         self._idle = [first]
         self._idle_since = {first: monotonic()}
-        self._busy: dict[Connection, Call] = {}  # and the call that uses it
+        self._busy: dict[Connection, Caller] = {}  # and the call that uses it
         self._permission = Permission()
         self._unasked = {first}  # connections that were not asked yet whether they may send MULTI and EXEC
         self._transacting: set[Connection] = set()  # those that may
@@ -190,7 +191,7 @@ class DedicatedLink:
     def _turned_away(self) -> LinkLost:
         return LinkLost(self._lost or Ended("the connection was replaced"), sent=False)
 
-    async def _connection(self, call: Call) -> Connection:
+    async def _connection(self, call: Caller) -> Connection:
         """A connection that works; it is counted as busy, with ``call``."""
         while self.is_open:
             connection: Connection | None = None

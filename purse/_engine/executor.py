@@ -1,15 +1,15 @@
-"""The executor of a client: the rule of what may be sent again, and who may step in between.
+"""The executor of a client of one server: the way of each call, who may step in between, and the end.
 
-    unit never left the process       sent again on a new link, always
-    reply lost, unit is read-only     sent again, a few times
-    reply lost, anything else         raised: it may have been executed, and is not executed twice
-    LOADING                           sent again for about a second (not executed: the server just started)
-    READONLY                          sent again once, on a new connection (not executed: no longer the primary)
-    NOSCRIPT                          the same call as EVAL (not executed either)
-    MULTI or EXEC refused             raised, with nothing sent: see ``transactions``
+    ask, ask_again      one command, and its reply: a packed request on an open link, and nothing else
+    execute             a unit
+    take                a unit that removes elements: what a cancelled caller leaves goes to its line
+    transact            what ``atomic`` has collected
 
-There is one executor for each client object; its connections are kept in ``links``. An executor never refers to its
-client strongly.
+Each of them looks the link up itself and leaves the straight way only for an error, for a link that is not ready, and
+for what steps in between (``hooks``): a call more would cost every one of them. All that can go wrong is ``resending``.
+
+There is one executor for each client object (``registry``); its connections are kept in ``links``. An executor never
+refers to its client strongly.
 """
 
 from __future__ import annotations
@@ -17,35 +17,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import weakref
 from asyncio import get_running_loop
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from redis.exceptions import (
-    BusyLoadingError,
-    ConnectionError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import RedisError
 from typing_extensions import TypeVar
 
 from purse._engine import hooks
-from purse._engine.clients import RedisClient, address_of, check_client, database_of, pool_of
-from purse._engine.connecting import DELAYS, Connector, pause
+from purse._engine.clients import Connection, RedisClient, pool_of
+from purse._engine.connecting import Connector
 from purse._engine.detached import GRACE, detached
-from purse._engine.forks import in_child
-from purse._engine.hooks import Call, Observer
-from purse._engine.link import Ended, Leave, LinkLost, lost_reply
+from purse._engine.hooks import Observer
+from purse._engine.link import Ended, Leave, Link, LinkLost
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
 from purse._engine.nodes import Nodes
-from purse._engine.packing import Packer, exec_replies, pack, pack_command, pack_loose, pack_transaction, size_of
+from purse._engine.packing import pack, pack_command, pack_transaction, size_of
 from purse._engine.refusals import explained
 from purse._engine.replies import Reply, as_flag, bytes_in, first
+from purse._engine.resending import Resending, answers, no_error, says_readonly
 from purse._engine.scripts import ScriptCall
 from purse._engine.unit import Command, Origin, Unit
 from purse._engine.waiting import Line, Waits
@@ -53,36 +44,15 @@ from purse._engine.wakeups import Wakeups
 from purse.codecs._shown import named, said
 from purse.errors import StoreClosed
 
-__all__ = ["ClientExecutor", "executor_for"]
+__all__ = ["ClientExecutor"]
 
 R = TypeVar("R")
 E = TypeVar("E")
 
 _log = logging.getLogger("purse")
 
-_READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
 
-_executors: weakref.WeakKeyDictionary[RedisClient, ClientExecutor] = weakref.WeakKeyDictionary()
-
-
-def executor_for(client: RedisClient) -> ClientExecutor:
-    """The executor of ``client``, made at the first call; no I/O.
-
-    Raises:
-        TypeError: ``client`` is not a ``redis.asyncio.Redis``.
-    """
-    try:
-        return _executors[client]
-    except (KeyError, TypeError):
-        check_client(client)
-    made = ClientExecutor(client)
-    executor = _executors.setdefault(client, made)  # two threads may be the first to use a client
-    if executor is made:
-        weakref.finalize(client, executor.abandon).atexit = False
-    return executor
-
-
-class ClientExecutor:
+class ClientExecutor(Resending):
     """All calls of one client.
 
     Attributes:
@@ -96,25 +66,43 @@ class ClientExecutor:
         self.connector: Connector = Connector(self._pool)
         self.links: Links = Links(client, self.connector)
         self._nodes = Nodes(self.links)
+        super().__init__(self.links.contact)
 
     # --- calls --------------------------------------------------------------------------------------
 
-    async def ask(
-        self, command: Command | ScriptCall, origin: Origin, field: object = None, read_only: bool = False, /
-    ) -> Reply:
+    async def ask(self, command: Command | ScriptCall, origin: Origin, field: object = None, /) -> Reply:
         """See ``Executor.ask``."""
-        # Without a detour if there is an open link, and no error: a unit is made only for what goes another way.
+        replies, lost = None, None
         link = self.links.by_loop.get(get_running_loop())
-        if link is None or not link.ready or (hooks.watched and hooks.step_in()):
-            return await self.execute(Unit((command,), first, origin, field=field, read_only=read_only))
-        try:
-            words = command.by_sha() if isinstance(command, ScriptCall) else command
-            replies = await link.request((pack_command(words), 1))
-            if not isinstance(replies[0], Exception):
-                return replies[0]
-            unit = Unit((command,), first, origin, field=field, read_only=read_only)
-        except LinkLost as lost:
-            unit = Unit((command,), first, origin, field=field, read_only=read_only)
+        if link is not None and link.ready and not (hooks.watched and hooks.step_in()):
+            try:
+                words = command.by_sha() if isinstance(command, ScriptCall) else command
+                replies = await link.request((pack_command(words), 1))
+                if not isinstance(replies[0], Exception):
+                    return replies[0]
+            except LinkLost as caught:
+                lost = caught
+        return await self._go_on(Unit((command,), first, origin, field=field), replies, lost)
+
+    async def ask_again(self, command: Command | ScriptCall, origin: Origin, field: object = None, /) -> Reply:
+        """See ``Executor.ask_again``."""
+        replies, lost = None, None  # as in ``ask``, without a call between the two
+        link = self.links.by_loop.get(get_running_loop())
+        if link is not None and link.ready and not (hooks.watched and hooks.step_in()):
+            try:
+                words = command.by_sha() if isinstance(command, ScriptCall) else command
+                replies = await link.request((pack_command(words), 1))
+                if not isinstance(replies[0], Exception):
+                    return replies[0]
+            except LinkLost as caught:
+                lost = caught
+        return await self._go_on(Unit((command,), first, origin, field=field, read_only=True), replies, lost)
+
+    async def _go_on(self, unit: Unit[Reply], replies: list[Reply] | None, lost: LinkLost | None) -> Reply:
+        """What is left to do for a single command that was refused, or lost, or not sent yet."""
+        if replies is None:
+            if lost is None:
+                return await self.execute(unit)
             replies = await self._exchange(unit, pack, lost)
         return first(await self._settle(unit, replies))
 
@@ -128,7 +116,7 @@ class ClientExecutor:
         link = self.links.by_loop.get(get_running_loop())
         if link is not None and link.ready:
             try:
-                replies = await link.request((pack_loose if unit.loose else pack)(unit.commands))
+                replies = await link.request(pack(unit))
             except LinkLost as lost:
                 replies = await self._exchange(unit, pack, lost)
         else:
@@ -148,7 +136,7 @@ class ClientExecutor:
         link = self.links.by_loop.get(get_running_loop())
         if link is not None and link.ready:
             try:
-                replies = await link.take((pack_loose if unit.loose else pack)(unit.commands), leave)
+                replies = await link.take(pack(unit), leave)
             except LinkLost as lost:
                 replies = await self._exchange(unit, pack, lost, leave=leave)
         else:
@@ -172,9 +160,13 @@ class ClientExecutor:
         """See ``Executor.is_cluster_node``."""
         return await self._nodes.is_cluster_node()
 
-    def wakeups(self) -> Wakeups:
+    def wakeups(self, key: str, /) -> Wakeups:
         """See ``Executor.wakeups``."""
         return self._waits_here().wakeups
+
+    async def connect(self, key: bytes | str, /) -> Connection:
+        """See ``Executor.connect``."""
+        return await self.connector.open()
 
     def _waits_here(self) -> Waits:
         self.links.check_open()
@@ -189,64 +181,13 @@ class ClientExecutor:
         return Waits(self, Wakeups(self.connector, self._exists, self.links.contact, tracking=tracking))
 
     async def _exists(self, key: str) -> bool:
-        return as_flag(await self.ask(("EXISTS", key), _Looking(key), None, True))
-
-    async def _exchange(
-        self, unit: Unit[R], pack: Packer, lost: LinkLost | None = None, *, leave: Leave | None = None
-    ) -> list[Reply]:
-        """Send a unit by the retry rule of this module and return the replies as they came.
-
-        It is packed when it can be sent: callers that wait for a connection, or for room, hold no copies.
-
-        Args:
-            leave: of a unit that removes something.
-        """
-        attempts = 0
-        if unit.loose and pack is not pack_transaction:
-            pack = pack_loose
-        contact = self.links.contact
-        while True:
-            if lost is not None:
-                contact.lost(lost.cause)
-            if lost is not None and lost.sent:
-                attempts += 1
-                if not unit.read_only or attempts >= _READ_ATTEMPTS:
-                    error = _lost_reply(lost.cause, attempts, read_only=unit.read_only)
-                    raise explained(error, unit.origin, unit.field) from lost.cause
-            try:
-                link = await self.links.ready(lambda: size_of(unit.commands))
-                packed = pack(unit.commands)
-                replies = await (link.request(packed) if leave is None else link.take(packed, leave))
-                if contact.is_lost:
-                    contact.made()
-                return replies
-            except LinkLost as again:
-                lost = again
-            except RedisError as error:
-                contact.lost(error)  # a further connection of a dedicated link could not be opened
-                raise
-
-    async def _settle(self, unit: Unit[R], replies: list[Reply], leave: Leave | None = None) -> list[Reply]:
-        """The replies of a unit to its decoder, after what has not been executed was sent again.
-
-        Raises:
-            Exception: what the server answered, explained by the unit's origin.
-        """
-        replies = await self._insist(unit, pack, replies, leave)
-        if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
-            by_body = partial(pack, script_by_body=True)
-            replies = await self._insist(unit, by_body, await self._exchange(unit, by_body, leave=leave), leave)
-        try:
-            return _answers(unit, replies)
-        except RedisError as error:
-            refusal = explained(error, unit.origin, unit.field)
-            raise refusal from (None if refusal is error else error)
+        return as_flag(await self.ask_again(("EXISTS", key), _Looking(key)))
 
     async def _collected(self, unit: Unit[R]) -> R:
         """Leave the sending to the ``atomic`` that steps this call."""
         replies = await hooks.hand_over(self, unit)
         try:
-            _no_error(replies)
+            no_error(replies)
         except RedisError as error:
             refusal = explained(error, unit.origin, unit.field)
             raise refusal from (None if refusal is error else error)
@@ -261,48 +202,23 @@ class ClientExecutor:
         observer = hooks.observer
         if observer is None:
             return await self._insist(unit, pack_transaction, await self._exchange(unit, pack_transaction))
-        with observer(call := self._call(unit, "Store.atomic")):
+        with observer(call := hooks.seen(unit, "Store.atomic", self._pool)):
             replies = await self._insist(unit, pack_transaction, await self._exchange(unit, pack_transaction))
             call.bytes_received = bytes_in(replies)
         return replies
 
     async def _observed(self, unit: Unit[R], observer: Observer, leave: Leave | None = None) -> R:
         """``execute`` or ``take`` while somebody watches."""
-        with observer(call := self._call(unit, hooks.calling_method(unit.origin))):
+        with observer(call := hooks.seen(unit, hooks.calling_method(unit.origin), self._pool)):
             replies = await self._settle(unit, await self._exchange(unit, pack, leave=leave), leave)
             call.bytes_received = bytes_in(replies)
             return unit.decode(replies)
 
-    def _call(self, unit: Unit[R], method: str) -> Call:
-        store, field = getattr(unit.origin, "declared_as", None) or (None, None)
-        scripts = [command.script.name for command in unit.commands if isinstance(command, ScriptCall)]
-        names = [
-            ("EVALSHA" if len(unit.commands) == 1 else "EVAL") if isinstance(c, ScriptCall) else hooks.command_name(c)
-            for c in (unit.commands[-1:] if unit.loose else unit.commands)
-        ]
-        return Call(
-            method=method,
-            store=store,
-            field=field,
-            commands=tuple(names),
-            script=scripts[0] if len(scripts) == len(names) == 1 else None,
-            server=address_of(self._pool),
-            database=database_of(self._pool),
-            bytes_sent=size_of(unit.commands),
-        )
+    async def _link_for(self, unit: Unit[object], /) -> Link:
+        return await self.links.ready(lambda: size_of(unit.commands))
 
-    async def _insist(
-        self, unit: Unit[R], pack: Packer, replies: list[Reply], leave: Leave | None = None
-    ) -> list[Reply]:
-        """The replies of a unit, after it was sent again where the server had not executed it."""
-        for delay in DELAYS:
-            if not any(isinstance(reply, BusyLoadingError) for reply in replies):
-                break
-            await pause(delay)
-            replies = await self._exchange(unit, pack, leave=leave)
-        if any(map(_says_readonly, replies)) and self.links.replace_demoted():
-            replies = await self._exchange(unit, pack, leave=leave)
-        return replies
+    def _elsewhere(self, unit: Unit[object], replies: list[Reply], /) -> bool:
+        return any(map(says_readonly, replies)) and self.links.replace_demoted()
 
     # --- the end --------------------------------------------------------------------------------------
 
@@ -381,55 +297,10 @@ def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[R
         taken: list[E] = []
         try:
             if replies is not None:  # an error says that nothing was removed
-                taken = unit.decode(_answers(unit, replies))
+                taken = unit.decode(answers(unit, replies))
         except RedisError as error:
             _log.debug("purse: a call that was cancelled would have failed: %s", said(error))
         finally:
             arrive(taken)
 
     return arrived
-
-
-def _says_readonly(reply: Reply) -> bool:
-    """Whether the server is no primary. A script says it in words of its own, a transaction inside EXEC."""
-    if isinstance(reply, list):
-        return any(isinstance(inner, Exception) and _says_readonly(inner) for inner in reply)
-    return isinstance(reply, ReadOnlyError) or (isinstance(reply, ResponseError) and "-READONLY " in str(reply))
-
-
-def _answers(unit: Unit[R], replies: list[Reply]) -> list[Reply]:
-    """What ``unit`` decodes, out of the replies as they came.
-
-    Raises:
-        Exception: an error that the server answered; of a loose unit only that of the last command.
-    """
-    if unit.loose:
-        _no_error(replies[-1:])
-        return replies
-    return _no_error(exec_replies(replies) if len(unit.commands) > 1 else replies)
-
-
-def _no_error(replies: list[Reply]) -> list[Reply]:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
-
-
-def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> RedisError:
-    """What the caller is told when the connection was lost before the reply came."""
-    outcome = (
-        f"the read was sent {attempts} times"
-        if read_only
-        else "the command may have been executed; it was not sent again"
-    )
-    kind = TimeoutError if isinstance(cause, TimeoutError) else ConnectionError
-    return lost_reply(kind(f"{cause} The reply was lost: {outcome}."))
-
-
-def _disown_all() -> None:
-    for executor in list(_executors.values()):  # the child has one thread, so nothing is added meanwhile
-        executor.disown()
-
-
-in_child(_disown_all)

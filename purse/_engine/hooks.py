@@ -13,22 +13,25 @@ from dataclasses import dataclass
 from types import coroutine
 from typing import TYPE_CHECKING, Protocol
 
+from purse._engine.clients import Pool, address_of, database_of
+from purse._engine.packing import size_of
+from purse._engine.replies import Reply
+from purse._engine.scripts import ScriptCall
+from purse._engine.unit import Command, Unit
+
 if TYPE_CHECKING:
     from types import FrameType
 
-    from purse._engine.executor import ClientExecutor
-    from purse._engine.replies import Reply
-    from purse._engine.unit import Command, Unit
-
 __all__ = [
-    "Call",
     "Handover",
+    "ObservedCall",
     "Observer",
     "calling_method",
     "collecting",
     "hand_over",
     "observe",
     "refuse_in_atomic",
+    "seen",
     "step_in",
 ]
 
@@ -37,7 +40,7 @@ watched = False
 
 
 @dataclass(slots=True)
-class Call:
+class ObservedCall:
     """One call of a method, as an observer sees it.
 
     Attributes:
@@ -65,7 +68,7 @@ class Call:
 class Observer(Protocol):
     """Sees every call of every client of this process."""
 
-    def __call__(self, call: Call, /) -> AbstractContextManager[object]:
+    def __call__(self, call: ObservedCall, /) -> AbstractContextManager[object]:
         """What is entered before ``call`` is sent and left when it has its replies, or its exception."""
         ...
 
@@ -99,8 +102,27 @@ def calling_method(origin: object) -> str:
     return found
 
 
-def command_name(command: Command) -> str:
-    """``HSET``."""
+def seen(unit: Unit[object], method: str, pool: Pool) -> ObservedCall:
+    """``unit``, which ``method`` sends to the server of ``pool``, as an observer sees it."""
+    store, field = getattr(unit.origin, "declared_as", None) or (None, None)
+    scripts = [command.script.name for command in unit.commands if isinstance(command, ScriptCall)]
+    names = [
+        ("EVALSHA" if len(unit.commands) == 1 else "EVAL") if isinstance(command, ScriptCall) else _name_of(command)
+        for command in (unit.commands[-1:] if unit.loose else unit.commands)
+    ]
+    return ObservedCall(
+        method=method,
+        store=store,
+        field=field,
+        commands=tuple(names),
+        script=scripts[0] if len(scripts) == len(names) == 1 else None,
+        server=address_of(pool),
+        database=database_of(pool),
+        bytes_sent=size_of(unit.commands),
+    )
+
+
+def _name_of(command: Command) -> str:
     name = command[0]
     return name.decode() if isinstance(name, bytes) else str(name)
 
@@ -121,14 +143,19 @@ def step_in() -> bool:
 
 @dataclass(slots=True)
 class Handover:
-    """What a coroutine yields to ``atomic`` in place of sending it."""
+    """What a coroutine yields to ``atomic`` in place of sending it.
 
-    executor: ClientExecutor
+    Attributes:
+        executor: whose call it is; only compared.
+        unit: what it would have sent.
+    """
+
+    executor: object
     unit: Unit[object]
 
 
 @coroutine
-def hand_over(executor: ClientExecutor, unit: Unit[object]) -> Generator[Handover, list[Reply] | None, list[Reply]]:
+def hand_over(executor: object, unit: Unit[object]) -> Generator[Handover, list[Reply] | None, list[Reply]]:
     """Give ``unit`` to the ``atomic`` that runs this coroutine, and wait for its replies.
 
     Raises:

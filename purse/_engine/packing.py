@@ -19,7 +19,7 @@ from redis.exceptions import InvalidResponse
 
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
-from purse._engine.unit import Command
+from purse._engine.unit import Command, Unit
 from purse.codecs._shown import shown
 
 __all__ = [
@@ -28,10 +28,11 @@ __all__ = [
     "Packer",
     "exec_replies",
     "pack",
+    "pack_by_body",
     "pack_command",
-    "pack_loose",
     "pack_transaction",
     "size_of",
+    "transaction",
 ]
 
 PING = b"*1\r\n$4\r\nPING\r\n"
@@ -43,24 +44,36 @@ _EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 Packed = tuple[bytes, int]
 """The bytes of one contiguous write, and how many replies it brings; negative: of commands without MULTI."""
 
-Packer: TypeAlias = "Callable[[Sequence[Command | ScriptCall]], Packed]"
+Packer: TypeAlias = "Callable[[Unit[object]], Packed]"
+"""How a unit is to be sent."""
 
 
 # Its stub says "a tuple of one argument".
 pack_command = cast("Callable[[Command], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
 
-def pack(commands: Sequence[Command | ScriptCall], *, script_by_body: bool = False) -> Packed:
-    """The bytes of a unit; ``script_by_body`` sends a lone script as EVAL, after a NOSCRIPT."""
+def pack(unit: Unit[object], *, script_by_body: bool = False) -> Packed:
+    """The bytes of a unit, as it is sent by itself."""
+    commands = unit.commands
     if len(commands) == 1:
-        first = commands[0]
-        if isinstance(first, ScriptCall):
-            first = first.by_body() if script_by_body else first.by_sha()
-        return pack_command(first), 1
-    return pack_transaction(commands)
+        only = commands[0]
+        if isinstance(only, ScriptCall):
+            only = only.by_body() if script_by_body else only.by_sha()
+        return pack_command(only), 1
+    return _pack_loose(commands) if unit.loose else transaction(commands)
 
 
-def pack_transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
+def pack_by_body(unit: Unit[object]) -> Packed:
+    """``pack`` after a NOSCRIPT: a lone script as EVAL."""
+    return pack(unit, script_by_body=True)
+
+
+def pack_transaction(unit: Unit[object]) -> Packed:
+    """The bytes of a unit that is to be a transaction, even if it is a single command."""
+    return transaction(unit.commands)
+
+
+def transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
     """MULTI, the commands and EXEC, even around a single one; scripts by their bodies."""
     parts = [_MULTI]
     parts += [pack_command(c.by_body() if isinstance(c, ScriptCall) else c) for c in commands]
@@ -68,7 +81,7 @@ def pack_transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
     return b"".join(parts), len(commands) + 2
 
 
-def pack_loose(commands: Sequence[Command | ScriptCall]) -> Packed:
+def _pack_loose(commands: Sequence[Command | ScriptCall]) -> Packed:
     """The commands one after the other, without MULTI; no scripts."""
     return b"".join([pack_command(c) for c in commands if not isinstance(c, ScriptCall)]), -len(commands)
 

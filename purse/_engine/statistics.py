@@ -7,8 +7,8 @@ from types import EllipsisType
 from typing import Literal
 
 from purse._engine.clients import RedisClient
-from purse._engine.executor import executor_for
 from purse._engine.modes import Engine, choose_mode
+from purse._engine.registry import executor_for
 from purse.codecs._shown import shown
 
 __all__ = ["Statistics", "configure", "statistics"]

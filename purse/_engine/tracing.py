@@ -21,7 +21,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from purse._engine import hooks
-from purse._engine.hooks import Call
+from purse._engine.hooks import ObservedCall
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -56,7 +56,7 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
     received = meter.create_histogram("purse.client.received", "By", "Bytes of the values in replies")
 
     @contextmanager
-    def observe(call: Call) -> Generator[None, None, None]:
+    def observe(call: ObservedCall) -> Generator[None, None, None]:
         name = call.commands[0] if len(call.commands) == 1 else "MULTI"
         attributes = _attributes(call, name)
         began = perf_counter()
@@ -89,7 +89,7 @@ def uninstrument() -> None:
     hooks.observe(None)
 
 
-def _attributes(call: Call, name: str) -> dict[str, str | int]:
+def _attributes(call: ObservedCall, name: str) -> dict[str, str | int]:
     host, port = call.server
     attributes: dict[str, str | int] = {
         "db.system.name": "redis",

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from redis.exceptions import ConnectionError, ExecAbortError, NoPermissionError, RedisError, ResponseError
 
-from purse._engine.packing import Packed, pack_transaction
+from purse._engine.packing import Packed, transaction
 from purse._engine.replies import Reply
 
 __all__ = ["AGAIN", "QUESTION", "Permission", "Verdict", "annotate", "judge", "told"]
@@ -35,7 +35,7 @@ __all__ = ["AGAIN", "QUESTION", "Permission", "Verdict", "annotate", "judge", "t
 AGAIN = 1.0
 """Seconds for which a refusal is taken for granted."""
 
-QUESTION: Packed = pack_transaction(())
+QUESTION: Packed = transaction(())
 
 _TOO_LATE = (
     "The server allowed MULTI when this connection was opened, and refuses it now. The commands behind it were "

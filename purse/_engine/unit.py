@@ -15,21 +15,16 @@ Replies are always bytes, whatever the client's ``decode_responses`` says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
 
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 
-if TYPE_CHECKING:
-    from purse._engine.waiting import Line
-    from purse._engine.wakeups import Wakeups
-
-__all__ = ["Argument", "Command", "Executor", "Origin", "Unit"]
+__all__ = ["Argument", "Command", "Origin", "Unit"]
 
 R = TypeVar("R", covariant=True)
-E = TypeVar("E")
 
 Argument: TypeAlias = bytes | str | int | float
 Command: TypeAlias = tuple[Argument, ...]
@@ -75,71 +70,3 @@ class Unit(Generic[R]):
         self.field: object = field
         self.read_only: bool = read_only
         self.loose: bool = loose
-
-
-class Executor(Protocol):
-    """How units reach Redis; one for each client."""
-
-    async def execute(self, unit: Unit[R], /) -> R:
-        """Send ``unit`` in one write, wait for its replies and decode them.
-
-        It is executed at most once unless it is read-only: a unit that never left the process is sent
-        again on a new connection, one whose reply was lost raises. Cancelling the caller never
-        disturbs another call; what was already sent is still executed.
-
-        Raises:
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection, or it was
-                lost before the reply came.
-            redis.exceptions.ResponseError: the server refused; explained by ``unit.origin``.
-            StoreClosed: after ``aclose()``.
-        """
-        ...
-
-    async def ask(
-        self, command: Command | ScriptCall, origin: Origin, field: object = None, read_only: bool = False, /
-    ) -> Reply:
-        """What ``execute`` does for a unit of this one command, and its reply; the way of nearly every call."""
-        ...
-
-    async def take(self, unit: Unit[list[E]], line: Callable[[], Line[E]], /) -> list[E]:
-        """What ``execute`` does, for a unit that removes elements and returns them.
-
-        If the caller is cancelled after the unit may have been sent, its replies are read nevertheless, and what they
-        brought goes to the line: to the next caller that waits there, or back to where it was.
-
-        Args:
-            line: the line that puts these elements back; asked for only after a cancellation.
-        """
-        ...
-
-    def line(
-        self,
-        key: str,
-        what: str,
-        take: Callable[[int], Unit[list[E]]] | None,
-        put_back: Callable[[list[E]], Unit[object]],
-        /,
-    ) -> Line[E]:
-        """The line of those who wait for elements of ``key`` in the running loop; see ``Line``.
-
-        Args:
-            what: which elements, if there are several ways to take some: each has its own line.
-            take: the unit that removes at most so many elements, and returns them; None: no caller waits for any.
-            put_back: the unit that puts elements back where they were, in their order.
-        """
-        ...
-
-    async def is_cluster_node(self) -> bool:
-        """Whether the server has a part of the keys only, so that a search would not see the others.
-
-        Asked once on each connection, in one round trip, which an observer does not see.
-        """
-        ...
-
-    def wakeups(self) -> Wakeups:
-        """What tells that keys of this client have changed, in the running loop."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close this client's connections of the running loop; calls after it raise ``StoreClosed``."""
-        ...

@@ -36,7 +36,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError
@@ -51,12 +51,10 @@ from purse._engine.wakeups import Look, Wakeups
 from purse.codecs._shown import named, quoted, said, shown
 from purse.errors import StoreClosed
 
-if TYPE_CHECKING:
-    from purse._engine.unit import Executor
-
 __all__ = ["Line", "NothingCame", "Waits"]
 
 E = TypeVar("E")
+T = TypeVar("T")
 
 _log = logging.getLogger("purse")
 MOST = 1000
@@ -65,6 +63,14 @@ MOST = 1000
 _LAST_OFFERS = 3  # how often they are offered when the loop or the store ends, if they were refused before
 _OUTAGE = 0.5  # seconds between two attempts to reach a server that is away, each of which takes about a second
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 5.0  # seconds between two offers of elements that the server does not take back
+
+
+class Executes(Protocol):
+    """What a line needs of an executor."""
+
+    async def execute(self, unit: Unit[T], /) -> T:
+        """See ``Executor.execute``."""
+        ...
 
 
 class NothingCame(Exception):
@@ -106,7 +112,7 @@ class Line(Generic[E]):
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Executes,
         wakeups: Wakeups,
         key: str,
         take: Callable[[int], Unit[list[E]]] | None,
@@ -498,7 +504,7 @@ class Waits:
         wakeups: the changes of its keys in this loop.
     """
 
-    def __init__(self, executor: Executor, wakeups: Wakeups) -> None:
+    def __init__(self, executor: Executes, wakeups: Wakeups) -> None:
         self.wakeups = wakeups
         self._executor = executor
         self._lines: WeakValueDictionary[tuple[str, str], Line[object]] = WeakValueDictionary()

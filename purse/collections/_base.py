@@ -24,10 +24,11 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError,
 from typing_extensions import TypeVar
 
 from purse._engine.clients import RedisClient
-from purse._engine.executor import executor_for
+from purse._engine.interface import Executor
+from purse._engine.registry import executor_for
 from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import ScriptCall, load_script
-from purse._engine.unit import Command, Executor, Unit
+from purse._engine.unit import Command, Unit
 from purse.codecs._shown import named, place, quoted, shown
 from purse.codecs._value_codecs import ValueCodec
 from purse.codecs._wording import short
@@ -205,7 +206,7 @@ class RedisCollection(ABC):
 
     def _look(self, command: Command, field: object = None) -> Call:
         """A read that never renews a TTL."""
-        return self._executor.ask(command, self, field, True)
+        return self._executor.ask_again(command, self, field)
 
     def _policy(self) -> str:
         """The TTL policy as the scripts take it, with this write's own jitter; see lua/renew.lua."""

@@ -174,7 +174,7 @@ class RedisKey(AwaitedInstead, RedisCollection):
     def _read(self, command: Command, field: object = None) -> Call:
         """A read that returns stored values, with what ``renew="read"`` owes for it."""
         if self._ttl is None:
-            return self._executor.ask(command, self, field, True)
+            return self._executor.ask_again(command, self, field)
         return self._executor.execute(self._reading((command,), first, field=field))
 
     def _writing(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:

@@ -319,7 +319,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             return Making(name, self._names.marker(name), send, policy, self._read_policy())
 
         def send(call: ScriptCall, again: bool) -> Awaitable[Reply]:
-            return self._executor.ask(call, self, key, again)
+            return (self._executor.ask_again if again else self._executor.ask)(call, self, key)
 
         raw = await single_flight((self._executor, name), look, make, attempt)
         return self._decode(self._codec, raw, key)

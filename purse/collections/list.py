@@ -339,7 +339,7 @@ class RedisList(RedisKey, Generic[V]):
         """
         forms = self._forms(self._codec, value)
         if self._codec.any_order:
-            reply = await self._executor.ask(load_script("list_index")((self.rkey,), *forms), self, None, True)
+            reply = await self._executor.ask_again(load_script("list_index")((self.rkey,), *forms), self)
             return None if reply is None else as_int(reply)
         commands = [("LPOS", self.rkey, form) for form in forms]
         if len(commands) == 1:

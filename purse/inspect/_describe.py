@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from redis.exceptions import NoPermissionError
 
-from purse._engine.executor import executor_for
 from purse._engine.hooks import refuse_in_atomic
+from purse._engine.registry import executor_for
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_int, as_optional_bytes
 from purse._engine.scripts import load_script
 from purse.codecs._shown import shown
@@ -31,7 +31,8 @@ from purse.store import Store
 
 if TYPE_CHECKING:
     from purse._declaration.field_spec import FieldSpec
-    from purse._engine.unit import Command, Executor
+    from purse._engine.interface import Executor
+    from purse._engine.unit import Command
     from purse.collections import RedisCollection, RedisKey, RedisKeySpace
 
 __all__ = ["FieldDescription", "StoreDescription", "describe"]
@@ -167,7 +168,7 @@ async def _look(executor: Executor, asking: _Describing, keys: Iterable[str]) ->
     """What the script says about each key."""
     script = load_script("describe")
     groups = _by_slot(keys)
-    replies = await asyncio.gather(*(executor.ask(script(group), asking, None, True) for group in groups))
+    replies = await asyncio.gather(*(executor.ask_again(script(group), asking) for group in groups))
     return {
         key: as_array(part)
         for group, reply in zip(groups, replies, strict=True)
@@ -261,8 +262,8 @@ async def _count(executor: Executor, asking: _Describing, spaces: Mapping[str, _
     try:
         # Without MATCH and TYPE: of how many keys these were, the server says nothing.
         size, page, part = await asyncio.gather(
-            executor.ask(("DBSIZE",), asking, None, True),
-            executor.ask(_scan(cursor), asking, None, True),
+            executor.ask_again(("DBSIZE",), asking),
+            executor.ask_again(_scan(cursor), asking),
             executor.is_cluster_node(),
         )
         if part:  # the keys of this node say nothing of the others
@@ -273,7 +274,7 @@ async def _count(executor: Executor, asking: _Describing, spaces: Mapping[str, _
             counts.add(dict.fromkeys(as_all_bytes(names)), affixes)
             if cursor == b"0" or (scan is not None and counts.scanned >= scan):
                 break
-            page = await executor.ask(_scan(cursor), asking, None, True)
+            page = await executor.ask_again(_scan(cursor), asking)
     except NoPermissionError:
         return _Counts(dict.fromkeys(spaces, 0))
     counts.keys = as_int(size)

@@ -35,11 +35,12 @@ from purse._declaration.field_spec import binding_of
 from purse._engine.adoption import AdoptedLink
 from purse._engine.clients import RedisClient
 from purse._engine.dedicated import DedicatedLink
-from purse._engine.executor import ClientExecutor, executor_for
+from purse._engine.executor import ClientExecutor
 from purse._engine.forks import ThreadLock
 from purse._engine.link import Link
 from purse._engine.links import Links
 from purse._engine.packing import Packed
+from purse._engine.registry import executor_for
 from purse._engine.replies import Reply
 from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink

@@ -28,8 +28,8 @@ from redis.asyncio import ConnectionPool, Redis
 from purse._declaration.isolation import Isolation, isolate
 from purse._declaration.metaclass import declaration_of
 from purse._declaration.nested import flattened
-from purse._engine.executor import executor_for
 from purse._engine.loops import PerLoop, at_end, everywhere, forget_ended
+from purse._engine.registry import executor_for
 from purse._engine.urls import check_url
 from purse.embedded import Server
 

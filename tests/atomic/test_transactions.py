@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
 from purse import RedisList, statistics
-from purse._engine import executor
+from purse._engine import registry
 from purse._engine.clients import check_client
 from purse.embedded import Server
 from tests.atomic.garden import PEA, Empty, Garden, Shed, nowhere
@@ -224,7 +224,7 @@ async def test_a_client_that_two_threads_use_first_is_one_client(
             both.wait(0.2)
         return check_client(given)
 
-    monkeypatch.setattr(executor, "check_client", slowly)
+    monkeypatch.setattr(registry, "check_client", slowly)
     logs = await asyncio.gather(*(asyncio.to_thread(RedisList[str], client, "log", str) for _ in range(2)))
 
     try:

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from purse import TTL
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.codecs import hide_values
 from purse.collections import (
     RedisHash,

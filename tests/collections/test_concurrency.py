@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse._engine.replies import as_array, as_bytes
 from purse.collections import RedisHash, RedisList
 from purse.embedded import Server

@@ -17,8 +17,8 @@ from redis.exceptions import ConnectionError
 
 from purse._engine import dedicated, wakeups
 from purse._engine.adoption import AdoptedLink
-from purse._engine.executor import executor_for
 from purse._engine.guard import guard_link
+from purse._engine.registry import executor_for
 from purse.codecs import hide_values
 from purse.collections.priority_queue import RedisPriorityQueue
 from purse.collections.queue import RedisLifoQueue, RedisQueue

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from purse import Store
 from purse._engine import dedicated
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.collections.sorted_set import RedisSortedSet
 from purse.embedded import Server
 from purse.errors import DecodeError, StoreClosed

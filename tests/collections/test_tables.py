@@ -168,7 +168,7 @@ async def test_a_cut_reply_never_doubles_an_effect(
         await command(redis, "FLUSHDB")
         await table.fill(redis)
         before = await state(redis, whole=case.same)
-        await collection._executor.ask(("PING",), collection, None, True)
+        await collection._executor.ask_again(("PING",), collection)
         proxy.cut_after(cut)
 
         lost = False

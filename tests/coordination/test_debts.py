@@ -17,7 +17,7 @@ from purse import Store, configure, field
 from purse._coordination.beside import beside
 from purse._coordination.debts import Debts
 from purse._coordination.lock_line import LockLine, lock_line
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.embedded import Server
 from purse.limits import RedisSemaphore
 from purse.locks import RedisLock

@@ -17,7 +17,7 @@ from purse._coordination.beside import beside
 from purse._coordination.fencing import YOUNG, Reading, fenced_set, judge, reading_of, vote_of
 from purse._coordination.leases import Lease
 from purse._coordination.quorum import PENDING
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse._engine.scripts import load_script
 from purse.embedded import Server
 from purse.errors import LockError, LockLost

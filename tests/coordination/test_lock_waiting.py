@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from purse import configure
 from purse._coordination.lock_line import PLACE, lock_line
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.embedded import Server
 from purse.errors import StoreClosed
 from purse.locks import Lease, RedisLock

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from tests.support.clients import Connect, connect
 from tests.support.engines import parametrize
 

@@ -31,7 +31,7 @@ from redis.exceptions import ReadOnlyError
 from purse import TTL, Engine, RedisHash, RedisList, Store, configure, statistics
 from purse._engine.adoption import AdoptedLink
 from purse._engine.dedicated import DedicatedLink
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.embedded import Server
 from tests.collections import calls
 from tests.collections.calls import HashCall, ListCall

@@ -16,8 +16,8 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import AuthenticationError, ConnectionError, ExecAbortError, NoPermissionError, ResponseError
 
 from purse import statistics
-from purse._engine.executor import executor_for
 from purse._engine.packing import pack_command
+from purse._engine.registry import executor_for
 from purse._engine.replies import Reply, as_int
 from purse._engine.scripts import Script
 from purse._engine.unit import Unit

@@ -17,7 +17,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError
 
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse._engine.scripts import Script
 from purse.embedded import Server
 from tests.support.clients import connect

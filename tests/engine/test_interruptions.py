@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from purse import statistics
 from purse._engine import adoption, dedicated, driven, guard, links, opening, shared
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.embedded import Server
 from tests.support.clients import connect
 from tests.support.interrupting import Interruption, Line

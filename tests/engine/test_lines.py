@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from purse import RedisLock, RedisQueue, RedisRateLimiter, RedisSemaphore, RedisSortedSet, statistics
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.embedded import Server
 from purse.errors import StoreClosed
 from purse.redlock import Redlock
@@ -219,7 +219,7 @@ async def _is_away(redis: Redis) -> bool:
 
 async def _is_told_of_changes(client: Redis) -> bool:
     waits: Any = executor_for(client)
-    return bool(waits.wakeups()._waiting)
+    return bool(waits.wakeups("queue")._waiting)
 
 
 async def _no_task_left() -> bool:

@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, ConnectionError
 from redis.exceptions import TimeoutError as ServerTimeout
 
 from purse import RedisHash, RedisQueue, RedisSortedSet, configure
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse.embedded import Server
 from tests.support.clients import Connect, command, connect
 from tests.support.polling import until

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import Sequence
 
 import pytest
 from redis.asyncio import Redis
@@ -13,9 +12,8 @@ from purse import configure, statistics
 from purse._engine import executor, packing
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply, as_int
-from purse._engine.scripts import ScriptCall
 from purse._engine.shared import IN_FLIGHT, OUTBOX
-from purse._engine.unit import Command
+from purse._engine.unit import Unit
 from purse.embedded import Server
 from tests.support.clients import connect
 from tests.support.polling import until
@@ -152,10 +150,10 @@ async def test_what_cannot_be_packed_gives_its_place_back(
 ) -> None:
     """A call that was granted room and then fails to be packed holds up nobody, neither then nor later."""
 
-    def pack(commands: Sequence[Command | ScriptCall]) -> Packed:
-        if any("too much" in command for command in commands if isinstance(command, tuple)):
+    def pack(unit: Unit[object]) -> Packed:
+        if any("too much" in command for command in unit.commands if isinstance(command, tuple)):
             raise MemoryError
-        return packing.pack(commands)
+        return packing.pack(unit)
 
     monkeypatch.setattr(executor, "pack", pack)
     client = connect(proxy.url)

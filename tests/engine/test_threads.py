@@ -41,12 +41,13 @@ from purse._coordination.quorum import master_of
 from purse._declaration.claims import settle
 from purse._declaration.metaclass import StoreMeta
 from purse._declaration.nested import NestedSpec
-from purse._engine.executor import ClientExecutor, executor_for
-from purse._engine.hooks import Call, observe
+from purse._engine.executor import ClientExecutor
+from purse._engine.hooks import ObservedCall, observe
 from purse._engine.link import Traffic
 from purse._engine.links import Links
 from purse._engine.loops import PerLoop
 from purse._engine.modes import Engine, Mode
+from purse._engine.registry import executor_for
 from purse.codecs._value_codecs import JsonCodec, OrderedCodec
 from purse.collections._paging import collector_paused
 from purse.embedded import Server
@@ -447,7 +448,7 @@ def test_an_observer_that_goes(server: Server, engine: str, request: pytest.Fixt
     request.addfinalizer(lambda: observe(None))
     tags = RedisSet(connect(server.url), "threads-observed", str)
 
-    def watch(call: Call) -> nullcontext[None]:
+    def watch(call: ObservedCall) -> nullcontext[None]:
         return nullcontext()
 
     def begin() -> tuple[Callable[[], object], Callable[[], object]]:

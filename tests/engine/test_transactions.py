@@ -19,8 +19,8 @@ from redis.exceptions import (
 
 from purse import statistics
 from purse._engine import transactions
-from purse._engine.executor import executor_for
 from purse._engine.packing import pack
+from purse._engine.registry import executor_for
 from purse._engine.replies import Reply
 from purse._engine.transactions import QUESTION, judge
 from purse.embedded import Server
@@ -220,7 +220,7 @@ async def test_it_costs_no_round_trip(proxy: Proxy, redis: Redis) -> None:
     for _ in range(20):
         await transact(client)
 
-    assert bytes(proxy.requests) == pack(BOTH)[0] * 20
+    assert bytes(proxy.requests) == pack(unit(*BOTH))[0] * 20
     assert (statistics(client).commands, statistics(client).batches) == (21, 21)
     await client.aclose()
 

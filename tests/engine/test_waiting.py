@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from purse import statistics
 from purse._engine import dedicated, wakeups
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse._engine.replies import as_array, as_bytes
 from purse._engine.unit import Unit
 from purse._engine.waiting import Line

@@ -15,7 +15,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from purse import statistics
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from tests.support.engines import choose_engine
 
 # A pool, and not its client: that a client which is dropped is closed is what some tests are about.

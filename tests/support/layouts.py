@@ -26,7 +26,7 @@ from redis.asyncio import Redis
 from purse import DeclarationError, RedisLock, Store
 from purse._declaration import claims
 from purse._declaration.templates import Value
-from purse._engine import executor
+from purse._engine import registry
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall, load_script
 from purse.collections import RedisKeySpace
@@ -225,7 +225,7 @@ class Written:
     async def by(cls, store: Store, kinds: Mapping[str, str], entries: Iterable[str] = HOSTILE) -> Written:
         """What ``store``, on a ``recorder`` client, writes; its fields are of these kinds, by their paths."""
         found = cls()
-        recorder = cast("Recorder", executor.executor_for(store.__purse_binding__.client))
+        recorder = cast("Recorder", registry.executor_for(store.__purse_binding__.client))
         for path, kind in kinds.items():
             collection = store
             for name in path.split("."):
@@ -284,12 +284,12 @@ class Recorder:
     def __init__(self) -> None:
         self.commands: list[Command | ScriptCall] = []
 
-    async def ask(
-        self, command: Command | ScriptCall, origin: object, field: object = None, read_only: bool = False, /
-    ) -> Reply:
+    async def ask(self, command: Command | ScriptCall, origin: object, field: object = None, /) -> Reply:
         """See ``Executor.ask``."""
         self.commands.append(command)
         return _reply(command)
+
+    ask_again = ask
 
     async def execute(self, unit: Unit[Any], /) -> Any:
         """See ``Executor.execute``."""
@@ -314,5 +314,5 @@ def _reply(command: Command | ScriptCall) -> Reply:
 def recorder() -> Redis:
     """A client, always the same, of a ``Recorder``."""
     client = Redis()
-    executor._executors[client] = cast("Any", Recorder())  # pyright: ignore[reportPrivateUsage]
+    registry._executors[client] = cast("Any", Recorder())  # pyright: ignore[reportPrivateUsage]
     return client

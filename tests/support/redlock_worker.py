@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from purse._coordination.attempts import Attempt
 from purse._coordination.leases import Lease
-from purse._engine.executor import executor_for
+from purse._engine.registry import executor_for
 from purse._engine.scripts import Script
 from purse.errors import LockLost
 from purse.redlock import Redlock
