@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Generic, cast, overload
+from typing import TYPE_CHECKING, Generic, overload
 
 from typing_extensions import TypeVar
 
@@ -91,63 +91,13 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     _items_can_expire = True
     _instead = MAPPING
 
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: type[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
         redis: RedisClient,
         rkey: str,
         value_type: TypeForm[V],
         *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: type[V],
-        *,
-        key_type: type[K],
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: TypeForm[V],
-        *,
-        key_type: TypeForm[K],
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: TypeForm[V],
-        *,
-        key_type: object = str,
+        key_type: TypeForm[K] = str,  # type: ignore[assignment]  # K's default, which a checker cannot know
         codec: Codec[V] | CodecFactory | None = None,
         ttl: Lifetime | None = None,
         default: V | Missing = MISSING,
@@ -155,7 +105,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
         self._codec = bind_codec(value_type, codec)
-        self._key_codec = key_codec_for(cast("TypeForm[K]", key_type))
+        self._key_codec = key_codec_for(key_type)
         self._number: Number | None = number_of(value_type, self._codec)
         self._default = default_of(default, default_factory, rkey, self._codec, self._encode_value)
 

@@ -92,74 +92,20 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
     __slots__ = ("_default",)
 
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        prefix: str,
-        value_type: type[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        suffix: str = "",
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
         redis: RedisClient,
         prefix: str,
         value_type: TypeForm[V],
         *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        suffix: str = "",
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        prefix: str,
-        value_type: type[V],
-        *,
-        key_type: type[K],
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        suffix: str = "",
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        prefix: str,
-        value_type: TypeForm[V],
-        *,
-        key_type: TypeForm[K],
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        suffix: str = "",
-        default: V | Missing = MISSING,
-        default_factory: Callable[[], V] | None = None,
-    ) -> None: ...
-    def __init__(
-        self,
-        redis: RedisClient,
-        prefix: str,
-        value_type: TypeForm[V],
-        *,
-        key_type: object = str,
+        key_type: TypeForm[K] = str,  # type: ignore[assignment]  # K's default, which a checker cannot know
         codec: Codec[V] | CodecFactory | None = None,
         ttl: Lifetime | None = None,
         suffix: str = "",
         default: V | Missing = MISSING,
         default_factory: Callable[[], V] | None = None,
     ) -> None:
-        super().__init__(redis, prefix, value_type, cast("TypeForm[K]", key_type), codec, ttl, suffix)
+        super().__init__(redis, prefix, value_type, key_type, codec, ttl, suffix)
         self._default = default_of(default, default_factory, prefix, self._codec, self._encode_value)
 
     # --- one entry ------------------------------------------------------------------------------

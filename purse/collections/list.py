@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias
 
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
@@ -75,28 +75,6 @@ class RedisList(RedisKey, Generic[V]):
     _redis_type = "list"
     _instead = LIST
 
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: type[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        maxlen: int | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: TypeForm[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        maxlen: int | None = None,
-    ) -> None: ...
     def __init__(
         self,
         redis: RedisClient,

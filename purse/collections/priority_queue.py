@@ -30,7 +30,7 @@ import itertools
 import math
 import struct
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
@@ -90,28 +90,6 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
     _size = "ZCARD"
     _next = ("ZRANGE", 0, 0, "WITHSCORES")
 
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: type[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        maxsize: int = 0,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: TypeForm[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-        maxsize: int = 0,
-    ) -> None: ...
     def __init__(
         self,
         redis: RedisClient,

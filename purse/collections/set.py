@@ -75,26 +75,6 @@ class RedisSet(SetAlgebra[V]):
     _redis_type = "set"
     _instead = SET
 
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: type[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: TypeForm[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-    ) -> None: ...
     def __init__(
         self,
         redis: RedisClient,

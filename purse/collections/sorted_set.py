@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
@@ -99,26 +99,6 @@ class RedisSortedSet(SortedSetEnds[V]):
     _redis_type = "sorted set"
     _instead = SORTED_SET
 
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: type[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        redis: RedisClient,
-        rkey: str,
-        value_type: TypeForm[V],
-        *,
-        codec: Codec[V] | CodecFactory | None = None,
-        ttl: Lifetime | None = None,
-    ) -> None: ...
     def __init__(
         self,
         redis: RedisClient,

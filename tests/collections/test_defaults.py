@@ -137,4 +137,4 @@ def test_a_wrong_default_is_refused_at_definition(declare: Declare, declared: st
 def test_other_collections_take_no_default(redis: Redis) -> None:
     """A list has no keys that could be missing."""
     with pytest.raises(TypeError):
-        RedisList(redis, "x", int, default=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        RedisList(redis, "x", int, default=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

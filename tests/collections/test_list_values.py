@@ -229,7 +229,7 @@ def test_the_written_form_differs_from_the_normal_form_in_order_alone(value: dic
 
 async def test_arbitrary_dicts_are_found_in_any_order(redis: Redis) -> None:
     """Whatever characters and brackets are in a dict, the server finds it by the same dict in another order."""
-    items: RedisList[dict[str, Any]] = RedisList(redis, "items", dict)
+    items: RedisList[dict[str, Any]] = RedisList(redis, "items", dict)  # pyright: ignore[reportUnknownArgumentType] - 2.x took a plain dict
     found: list[dict[str, Any]] = []
 
     @given(value=st.dictionaries(texts, trees, max_size=4))

@@ -296,23 +296,23 @@ async def kinds_of_stores(client: Redis, shop: Shop, plants: Plants, user: UserS
 def constructors(client: Redis) -> None:
     """Collections by themselves."""
     RedisHash(client, "k", str)
-    RedisHash("redis://localhost", "k", str)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisHash("redis://localhost", "k", str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RedisHash(client, "k", str)
-    RedisHash(client, b"k", str)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisHash(client, b"k", str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RedisHash(client, "k", str)
-    RedisHash(client, "k", 3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisHash(client, "k", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RedisHash(client, "k", int, key_type=int)
-    RedisList(client, "k", int, key_type=int)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    RedisList(client, "k", int, key_type=int)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     counts: RedisHash[int] = RedisHash(client, "k", int, default=0)
     counts_: RedisHash[int] = RedisHash(client, "k", int, default="0")  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
     RedisList(client, "k", str, maxlen=3)
-    RedisList(client, "k", str, maxlen="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisList(client, "k", str, maxlen="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RedisList(client, "k", str, maxlen=3)
-    RedisList(client, "k", str, maxsize=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    RedisList(client, "k", str, maxsize=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     RedisKeySpace(client, "k:", str)
-    RedisKeySpace(client, 3, str)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisKeySpace(client, 3, str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RedisKeySpace(client, prefix="k:", value_type=str)
-    RedisKeySpace(client, rkey="k:", value_type=str)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    RedisKeySpace(client, rkey="k:", value_type=str)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     strings: RedisHash[str] = RedisHash(client, "k", str)
     strings_: RedisHash[str] = RedisHash(client, "k", int)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
     TTL(hours=1)

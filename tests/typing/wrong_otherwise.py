@@ -45,8 +45,10 @@ async def wrong_calls(client: Redis, garden: Garden, plant: Plant) -> None:
     [*garden.log]  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     (await garden.plants.get("a")).name  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
     number: int = await garden.plants.get("a")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    RedisHash(client, "k")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    RedisHash(client, "k", str, codec=PlantCodec())  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    RedisHash(client, "k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    RedisHash(client, "k", str, codec=PlantCodec())  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
+    # mypy takes the type of the keys from the annotation and does not compare it with the default of key_type=.
+    numbers: RedisHash[int, int] = RedisHash(client, "k", int)  # pyright: ignore[reportAssignmentType]
     TTL(3600)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     if garden.plants.contains("a"):  # mypy --strict does not tell  # pyright: ignore[reportUnnecessaryComparison]
         pass
