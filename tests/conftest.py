@@ -2,6 +2,8 @@
 
 ``PURSE_REDIS_SERVER=/path/to/redis-server`` runs the suite on that server. ``PURSE_REDIS_URL`` is not used here:
 the tests empty their server, which must be one that they started.
+
+``python -m pytest`` is the default run, ``python -m pytest --all`` takes every test: see ``tests.support.selection``.
 """
 
 from __future__ import annotations
@@ -20,13 +22,36 @@ from redis.asyncio import Redis
 
 from purse.embedded import Server, find_server
 from purse.errors import ServerNotFound
-from tests.support import engines
+from tests.support import engines, selection
 from tests.support.children import end_children
 from tests.support.clients import close_clients, connect
 from tests.support.declaring import PRELUDE, Declare
 from tests.support.proxy import Proxy
 
 _numbers = count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--all``."""
+    selection.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any module of tests is imported."""
+    selection.configure(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without ``--all``, tests that are marked thorough are deselected."""
+    selection.choose(config, items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """A worker of xdist has ended: what it has deselected is counted."""
+    config: pytest.Config = getattr(node, "config")  # noqa: B009 - xdist's classes are not typed
+    selection.count(config, node)
 
 
 def pytest_sessionstart() -> None:

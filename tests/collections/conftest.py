@@ -31,7 +31,7 @@ settings.load_profile(os.environ.get("PURSE_HYPOTHESIS") or "short")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of these tests hold whether calls share a connection or not."""
-    parametrize(metafunc, "shared", "dedicated")
+    parametrize(metafunc, "shared", thorough=["dedicated"])
 
 
 @pytest.fixture

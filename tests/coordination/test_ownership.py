@@ -26,7 +26,7 @@ MakeLock = Callable[..., Lock]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of this holds however calls reach Redis."""
-    parametrize(metafunc, "shared", "dedicated")
+    parametrize(metafunc, "shared", thorough=["dedicated"])
 
 
 @pytest.fixture(params=[RedisLock, Redlock])

@@ -33,7 +33,7 @@ from tests.support.monitor import Monitor, load_scripts
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What concerns a server holds whether calls share a connection or not."""
-    parametrize(metafunc, "shared", "dedicated")
+    parametrize(metafunc, "shared", thorough=["dedicated"])
 
 
 @pytest.fixture

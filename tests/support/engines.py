@@ -10,7 +10,7 @@ makes sense in some modes is marked ``@pytest.mark.engines("shared", ...)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -27,11 +27,12 @@ SERVED_BY = {"server", "redis", "proxy", "wire", "own_server", "nodes", "forgetf
 _current = "shared"
 
 
-def parametrize(metafunc: pytest.Metafunc, *engines: str) -> None:
-    """Run a test in each of ``engines``, or in those of its mark."""
+def parametrize(metafunc: pytest.Metafunc, *engines: str, thorough: Sequence[str] = ()) -> None:
+    """Run a test in each of ``engines``, with ``--all`` also in each of ``thorough``; or in those of its mark."""
     mark = metafunc.definition.get_closest_marker("engines")
     if SERVED_BY.intersection(metafunc.fixturenames):
-        metafunc.parametrize("engine", mark.args if mark else engines, indirect=True)
+        others = [pytest.param(name, marks=pytest.mark.thorough) for name in thorough]
+        metafunc.parametrize("engine", mark.args if mark else [*engines, *others], indirect=True)
 
 
 @contextmanager

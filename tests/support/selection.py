@@ -1,0 +1,68 @@
+"""Which tests a run takes.
+
+    python -m pytest                      the default run: the heart of every promise, in at most two minutes
+    python -m pytest --all                every test
+    python -m pytest tests/test_ttl.py    a file or a test that is named runs with all that it has
+    python -m pytest tests/engine         a folder is taken as in the default run, with --all completely
+
+A test is left to ``--all`` by ``@pytest.mark.thorough``: it takes long, or it repeats with other data what the default
+run proves. The mark stands on a test, on a module (``pytestmark``) or on one parameter
+(``pytest.param(..., marks=pytest.mark.thorough)``), and ``engines.parametrize`` puts it on modes of the engine. A test
+without the mark is in the default run. The last line of pytest counts the others as deselected.
+
+A search that has a size, such as a number of random examples, asks ``size`` for it.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TypeVar, cast
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+__all__ = ["add_option", "choose", "configure", "count", "size"]
+
+T = TypeVar("T")
+
+_LEFT_OUT = "thorough tests left out"
+
+_everything = False
+
+
+def add_option(parser: pytest.Parser) -> None:
+    """Register ``--all``."""
+    parser.addoption("--all", action="store_true", help="run the tests that are marked thorough as well")
+
+
+def configure(config: pytest.Config) -> None:
+    """Note whether this run takes everything, for ``size``."""
+    global _everything
+    _everything = config.getoption("--all")
+
+
+def size(default: T, thorough: T) -> T:
+    """How far a test goes in the default run, and how far with ``--all``; for a module to ask when it is imported."""
+    return thorough if _everything else default
+
+
+def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are marked thorough, unless they are asked for."""
+    if _everything or "thorough" in config.option.markexpr:
+        return
+    directory = config.invocation_params.dir
+    named = {(directory / argument.partition("::")[0]).resolve() for argument in config.args}
+    left = [item for item in items if item.get_closest_marker("thorough") and item.path not in named]
+    if left:
+        items[:] = [item for item in items if item not in set(left)]
+        config.hook.pytest_deselected(items=left)
+        if (output := getattr(config, "workeroutput", None)) is not None:
+            output[_LEFT_OUT] = len(left)
+
+
+def count(config: pytest.Config, worker: object) -> None:
+    """Count what a worker of xdist has left out, which xdist itself does not pass on."""
+    reporter = cast("TerminalReporter | None", config.pluginmanager.get_plugin("terminalreporter"))
+    output = cast("dict[str, int]", getattr(worker, "workeroutput", {}))
+    if reporter and not reporter.stats.get("deselected"):  # the workers all leave out the same
+        reporter.stats["deselected"] = [SimpleNamespace() for _ in range(output.get(_LEFT_OUT, 0))]
