@@ -1,12 +1,12 @@
 """Everything purse can raise.
 
     PurseError
-    ├── DeclarationError(TypeError)      a Store class is wrong; raised when it is defined or first bound
+    ├── DeclarationError(TypeError)      a Store class is wrong: raised when it is defined or first bound
     ├── CodecError(ValueError)           a value cannot cross the wire
-    │   ├── EncodeError                    the caller's value does not fit the declared type; nothing was sent
+    │   ├── EncodeError                    the caller's value does not fit the declared type, so nothing was sent
     │   └── DecodeError                    the stored bytes do not fit the declared type
-    ├── EditConflict                     someone else changed the value first
-    ├── AtomicFailed                     a call of atomic() failed inside EXEC; carries all results
+    ├── EditConflict                     another client changed the value first
+    ├── AtomicFailed                     a call of atomic() failed inside EXEC: carries all results
     ├── StoreClosed(RuntimeError)        the store, or the client behind it, was closed by ``aclose()``
     ├── ServerNotFound(RuntimeError)     no redis-server or valkey-server to run embedded
     ├── ServerFailed(RuntimeError)       an embedded server did not start, or died
@@ -17,11 +17,11 @@
         └── LockLost                       validity ran out while the lock was held
 
 ``ResponseError`` is redis-py's, so handlers written for redis-py still match. Connection errors of
-redis-py pass through unchanged: the network is not ours to rename.
+redis-py pass through unchanged.
 
-Every error can be pickled, and carries as attributes what its message says in words. ``docs`` is where it is
-explained: ``DecodeError.docs`` is ``docs/errors.md#decodeerror``. A note of the error
-names it, so that a traceback does.
+Every error can be pickled, and its attributes carry the data of its message. ``docs`` names the section of the
+documentation that explains it: ``DecodeError.docs`` is ``docs/errors.md#decodeerror``. The error has that name
+as a note, so a traceback shows it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PurseError(Exception):
 
     Attributes:
         docs: the section of the documentation about this error, ``docs/errors.md#decodeerror``. A class of yours that
-            derives from one of these has its base's.
+            derives from one of these inherits the section of its base.
     """
 
     docs: ClassVar[str] = "docs/errors.md#purseerror"
@@ -70,7 +70,7 @@ class PurseError(Exception):
 
 
 class DeclarationError(PurseError, TypeError):
-    """A ``Store`` class, a field of it or a ``value_type`` is wrong; the message says what to write instead."""
+    """A ``Store`` class, a field of it or a ``value_type`` is wrong. The message says what to write instead."""
 
 
 class CodecError(PurseError, ValueError):
@@ -88,14 +88,14 @@ class CodecError(PurseError, ValueError):
 
 
 class EncodeError(CodecError):
-    """The caller's value does not fit the declared type, or would not come back equal; nothing was sent."""
+    """The caller's value does not fit the declared type, or would not come back equal. Nothing was sent."""
 
 
 class DecodeError(CodecError):
     """The stored bytes are not a valid value of the declared type.
 
     Attributes:
-        raw: the stored bytes, whole. A ``pop`` has taken them out of Redis: this is the only copy.
+        raw: the stored bytes, complete. After a ``pop``, which removes them from Redis, this is the only copy.
     """
 
     def __init__(self, message: str, *, key: str | None = None, field: object = None, raw: bytes | None = None) -> None:
@@ -104,7 +104,7 @@ class DecodeError(CodecError):
 
 
 class EditConflict(PurseError):
-    """Someone else changed the value between the read and the write; nothing was written.
+    """Another client changed the value between the read and the write. Nothing was written.
 
     Attributes:
         key: the Redis key.
@@ -118,12 +118,12 @@ class EditConflict(PurseError):
 
 
 class AtomicFailed(PurseError):
-    """Calls of ``atomic()`` failed inside EXEC: those that did not fail were executed, and are not rolled back.
+    """Calls of ``atomic()`` failed inside EXEC. The other calls were executed and are not rolled back.
 
     ``__cause__`` is the first error.
 
     Attributes:
-        results: for each call, in their order, what it returned, or the exception that it raised.
+        results: for each call, in the order of the calls, what it returned or the exception that it raised.
     """
 
     def __init__(self, message: str, *, results: tuple[object, ...] = ()) -> None:
@@ -136,15 +136,15 @@ class StoreClosed(PurseError, RuntimeError):
 
 
 class ServerNotFound(PurseError, RuntimeError):
-    """No redis-server or valkey-server was found; the message lists where it was looked for and what to install."""
+    """No redis-server or valkey-server was found. The message lists the places searched and what to install."""
 
 
 class ServerFailed(PurseError, RuntimeError):
-    """An embedded server did not start, or died; the message carries the end of its log."""
+    """An embedded server did not start, or died. The message contains the end of its log."""
 
 
 class WrongKind(PurseError, ResponseError):
-    """The key holds another Redis type than the collection needs; it was left alone.
+    """The key holds another Redis type than the collection needs. The key was not changed.
 
     Attributes:
         key: the Redis key.
@@ -156,7 +156,7 @@ class WrongKind(PurseError, ResponseError):
 
 
 class UnsupportedServer(PurseError, ResponseError):
-    """The command needs a newer server, or one that is not a node of a cluster; nothing was written.
+    """The command needs a newer server, or one that is not a node of a cluster. Nothing was written.
 
     Attributes:
         key: the Redis key.
@@ -168,7 +168,7 @@ class UnsupportedServer(PurseError, ResponseError):
 
 
 class LockError(PurseError, RuntimeError):
-    """A lock or a permit cannot do what it was asked for; the message says what to do.
+    """A lock or a permit cannot do what it was asked for. The message says what to do.
 
     Attributes:
         key: the lock's key.
@@ -180,8 +180,8 @@ class LockError(PurseError, RuntimeError):
 
 
 class LockNotAcquired(LockError):
-    """The lock was not to be had before the deadline: others hold it, or there is no quorum."""
+    """Could not acquire the lock before the deadline: others hold it, or no majority of the masters answered."""
 
 
 class LockLost(LockError):
-    """The lock is not held any more: its validity ran out, or somebody else has taken it."""
+    """The lock is not held any more: its validity ran out, or another client has taken it."""

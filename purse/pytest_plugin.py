@@ -1,11 +1,11 @@
-"""What pytest loads: three fixtures, and nothing else of purse before a test asks for one.
+"""The plugin that pytest loads: three fixtures. The rest of purse is imported when a test asks for one of them.
 
     purse_server    session     the URL of a server
-    purse_redis     function    a client of it, whose stores have keys that no other test has
+    purse_redis     function    a client of that server, whose stores have keys that no other test has
     purse_store     function    a factory: garden = purse_store(Garden)
 
-pytest loads this in each run, that of people who only have purse installed, too. So nothing is imported here but
-pytest; ``purse.testing`` has the work.
+pytest loads this in each run, also for people who only have purse installed. So only pytest is imported here, and
+``purse.testing`` does the work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["purse_redis", "purse_server", "purse_store"]
 
 @pytest.fixture(scope="session")
 def purse_server() -> Iterator[str]:
-    """The URL of a Redis server: PURSE_REDIS_URL, or one that is started for this session and is gone at its end."""
+    """The URL of a Redis server: PURSE_REDIS_URL, or a server that is started for this session and removed after it."""
     from purse.testing import serving
 
     with serving() as url:
@@ -34,7 +34,7 @@ def purse_server() -> Iterator[str]:
 
 @pytest.fixture
 def purse_redis(purse_server: str) -> Iterator[RedisClient]:
-    """A redis.asyncio.Redis client; the stores that are bound to it have keys that no other test has."""
+    """A redis.asyncio.Redis client. The stores that are bound to it have keys that no other test has."""
     from purse.testing import isolated
 
     with isolated(purse_server) as client:

@@ -1,4 +1,4 @@
-"""Redlock: one lock on several independent masters, held by whoever has a majority of them.
+"""Redlock: one lock on several independent masters, held by the task that took it on a majority of them.
 
     task                 master 1   master 2   master 3   master 4   master 5
     acquire() -- take -->  yes        yes        (held)     yes        ...       3 of 5: granted
@@ -10,33 +10,36 @@
 
 What is stored on each master, for ``Redlock("gate", masters)``:
 
-    gate             string  the owner's name, 32 random hex digits; expires with the lease
-    !waiting!{gate}  string  the event loop that asked in vain, for 300 ms at most; only if several want the lock
-    !fence!{gate}    string  the greatest token accepted, for ever; only with ``fencing=True``, see ``.fencing``
+    gate             string  the owner's name, 32 random hex digits. Expires with the lease
+    !waiting!{gate}  string  the event loop that was refused, for 300 ms at most. Only if several want the lock
+    !fence!{gate}    string  the greatest token accepted, for ever. Only with ``fencing=True``, see ``.fencing``
 
-(A module with a dot in front is one of ``purse._coordination``.)
+(A module with a dot in front is in ``purse._coordination``.)
 
-**Algorithm.** Under a fresh name, SET NX PX on all masters at once. With a majority, and some validity left, the lock
-is held; otherwise the name is released again on every master that said yes or has not answered. Nobody waits for a
-minority: a round ends when it is decided, and after ``min(lease, PATIENCE)`` seconds in any case, counted from when the
-masters can be asked. Each retry has a new name, so that what comes late of an earlier one concerns nobody. Tasks of one
-event loop queue up (``.turns``); between processes whoever asks at the right moment wins: retries start at 5 to 10 ms
-and grow to 50 to 100 ms.
+**Algorithm.** Each attempt has a new name and sends SET NX PX with it to all masters at once. If a majority accepts it
+and some validity is left, the lock is held. Otherwise the name is released again on every master that said yes or has
+not answered. A minority is not waited for: a round ends when it is decided, and at the latest after
+``min(lease, PATIENCE)`` seconds, counted from when the masters can be asked. Because each retry has a new name, late
+answers to an earlier attempt have no effect on it. Tasks of one event loop wait in a queue (``.turns``). Between
+processes there is no order: the process that asks when the lock is free gets it. Retries start at 5 to 10 ms and grow
+to 50 to 100 ms.
 
-**Arithmetic.** ``validity = lease - elapsed - lease / 100 - 2 ms``, elapsed from before the first SET was sent, on the
-monotonic clock. A key that was set after ``started`` lives at least until ``started + lease`` on its master's clock;
-the last two terms allow for that running up to 1 % faster than ours. Extending starts the same again from its own
-start, and counts only if a majority still had the owner's name, and the old validity had not ended meanwhile.
+**Arithmetic.** ``validity = lease - elapsed - lease / 100 - 2 ms``. ``elapsed`` counts from before the first SET was
+sent, on the monotonic clock. A key that was set after ``started`` lives at least until ``started + lease`` on its
+master's clock. The last two terms allow for a master's clock that runs up to 1 % faster than ours. Extending does the
+same calculation from the start of the extension. It counts only if a majority still had the owner's name and the old
+validity had not ended before the answer came.
 
-**Assumptions.** (1) Masters are independent: neither replicas nor databases of each other. (2) Clocks run at about the
-same rate; what time they show does not matter. (3) A master does not forget a key before its time: its data survives
-a restart (appendonly, appendfsync always), or ``min_uptime`` keeps it from voting until what it may have forgotten has
-ended. (4) Keys are not evicted, deleted or flushed by others.
+**Assumptions.** (1) Masters are independent: they are not replicas of each other, nor databases of one server.
+(2) Clocks run at about the same rate. The time that they show does not matter. (3) A master does not forget a key
+before its time: its data survives a restart (appendonly, appendfsync always), or ``min_uptime`` keeps it from voting
+until the leases that it may have forgotten have ended. (4) Keys are not evicted, deleted or flushed by others.
 
-**What breaks it.** Without (3): A holds masters 1, 2 and 3; master 3 restarts empty; B takes 3, 4 and 5. Two holders.
-Without (2), or with a holder that sleeps: A looks at ``remaining``, is stopped for a minute (a debugger, a laptop's
-lid, the garbage collector), and goes on, while B holds the lock. No lock with a lease can prevent that. If it must not
-happen that A then writes, A's writes have to carry its token: ``fencing=True`` and ``purse.locks.fenced_set``.
+**What breaks it.** Without (3): A holds masters 1, 2 and 3. Master 3 restarts empty. B takes 3, 4 and 5, and there are
+two holders. Without (2), or with a holder that is suspended: A looks at ``remaining``, is stopped for a minute (by a
+debugger, the lid of a laptop, the garbage collector) and continues while B holds the lock. No lock with a lease can
+prevent that. If A must not write then, its writes have to carry its token: use ``fencing=True`` and
+``purse.locks.fenced_set``.
 """
 
 from __future__ import annotations
@@ -66,35 +69,36 @@ _EXTEND, _LEFT = load_script("redlock_extend"), load_script("redlock_left")
 
 
 class Redlock(LeasedLock):
-    """A lock on several independent Redis masters: an advisory lease, held by at most one at a time.
+    """A lock on several independent Redis masters: an advisory lease, held by at most one task at a time.
 
         lock = Redlock("gate", [Redis(host=h) for h in ("a", "b", "c")], auto_release_time=10_000)
         async with lock as lease:
             ...
 
-    It stays available, and excludes, while a minority of the masters is down, hung or cut off. Whoever holds it has it
-    for ``auto_release_time`` at most unless it is extended; leaving the block later than that raises ``LockLost``. One
-    object may be shared by tasks, which exclude each other, and be used again, also from another event loop.
+    The lock stays available, and still excludes, while a minority of the masters is down, hung or cut off. A task holds
+    it for ``auto_release_time`` at most, unless the lease is extended. Leaving the block later than that raises
+    ``LockLost``. Tasks may share one object, and they exclude each other. It can be used again, also from another event
+    loop.
 
     Args:
         key: the key on each master.
-        masters: clients of servers that know nothing of each other; 3 or 5 of them. Their timeouts do not matter.
-        raise_on_redis_errors: raise if so many masters fail that there can be no majority, instead of going on or
-            returning False; each method can be told otherwise.
+        masters: clients of 3 or 5 independent servers. Their timeouts do not matter.
+        raise_on_redis_errors: raise if so many masters fail that there can be no majority, instead of trying again or
+            returning False. The argument of a method overrides it.
         auto_release_time: the lease in milliseconds.
-        num_extensions: how often one holding may be extended by ``extend``; -1 for no limit.
+        num_extensions: how often one holding may be extended by ``extend``, or -1 for no limit.
         context_manager_blocking: whether ``async with`` waits for the lock.
-        context_manager_timeout: seconds for which it waits; -1 for ever.
+        context_manager_timeout: seconds for which it waits, or -1 to wait for ever.
         watchdog: extend in ``async with`` at each third of the lease, however often, and cancel the body with
             ``LockLost`` if the lock is lost.
-        fencing: give each holding a token, ``lease.token``, greater than that of every earlier one. The first time
-            ever, all masters have to be there, and up for three seconds.
-        min_uptime: seconds for which a master's server must have been up to have a vote; at least the lease, for
-            masters that may be restarted without their data. None: any.
+        fencing: give each holding a token, ``lease.token``, greater than that of every earlier one. For the very first
+            token of a key all masters must answer, and have been up for three seconds.
+        min_uptime: seconds for which a master's server must have been up to have a vote. For masters that may be
+            restarted without their data it must be at least the lease. None: any uptime.
 
     Raises:
-        ValueError: there are no masters, or one twice; the lease is too short to be valid for any time; or there is a
-            timeout without waiting.
+        ValueError: there are no masters, or one of them is given twice. The lease is too short to be valid for any
+            time. Or there is a timeout without waiting.
         TypeError: a master is not a ``redis.asyncio.Redis``.
     """
 
@@ -114,12 +118,17 @@ class Redlock(LeasedLock):
     ) -> None:
         _check_timeout(context_manager_blocking, context_manager_timeout)
         if not masters or len({*map(id, masters)}) < len(masters):
-            raise ValueError(f"{key}: masters= are one or more clients, each of another server; 3 or 5 is usual")
+            raise ValueError(
+                f"{key}: masters= must be one or more clients, each of a different server: pass for example 3 or 5"
+            )
         for master in masters:
             check_client(master)
         lease = auto_release_time / 1000
         if lease - drift_of(lease) <= 0:
-            raise ValueError(f"{key}: auto_release_time={auto_release_time} is in milliseconds, and too short")
+            raise ValueError(
+                f"{key}: auto_release_time={auto_release_time} is too short: it counts milliseconds, write for example "
+                "10_000"
+            )
         super().__init__(key, lease, watchdog=watchdog)
         self.masters = masters
         self.raise_on_redis_errors = raise_on_redis_errors
@@ -129,11 +138,11 @@ class Redlock(LeasedLock):
         self.fencing = fencing
         self.min_uptime = min_uptime
         self._token = -1
-        self._lines: PerLoop[Line] = PerLoop()  # kept, so that grants in a row are counted while nobody waits
+        self._lines: PerLoop[Line] = PerLoop()  # kept, so that grants in a row are counted while no task waits
 
     @property
     def key(self) -> str:
-        """The key on each master; a lease that is held keeps the one that it has."""
+        """The key on each master. Changing it does not affect a lease that is held."""
         return self._key
 
     @key.setter
@@ -142,7 +151,7 @@ class Redlock(LeasedLock):
 
     @property
     def auto_release_time(self) -> int:
-        """The lease in milliseconds, from the next ``acquire`` or ``extend`` on."""
+        """The lease in milliseconds. A change applies from the next ``acquire`` or ``extend`` on."""
         return round(self._lease_time * 1000)
 
     @auto_release_time.setter
@@ -156,24 +165,24 @@ class Redlock(LeasedLock):
     ) -> bool:
         """Take the lock, or wait for it.
 
-        Tasks of one event loop are served in their order; other processes get their turn after a few of them. What was
-        cancelled or came too late holds nothing: it is cleaned up by a task of its own, within a second on masters
-        that answer.
+        Tasks of one event loop are served in their order. Other processes get their turn after a few of them. An
+        attempt that is cancelled or comes too late holds nothing: a background task cleans it up, within a second on
+        masters that answer.
 
         Args:
-            blocking: False tries once, which takes less than a second whatever the masters do; up to two more for those
-                that have never been connected, and 0.8 more with ``fencing``.
-            timeout: seconds to wait; -1 for ever. It returns within a second after that.
+            blocking: False tries once, which takes less than a second whatever the masters do, up to two seconds more
+                for masters that have never been connected, and 0.8 s more with ``fencing``.
+            timeout: seconds to wait, or -1 to wait for ever. The call returns within a second after that.
             raise_on_redis_errors: see the class.
 
         Returns:
-            Whether it is held now: False if it was not to be had in time, or there was no majority.
+            Whether it is held now. False if it could not be acquired in time, or there was no majority.
 
         Raises:
-            LockNotAcquired: too many masters failed, if that is to be raised; the cause has their errors.
+            LockNotAcquired: too many masters failed, and ``raise_on_redis_errors`` holds. The cause has their errors.
             ValueError: a timeout without waiting.
 
-        One round trip to all masters at once, O(1), for each try. Sends: SET; EVALSHA redlock_take for retries, and
+        One round trip to all masters at once, O(1), for each try. Sends: SET, and EVALSHA redlock_take for retries and
         with ``fencing`` or ``min_uptime``.
         """
         lease = await self._acquire(blocking, timeout, raise_on_redis_errors)
@@ -185,13 +194,13 @@ class Redlock(LeasedLock):
         """Ask the masters how long the lock is still good for.
 
         Returns:
-            Milliseconds of validity left; 0 if this task does not hold it, as for ``release``, or no majority says so
-            within 0.8 s.
+            Milliseconds of validity left. 0 if this task does not hold the lock (as for ``release``), or no majority
+            confirms it within 0.8 s.
 
         Raises:
-            LockError: too many masters failed, if that is to be raised; the cause has their errors.
+            LockError: too many masters failed, and ``raise_on_redis_errors`` holds. The cause has their errors.
 
-        One round trip to all masters at once, O(1). Sends: EVALSHA redlock_left; nothing if it is not held.
+        One round trip to all masters at once, O(1). Sends: EVALSHA redlock_left, or nothing if the lock is not held.
         """
         return self._validity(running_task(), raise_on_redis_errors)
 
@@ -212,15 +221,15 @@ class Redlock(LeasedLock):
     def extend(self, *, raise_on_redis_errors: bool | None = None) -> Coroutine[object, object, None]:
         """Start the lease again, from now.
 
-        Only the holder's, while it is valid and a majority still has it: a key that is gone does not come back.
+        Only for the holder, while the lease is valid and a majority still has it. A key that is gone does not come back.
 
         Args:
-            raise_on_redis_errors: as 2.x had it; whatever it is, an extension that fails is raised.
+            raise_on_redis_errors: kept for 2.x. An extension that fails always raises.
 
         Raises:
-            LockError: there have been ``num_extensions`` already, or this task holds nothing, as for ``release``.
-            LockLost: the lease has run out, or no majority confirmed within 0.8 s; until then it is good for as long
-                as ``lease.remaining`` says.
+            LockError: there have been ``num_extensions`` already, or this task holds nothing (as for ``release``).
+            LockLost: the lease has run out, or no majority confirmed within 0.8 s. In the second case the lock is
+                still held for as long as ``lease.remaining`` says.
 
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_extend.
         """
@@ -230,19 +239,20 @@ class Redlock(LeasedLock):
         await self._extend_lease(self._lease_for("extend", task))
 
     def release(self, *, raise_on_redis_errors: bool | None = None) -> Coroutine[object, object, None]:
-        """Give the lock back: the running task's, or else the latest whose task has ended, unless a block releases it.
+        """Give the lock back.
 
-        The lock of another task is never touched, whether that shares this object or not. If this is cancelled, the
-        lock is released all the same. A master that does not answer now is told as soon as it does, or until its key
-        has expired.
+        Releases the lease of the running task, or else the latest lease whose task has ended, unless a block will
+        release that one. The lease of another task that runs is never touched, even if it shares this object. If this
+        call is cancelled, the lock is released nevertheless. A master that does not answer is asked again until it
+        answers or its key has expired.
 
         Args:
-            raise_on_redis_errors: as 2.x had it; whatever it is, a release that fails is raised.
+            raise_on_redis_errors: kept for 2.x. A release that fails always raises.
 
         Raises:
-            LockLost: it was not held any more.
-            LockError: this task holds nothing through this object, and no task that has ended does: nothing was sent.
-                Or no majority confirmed within 0.8 s: then the lock is free when the lease ends at the latest.
+            LockLost: the lock was not held any more.
+            LockError: neither this task nor a task that has ended holds the lock through this object, and nothing was
+                sent. Or no majority confirmed within 0.8 s: then the lock is free at the latest when the lease ends.
 
         One round trip to all masters at once, O(1). Sends: EVALSHA redlock_release.
         """
@@ -281,7 +291,7 @@ class Redlock(LeasedLock):
                 waiting = True
                 wait = pause * random.uniform(0.5, 1)
                 await asyncio.sleep(wait if deadline is None else min(wait, deadline - now))
-                if not await line.vacant(deadline):  # somebody of this loop got it without waiting
+                if not await line.vacant(deadline):  # another task of this loop got it without waiting
                     return None
                 pause = min(1.6 * pause, ASK_LAST)
         finally:
@@ -290,7 +300,7 @@ class Redlock(LeasedLock):
     async def _try(
         self, line: Line, raise_errors: bool | None, deadline: float | None, *, waiting: bool
     ) -> Lease | None:
-        """One attempt; with tokens again, while it was refused because of them and there is time."""
+        """Make one attempt. With tokens, repeat it while the token is the reason for a refusal and there is time."""
         loop = get_running_loop()
         began = loop.time()
         connecting = CONNECTING if deadline is None else min(CONNECTING, max(0.0, deadline - began))
@@ -320,12 +330,13 @@ class Redlock(LeasedLock):
         return None
 
     def _report(self, asked: Round, raise_errors: bool | None, kind: type[LockError]) -> None:
-        """Raise, if that is wanted, that so many masters failed that there was no majority."""
+        """Raise, if the caller wants it, that so many masters failed that there was no majority."""
         if self.raise_on_redis_errors if raise_errors is None else raise_errors:
             faults = asked.faults
             if faults is not None:
                 raise kind(
-                    f"{named(self._key)}: most of the masters did not answer, see the cause", key=self._key
+                    f"{named(self._key)}: most of the masters did not answer: see the cause for their errors",
+                    key=self._key,
                 ) from faults
 
     # --- extending and releasing ----------------------------------------------------------------------
@@ -334,8 +345,8 @@ class Redlock(LeasedLock):
         hooks.refuse_in_atomic("Redlock.extend")
         if 0 <= self.num_extensions <= lease.extensions:
             raise LockError(
-                f"{named(self._key)}: extended {lease.extensions} times already, which is num_extensions=; -1 "
-                "is no limit",
+                f"{named(self._key)}: the lock was extended {lease.extensions} times already, and num_extensions= "
+                "allows no more: raise it, or write num_extensions=-1 for no limit",
                 key=self._key,
             )
         await super()._extend_lease(lease)
@@ -352,8 +363,8 @@ class Redlock(LeasedLock):
         if asked.is_refused:
             return None
         raise LockLost(
-            f"{named(self._key)}: the lock was not extended, because no majority answered; it is good for another "
-            f"{lease.remaining:.3f} s",
+            f"{named(self._key)}: the lock was not extended, because no majority answered. It is held for another "
+            f"{lease.remaining:.3f} s: call extend() again before that",
             key=self._key,
         ) from asked.faults
 
@@ -362,9 +373,8 @@ class Redlock(LeasedLock):
         await super()._release_lease(lease)
         if isinstance(lease, _Holding) and not lease.is_confirmed:
             raise LockError(
-                f"{named(self._key)}: released, but no majority of the masters has confirmed it; those that do "
-                "not answer "
-                "forget the lock when the lease ends",
+                f"{named(self._key)}: the lock was released, but no majority of the masters has confirmed it. Masters "
+                "that do not answer forget it when the lease ends",
                 key=self._key,
             )
 
@@ -394,8 +404,8 @@ class Redlock(LeasedLock):
         if found is not None:
             fence = named(beside(self._key, "fence"))
             return WrongKind(
-                f"{named(self._key)}: the fence beside the lock, {fence}, was written by something else: "
-                f"there is {found}. This master has no vote. See docs/redlock.md on fences that are lost.",
+                f"{named(self._key)}: the key {fence} must hold the lock's fence, but another program has written to "
+                f"it: found {found}. This master has no vote. See docs/redlock.md on fences that are lost.",
                 key=self._key,
             )
         error.add_note(f"purse: the lock {named(self._key)}")
@@ -403,7 +413,7 @@ class Redlock(LeasedLock):
 
 
 class _Holding(Lease):
-    """A lease, and how it was acquired."""
+    """A lease, and the attempt that acquired it."""
 
     __slots__ = ("attempt", "is_confirmed", "line")
 
@@ -416,4 +426,4 @@ class _Holding(Lease):
 
 def _check_timeout(blocking: bool, timeout: float) -> None:
     if not blocking and timeout != -1:
-        raise ValueError("a timeout is for those who wait: leave it out, or leave blocking=True")
+        raise ValueError("a timeout needs blocking=True: omit the timeout, or leave blocking=True")

@@ -1,17 +1,17 @@
 """TTL: how long a key lives, as a declared policy that rides on every write.
 
-A policy is a value: it knows how long and when to renew, and nothing of Redis. The collections
-turn it into the PEXPIRE (or the script argument) that goes out in the same unit as the write,
-because a list emptied and refilled, or HSET on a field with a TTL of its own, silently loses it.
+A policy is a value: it knows the duration and when to renew it, and nothing about Redis. The collections
+turn it into the PEXPIRE (or the script argument) that is sent in the same unit as the write,
+because a list that is emptied and refilled, or HSET on a field with its own TTL, silently loses the TTL.
 
     TTL(hours=1)                      every write starts the hour again
-    TTL(minutes=30, renew="read")     reads that return stored values start it again, too
+    TTL(minutes=30, renew="read")     reads that return stored values also start it again
     TTL(days=1, renew="never")        counts from the key's creation
     TTL(days=1, jitter=0.1)           between 21.6 and 26.4 hours, drawn anew for each write
-    TTL(hours=1, per_item=True)       each hash field has an hour of its own
+    TTL(hours=1, per_item=True)       each hash field has its own hour
 
-Where ``ttl=`` is an argument, a ``timedelta`` or a number of seconds is the policy of that duration: every write starts
-it again.
+Where ``ttl=`` is an argument, a ``timedelta`` or a number of seconds means the policy with that duration that every
+write starts again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class TTL:
 
     Args:
         milliseconds, seconds, minutes, hours, days: the duration is their sum, at least 1 ms.
-        renew: ``"write"`` restarts the clock at each write; ``"read"`` at each write and at each read
-            that returns stored values (not ``contains``, ``len``, ``ttl``, scans); ``"never"`` counts
+        renew: ``"write"`` restarts the clock at each write. ``"read"`` restarts it at each write and at each read
+            that returns stored values (not ``contains``, ``len``, ``ttl``, scans). ``"never"`` counts
             from creation: a write sets a TTL only where the key has none.
-        jitter: 0 to 1; each time the clock is set, the duration is drawn uniformly from
+        jitter: 0 to 1. Each time the clock is set, the duration is drawn uniformly from
             ``duration * (1 - jitter)`` to ``duration * (1 + jitter)``, so that keys written together do not
             expire together.
-        per_item: each hash field expires by itself. Needs Redis >= 7.4 or Valkey >= 9; elsewhere writes
+        per_item: each hash field expires by itself. Needs Redis >= 7.4 or Valkey >= 9. On other servers writes
             raise ``UnsupportedServer`` and write nothing.
 
     Raises:
@@ -64,7 +64,7 @@ class TTL:
         def __new__(cls, *unitless: object, **parts: object) -> TTL:
             if unitless:
                 raise DeclarationError(
-                    f"TTL({shown(unitless[0])}) does not say the unit; write {_fix_for(unitless[0])}"
+                    f"TTL({shown(unitless[0])}) has no unit: write {_fix_for(unitless[0])}"
                 )
             return object.__new__(cls)
 
@@ -80,12 +80,12 @@ class TTL:
         for name, part in given.items():
             if isinstance(part, bool) or not isinstance(part, (int, float)):
                 fix = "0.1" if name == "jitter" else _number_in(part)
-                raise DeclarationError(f"TTL({name}={shown(part)}): {name}= is a number; write TTL({name}={fix})")
+                raise DeclarationError(f"TTL({name}={shown(part)}): {name}= must be a number: write TTL({name}={fix})")
         total = milliseconds + 1000 * (seconds + 60 * (minutes + 60 * (hours + 24 * days)))
         if not 1 <= total <= _MAX_MS:  # also false for nan
             raise DeclarationError(
-                f"a TTL must be between 1 ms and {_MAX_MS} ms, not {total} ms; write e.g. TTL(hours=1), "
-                "or leave ttl= out for keys that never expire"
+                f"a TTL must be between 1 ms and {_MAX_MS} ms, not {total} ms: write for example TTL(hours=1), "
+                "or omit ttl= for keys that never expire"
             )
         if self.renew not in ("write", "read", "never"):
             raise DeclarationError(f'renew= must be "write", "read" or "never", not {shown(self.renew)}')
@@ -99,7 +99,7 @@ class TTL:
         return timedelta(milliseconds=self.duration_ms)
 
     def draw_ms(self) -> int:
-        """The milliseconds to set now: the duration, spread by ``jitter``; never below 1."""
+        """The milliseconds to set now: the duration, spread by ``jitter``, but at least 1."""
         if not self.jitter:
             return self.duration_ms
         spread = random.uniform(1 - self.jitter, 1 + self.jitter)
@@ -107,24 +107,24 @@ class TTL:
 
 
 Lifetime: TypeAlias = TTL | timedelta | float
-"""What ``ttl=`` takes: a policy, or the duration of one that every write starts again; a number counts seconds."""
+"""What ``ttl=`` takes: a policy, or the duration of a policy that every write starts again. A number counts seconds."""
 
 
 def as_ttl(given: Lifetime | None, where: str) -> TTL | None:
-    """The policy that ``ttl=`` means; None for none.
+    """Turn the value of ``ttl=`` into a policy. None stays None.
 
     Args:
-        where: what an error begins with, ``Garden.visits``.
+        where: the beginning of an error's message, ``Garden.visits``.
 
     Raises:
-        DeclarationError: it is something else, or no duration that Redis can keep.
+        DeclarationError: ``given`` is something else, or a duration that Redis cannot keep.
     """
     if given is None or isinstance(given, TTL):
         return given
     unchecked = cast("object", given)
     if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float, timedelta)):
         raise DeclarationError(
-            f"{where}: ttl= is a TTL, a timedelta or a number of seconds, not {shown(given)}; write e.g. "
+            f"{where}: ttl= must be a TTL, a timedelta or a number of seconds, not {shown(given)}: write for example "
             f"ttl={_fix_for(unchecked)}"
         )
     try:
@@ -136,12 +136,12 @@ def as_ttl(given: Lifetime | None, where: str) -> TTL | None:
 
 
 def _fix_for(given: object) -> str:
-    """The policy that was meant."""
+    """The policy that the caller probably meant."""
     return "TTL(hours=1)" if (number := _number_in(given)) == "1" else f"TTL(seconds={number})"
 
 
 def _number_in(given: object) -> str:
-    """The number of seconds that was meant, or "1"."""
+    """The number of seconds that the caller probably meant, or "1"."""
     if isinstance(given, timedelta):
         return f"{given.total_seconds():g}"
     try:

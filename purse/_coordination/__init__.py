@@ -1,8 +1,8 @@
-"""What locks, limiters and semaphores are made of; none of it knows a collection.
+"""The parts of locks, limiters and semaphores. None of these modules knows a collection.
 
 redlock        attempts    one try on a majority of masters          quorum    asking all masters at once
-               turns       who of one event loop asks next
+               turns       the queue of the tasks of one event loop
 locks          lock_line   the queue of a lock in Redis              replicas  a write, and WAIT behind it
-both           leases      who holds what, the block, the watchdog   fencing   tokens that only grow
-limits         permits     of a semaphore, and who waits for them    rates     "10/second", and its arithmetic
+both           leases      held leases, the block, the watchdog      fencing   tokens that only grow
+limits         permits     of a semaphore, and the waiting callers   rates     "10/second", and its arithmetic
 """

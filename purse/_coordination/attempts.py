@@ -1,4 +1,4 @@
-"""An attempt to take a lock on a majority of masters, under a name of its own, and all that it may leave there."""
+"""An attempt to take a lock on a majority of masters under a unique name, and the removal of what it leaves there."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ _TAKE, _RELEASE = load_script("redlock_take"), load_script("redlock_release")
 
 
 def drift_of(lease_time: float) -> float:
-    """Seconds by which a lease is taken to be shorter, for clocks that do not run at the same rate."""
+    """Seconds that are subtracted from a lease, because clocks do not run at the same rate."""
     return lease_time / 100 + 0.002
 
 
 class Attempt:
-    """One attempt, and what became of it. It is begun by ``take``, and undone by it unless the lock was acquired.
+    """One attempt and its result. ``take`` begins it, and undoes it unless the lock was acquired.
 
     Args:
         key: the lock's key.
-        masters: all of them.
+        masters: all masters of the lock.
         lease_time: in seconds.
         origin: explains errors.
-        line: the name of the line of tasks that it is made for.
-        token: the token to propose; None: there are none.
-        min_uptime: seconds for which a master's server must have been up; None: any.
+        line: the name of the line of tasks for which the attempt is made.
+        token: the token to propose, or None without fencing.
+        min_uptime: seconds for which a master's server must have been up, or None for any uptime.
 
     Attributes:
-        owner: its name.
-        round: what the masters answered.
+        owner: the unique name of this attempt.
+        round: the answers of the masters.
     """
 
     round: Round
@@ -72,7 +72,7 @@ class Attempt:
         self._lease_time = lease_time
         self._origin = origin
         self._line = line
-        # Servers count whole seconds, and round: 7 may be 6 and a bit.
+        # Servers count whole seconds and round up: 7 may be a little more than 6.
         self._uptime = 0 if min_uptime is None else math.ceil(min_uptime) + 1
         self._until = 0.0
 
@@ -80,13 +80,14 @@ class Attempt:
         """Ask all masters for the lock.
 
         Args:
-            note: whether to let whoever holds it know that others wait.
-            within: seconds for which to wait for them; never longer than the lease.
-            connecting: seconds for which to wait, before that, for masters without a connection; not for a token, which
-                is to be taken everywhere within ``PATIENCE``.
+            note: whether to tell the holder that others wait.
+            within: seconds for which to wait for the masters, but never longer than the lease.
+            connecting: seconds for which to wait, before that, for masters without a connection. Ignored with a token,
+                because a token must be taken on all masters within ``PATIENCE``.
 
         Returns:
-            The loop's time until which it is certainly held; None if it is not: what was taken is being released.
+            The loop's time until which the lock is certainly held, or None if it is not held. In that case the keys
+            that were taken are being released.
         """
         self.round = ask_all(self._masters, self._call(note=note), self._origin, took, self._lease_time)
         self._until = self.round.started + self._lease_time
@@ -112,17 +113,17 @@ class Attempt:
         return _TAKE(keys, self.owner, lease_ms, self._uptime, self._line if note else "", token)
 
     def prolong(self, until: float) -> None:
-        """Its keys have been extended, and are gone anyway at ``until``."""
+        """Note that its keys have been extended and expire at ``until``."""
         self._until = max(self._until, until)
 
     def release(self) -> Round:
-        """Give back what it acquired."""
+        """Release the lock that this attempt acquired."""
         if self.token is not None:
             self._send_repairs(self._plan())
         return self._release()
 
     def _release(self) -> Round:
-        """Release on every master that said yes, or may do so yet; the others count as having refused."""
+        """Release on every master that said yes or may still say yes. The other masters count as having refused."""
         call = _RELEASE((self.key, beside(self.key, "waiting")), self.owner, self._line)
         left = self._until - get_running_loop().time()
         lease = max(self._lease_time, left)
@@ -138,11 +139,11 @@ class Attempt:
 
     @property
     def greatest_token(self) -> int:
-        """The greatest token that was seen so far."""
+        """The greatest token seen so far."""
         return self._plan().token - 1
 
     def _readings(self) -> list[Reading | None]:
-        """What the masters answered in time: a round is short, or what it read is not of one moment."""
+        """The answers that came in time. Later answers do not count: the round must have read all fences together."""
         end = self.round.started + PATIENCE
         answers = zip(self.round.answers, self.round.times, strict=True)
         return [reading_of(answer) if time <= end else None for answer, time in answers]
@@ -151,15 +152,18 @@ class Attempt:
         return judge(self._readings(), self.token or 0)
 
     async def repair(self, until: float) -> bool:
-        """After an attempt in vain: give fences to masters that have none; whether it is worth to try again at once.
+        """After a refused attempt: give fences to masters that have none.
 
         Args:
-            until: the loop's time until which to wait for the masters, if need be.
+            until: the loop's time until which to wait for the masters, if needed.
+
+        Returns:
+            Whether another attempt can succeed at once.
         """
         if self.token is None:
             return False
         loop = get_running_loop()
-        if self._plan().repair is None:  # perhaps all of them have none, which has to be known of all
+        if self._plan().repair is None:  # perhaps no master has one: to know that, all of them must have answered
             await self.round.answered(max(0.0, min(until, self.round.started + PATIENCE) - loop.time()))
         plan, readings = self._plan(), self._readings()
         willing = sum(reading is not None and reading.vote in ("took", "low") for reading in readings)
@@ -171,7 +175,7 @@ class Attempt:
         return missing <= 0 and (repaired is not None or plan.token > (self.token or 0))
 
     def _send_repairs(self, plan: Plan, needed: int = 1) -> Round | None:
-        """Give ``plan.repair`` to masters without a fence; what is returned is won if ``needed`` of them took it."""
+        """Give ``plan.repair`` to masters without a fence. The returned round is won if ``needed`` of them took it."""
         if plan.repair is None:
             return None
         calls = zip(self._masters, repairs(self._readings(), beside(self.key, "fence"), plan.repair), strict=True)

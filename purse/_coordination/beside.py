@@ -1,4 +1,4 @@
-"""Keys beside a key: where a lock, a semaphore or a limiter keeps what it needs besides its own key.
+"""Keys beside a key: the additional keys of a lock, a semaphore or a limiter.
 
 key                                 beside it
 {garden}:gate                       fence!{garden}:gate
@@ -11,10 +11,10 @@ __all__ = ["beside"]
 
 
 def beside(key: str, what: str) -> str:
-    """The key of something that belongs to ``key``, in its slot of a cluster: ``fence!{garden}:gate``.
+    """The name of an additional key that belongs to ``key``, in the same slot of a cluster: ``fence!{garden}:gate``.
 
-    No two keys have one beside them in common. It is not an entry of the key space that ``key`` may be an entry of.
+    Two different keys never share such a key. If ``key`` is an entry of a key space, the result is not an entry of it.
     """
-    if "}" in key:  # else it has no hash tag, and becomes one: the ! in front tells gate from {gate}
+    if "}" in key:  # else it has no hash tag and becomes one: the ! in front distinguishes gate from {gate}
         return f"{what}!{key}"
     return f"!{what}!{{{key}}}"

@@ -1,4 +1,4 @@
-"""Debts: locks, places and permits that could not be given back, and the task that goes on trying.
+"""Debts: locks, places and permits that could not be given back, and the task that keeps trying to.
 
     release()  --sent-->  no answer: the caller is told within a second or so
                           owe() --> [one task] --sent again--> ... --sent again--> answered: paid
@@ -6,19 +6,19 @@
     acquire()  --X------------------------------------------> executed late: taken, for nobody
                given up, owe() --> [one task] --Y--> answered     --Y--> answered: paid
 
-A server that hangs, or a connection that is lost, would else leave a lock with nobody until its lease ends. So the
-caller goes on after a bounded time, and one task for each ``Debts`` tries again with growing pauses, until the server
-has answered, the time of what is owed is over anyway, the event loop ends or the client is closed. To give back what
-is not there is harmless.
+Without this, a server that hangs or a connection that is lost would leave a lock taken, with no holder, until its lease
+ends. So the caller continues after a bounded time, and one task for each ``Debts`` tries again with growing pauses.
+It stops when the server has answered, the lease of the debt has ended, the event loop ends or the client is closed.
+Releasing something that is not held is harmless.
 
-**In doubt.** A question whose answer was not waited for, because its caller has given up or its connection was lost,
-may be executed *after* a release that was sent behind it: on another connection, or from the buffers of one that was
-closed (X before Y above, or after it). Then a release that found nothing proves nothing. Such a debt is paid only by
-another release that is answered later, by as much as the server had been silent before: a kernel that sends again
-doubles its pauses, so what it still has to send arrives by then.
+**In doubt.** If a caller gives up waiting for an answer, or its connection is lost, the question may be executed
+*after* a release that was sent later: on another connection, or from the buffers of a closed one (X before Y above, or
+after it). In this case a release that found nothing proves nothing. Such a debt is paid only by another release that is
+answered later, by as much time as the server had been silent before. A kernel that sends again doubles its pauses, so
+everything that it still has to send arrives by then.
 
-While the server is silent the time of a debt does not run: what waits in the server's buffers takes effect when it
-wakes up, and its lease begins then.
+While the server is silent the time of a debt does not run: a question in the server's buffers takes effect when the
+server wakes up, and its lease begins then.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ __all__ = ["PATIENCE", "Debts", "has_link", "is_final"]
 T = TypeVar("T")
 
 PATIENCE = 0.25
-"""Seconds to wait for the answer to a question that is being given up; and for the last try when the loop ends."""
+"""Seconds to wait for the answer to a question that is being given up, and for the last try when the loop ends."""
 
-_FIRST, _LAST = 0.03, 4.0  # seconds between two tries; each drawn from half to whole
-_BRIEF, _LONG = 1.5, 8.0  # seconds for which one try waits for its answer; a lost connection is opened for 1.2
+_FIRST, _LAST = 0.03, 4.0  # seconds between two tries, each drawn from half to whole
+_BRIEF, _LONG = 1.5, 8.0  # seconds for which one try waits for its answer (opening a lost connection may take 1.2)
 _LONGEST_DOUBT = 60.0  # seconds
 _MOST = 10_000  # debts that are kept while the server does not answer
 
 
 class _Debt(Generic[T]):
-    """What is owed for one owner.
+    """The debt of one owner.
 
     Attributes:
-        what: what is needed to give it back.
-        question: the last that was asked for it, whose answer may be still to come.
-        is_in_doubt: whether it may be taken after it was given back.
-        until: the loop's time at which there will be nothing left to give back.
-        clear: the loop's time after which an answer dispels the doubt.
-        tried: done after the first try, whatever became of it.
+        what: the data that is needed to give it back.
+        question: the last question for this owner, whose answer may still come.
+        is_in_doubt: whether the lock may be taken after it was given back.
+        until: the loop's time at which nothing will be left to give back.
+        clear: the loop's time after which an answer ends the doubt.
+        tried: done after the first try, whether it succeeded or not.
     """
 
     __slots__ = ("clear", "is_in_doubt", "lasts", "question", "since", "tried", "until", "what")
@@ -77,10 +77,10 @@ class _Debt(Generic[T]):
 
 
 class Debts(Generic[T]):
-    """What one event loop owes to one server.
+    """The debts of one event loop to one server.
 
     Args:
-        give_back: sends one release for all of these owners, and returns when it was answered.
+        give_back: sends one release for all of these owners, and returns when the server has answered.
         connected: whether there is a connection.
     """
 
@@ -96,7 +96,7 @@ class Debts(Generic[T]):
         self._speaks.set()
 
     def __len__(self) -> int:
-        """How many owners there are."""
+        """The number of owners with a debt."""
         return len(self._owed)
 
     def owe(
@@ -108,15 +108,16 @@ class Debts(Generic[T]):
         *,
         in_doubt: bool = False,
     ) -> asyncio.Future[None]:
-        """Give back what ``owner`` has, or may yet get, now and again until that is certain.
+        """Release what ``owner`` holds or may still get, and repeat this until the release is certain.
 
         Args:
-            lasts: seconds after which it has ended by itself, if it is not taken later than now.
-            question: what was asked for the owner and has perhaps not been answered yet; waited for, and then given up.
-            in_doubt: it may be taken after it was given back.
+            lasts: seconds after which the lease has ended by itself, if it is not taken later than now.
+            question: a question for the owner that may not have been answered yet. It is waited for briefly and then
+                given up.
+            in_doubt: the lock may be taken after it was given back.
 
         Returns:
-            A future that is done when this was tried once; to be waited for with a timeout.
+            A future that is done after the first try. Wait for it with a timeout.
         """
         debt = self._owed[owner] = _Debt(what, lasts, question, in_doubt=in_doubt)
         self._more.set()
@@ -130,11 +131,11 @@ class Debts(Generic[T]):
         return not self._speaks.is_set()
 
     def heard(self) -> None:
-        """The server has answered something else."""
+        """Note that the server has answered another call."""
         self._speaks.set()
 
     async def until_heard(self) -> None:
-        """Wait while the server is silent: what is asked then is asked in vain, and would be one more debt."""
+        """Wait while the server is silent. A question sent in that time would not be answered and become a debt."""
         await self._speaks.wait()
 
     def _hasten(self) -> None:
@@ -146,13 +147,13 @@ class Debts(Generic[T]):
     async def _pay(self) -> None:
         pause, patience = _FIRST, _BRIEF
         try:
-            await asyncio.sleep(0)  # for those who give up in this iteration of the loop: one script for all of them
+            await asyncio.sleep(0)  # several callers may give up in this iteration of the loop: one script for them all
             while self._owed:
                 self._more.clear()
                 await self._end_questions()
                 if await self._try(patience):
                     patience = _BRIEF
-                elif self.is_silent:  # then a try is a pause, too
+                elif self.is_silent:  # then the try itself was a pause
                     patience = min(2 * patience, _LONG)
                     pause = _FIRST
                 if self._owed:
@@ -171,7 +172,7 @@ class Debts(Generic[T]):
             self._speaks.set()
 
     async def _end_questions(self) -> None:
-        """Wait for the questions of those who have given up, for a moment, and see what is known of them then."""
+        """Wait briefly for the questions of callers that have given up, and mark the unanswered ones as in doubt."""
         asked = [debt for debt in self._owed.values() if debt.question is not None]
         pending = [debt.question for debt in asked if debt.question is not None and not debt.question.done()]
         if pending:
@@ -183,7 +184,7 @@ class Debts(Generic[T]):
                 debt.is_in_doubt = True
 
     async def _try(self, patience: float) -> bool:
-        """Give everything back once; whether the server has answered."""
+        """Give everything back once. Returns whether the server has answered."""
         loop = get_running_loop()
         owed = {owner: debt for owner, debt in self._owed.items() if debt.question is None}
         started = loop.time()
@@ -213,7 +214,7 @@ class Debts(Generic[T]):
         return False
 
     def _settle(self, owed: dict[str, _Debt[T]], started: float) -> None:
-        """A release for ``owed`` that was sent at ``started`` has been answered."""
+        """Note that the release for ``owed`` that was sent at ``started`` has been answered."""
         now = get_running_loop().time()
         for owner, debt in owed.items():
             if debt.is_in_doubt and debt.clear is None:
@@ -228,7 +229,7 @@ class Debts(Generic[T]):
 
 
 def _is_known(question: asyncio.Task[object]) -> bool:
-    """Whether its answer has come, or it was refused."""
+    """Whether the answer has come, or the server has refused the question."""
     if not question.done() or question.cancelled():
         return False
     error = question.exception()
@@ -236,7 +237,7 @@ def _is_known(question: asyncio.Task[object]) -> bool:
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether the server has refused, and would do so again."""
+    """Whether the server has refused and would refuse again."""
     passing = isinstance(error, (ReadOnlyError, ClusterDownError, TryAgainError)) or str(error).startswith("BUSY ")
     return isinstance(error, StoreClosed) or (isinstance(error, ResponseError) and not passing)
 

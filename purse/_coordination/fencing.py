@@ -1,31 +1,32 @@
 """Fencing tokens: a number for each holding of a lock, greater than that of every earlier holder.
 
-A lease ends while its holder may be asleep. Whatever must not be changed by a holder who is late has to refuse tokens
-that are smaller than one it has seen; ``fenced_set`` does that for a Redis string.
+A lease may end while its holder is suspended. A resource that a late holder must not change has to refuse tokens that
+are smaller than one it has seen. ``fenced_set`` does that for a Redis string.
 
 On one server INCR makes such numbers. On several masters it does not: the greatest of their counters may come from a
-master that is down the next time. Here each master keeps, beside the lock, a *fence*: the greatest token that it has
+master that is down the next time. So each master keeps a *fence* beside the lock: the greatest token that it has
 accepted. The rule:
 
-1. Who wants the lock proposes a token, and takes the lock on each master in one script, which refuses where the lock
-   is held, *where the fence is not below the proposed token*, and *where there is no fence*; else the fence becomes the
-   token.
+1. A task that wants the lock proposes a token, and takes the lock on each master with one script. The script refuses
+   if the lock is held, *if the fence is not below the proposed token*, or *if there is no fence*. Otherwise the token
+   becomes the fence.
 2. The token is granted if a majority took, within ``PATIENCE`` of the first take that was sent.
-3. Who was refused because of a fence starts again, above the greatest that it saw. Who knows of none yet proposes 0,
-   which takes nothing, until it has seen the fences of a majority.
+3. A task that was refused because of a fence starts again, above the greatest fence that it saw. A task that does not
+   know a fence yet proposes 0, which takes nothing, until it has seen the fences of a majority.
 4. A master without a fence has never had one, or was restarted without its data. It is given the greatest fence of a
-   majority of masters that have one, read in the same round; or 0, if *all* masters answered and no fence is above 0,
-   which is the very first time. Not while its server is up for less than ``YOUNG``, and not if it was restarted since.
+   majority of masters that have one, read in the same round. If *all* masters answered and no fence is above 0, which
+   is the case for the very first token, it is given 0. It is given nothing while its server is up for less than
+   ``YOUNG``, or if the server was restarted since the round.
 
-Why tokens grow. Say T was granted, by the majority M. (a) *A master of M that has a fence has one of at least T.* It
-accepted T, and fences only rise. Or it has lost that fence since, and was given another: then more than two rounds
-had passed, so T had been granted already (its round had ended), and what the master was given is the greatest fence of
-a majority, in which there is a master of M, for which (a) holds. (b) A later token T' was taken by a majority of
-masters with a fence. One of them is in M, and had a fence below T'. So T' > T.
+Why tokens grow. Let T be a token that was granted by the majority M. (a) *A master of M that has a fence has one of at
+least T.* It accepted T, and fences only rise. Or it has lost that fence since, and was given another. Then more than
+two rounds had passed, so T had been granted already (its round had ended). The fence that the master was given is the
+greatest fence of a majority. That majority contains a master of M, for which (a) holds. (b) A later token T' was taken
+by a majority of masters with a fence. One of them is in M, and had a fence below T'. So T' > T.
 
-What it rests on: masters keep their data, or those that lose it leave a majority with a fence; a server's uptime
-counts its seconds (the server's wall clock keeps it); nobody deletes fences, which a restart would not betray. The rule
-is checked exhaustively for three masters in tests/coordination/test_fencing_model.py.
+Assumptions: masters keep their data, or those that lose it leave a majority with a fence. A server's uptime counts its
+seconds (the server's wall clock keeps it). Fences are not deleted: unlike a restart, a deletion cannot be detected.
+tests/coordination/test_fencing_model.py checks the rule exhaustively for three masters.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ YOUNG = 3
 
 
 def vote_of(*, held: bool, fence: int | None, token: int) -> str:
-    """What one master answers to a take; redlock_take.lua says the same."""
+    """The answer of one master to a take, by the same rule as redlock_take.lua."""
     if held:
         return "held"
     if fence is None:
@@ -66,13 +67,13 @@ def vote_of(*, held: bool, fence: int | None, token: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one master answered to a take.
+    """The answer of one master to a take.
 
     Attributes:
         vote: "took", "held", "young", "unfenced" or "low".
-        fence: its fence, after the take; None: it has none.
-        run: the run of its server, if it has none.
-        uptime: seconds since its server started, if it has none.
+        fence: the master's fence after the take, or None if it has none.
+        run: the run id of its server, if it has no fence.
+        uptime: seconds since its server started, if it has no fence.
     """
 
     vote: str
@@ -83,12 +84,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What follows from the answers to one round.
+    """The conclusion from the answers to one round.
 
     Attributes:
-        is_granted: the proposed token is the lock's.
-        token: what to propose the next time.
-        repair: the fence for masters that have none; None: they cannot be given one yet.
+        is_granted: whether the proposed token is granted.
+        token: the token to propose the next time.
+        repair: the fence for masters that have none, or None if they cannot be given one yet.
     """
 
     is_granted: bool
@@ -97,7 +98,12 @@ class Plan:
 
 
 def judge(readings: Sequence[Reading | None], token: int) -> Plan:
-    """What follows when ``token`` was proposed to all masters; None stands for those that did not answer in time."""
+    """Draw the conclusion after ``token`` was proposed to all masters.
+
+    Args:
+        readings: the answers, None for a master that did not answer in time.
+        token: the proposed token.
+    """
     majority = majority_of(len(readings))
     answers = [reading for reading in readings if reading is not None]
     fences = [reading.fence for reading in answers if reading.fence is not None]
@@ -113,7 +119,7 @@ def judge(readings: Sequence[Reading | None], token: int) -> Plan:
 
 
 def reading_of(answer: Answer) -> Reading | None:
-    """An answer of redlock_take.lua; None for an error, and while there is none."""
+    """Read an answer of redlock_take.lua. None for an error, and while there is no answer."""
     if not isinstance(answer, list):
         return None
     vote, fence, run, uptime = as_array(answer)
@@ -122,7 +128,7 @@ def reading_of(answer: Answer) -> Reading | None:
 
 
 def repairs(readings: Sequence[Reading | None], fence: str, value: int) -> list[ScriptCall | None]:
-    """For each master the call that gives it a fence; None where that is not needed, or not yet to be done."""
+    """For each master the call that gives it a fence, or None if that is not needed or not allowed yet."""
     return [
         load_script("redlock_fence")((fence,), value, reading.run)
         if reading is not None and reading.fence is None and reading.run and reading.uptime >= YOUNG
@@ -134,28 +140,30 @@ def repairs(readings: Sequence[Reading | None], fence: str, value: int) -> list[
 async def fenced_set(client: RedisClient, key: str, value: bytes | str | int | float, lease: Lease) -> None:
     """Set the string ``key`` to ``value``, unless a later holder of the lock has done so.
 
-    The check and the write are one script. A holder who was asleep when its lease ended, and does not know it yet,
-    cannot overwrite what a later one has written. (Before that one writes it can: nobody has told this key of it.)
-    All writers of ``key`` have to come this way, with leases of one and the same lock.
+    The check and the write are one script. A holder that was suspended when its lease ended, and does not know it yet,
+    cannot overwrite the value of a later holder. (Before the later holder writes it still can, because the key does not
+    know the new token yet.) All writers of ``key`` have to use this function, with leases of the same lock.
 
     Args:
-        client: where ``key`` lives; it need not be one of the lock's masters.
+        client: a client of the server that has ``key``. It need not be one of the lock's masters.
         key: a string. The token is kept beside it, without a time to live: ``fenced!{garden}:gate``.
-        value: as it is to be stored.
-        lease: of a lock that gives tokens.
+        value: stored as it is.
+        lease: a lease of a lock that gives tokens.
 
     Raises:
-        LockLost: a later holder has written; nothing was changed.
+        LockLost: a later holder has written. Nothing was changed.
         LockError: the lock gives no tokens.
-        WrongKind: ``key`` holds another type than a string, or something else than a token is kept beside it; nothing
-            was changed.
+        WrongKind: ``key`` holds another type than a string, or the key beside it holds something else than a token.
+            Nothing was changed.
 
     One round trip, O(1). Sends: EVALSHA fenced_set.
     """
     call = load_script("fenced_set")((key, beside(key, "fenced")), value, lease.token)
     if not as_flag(await executor_for(client).ask(call, _Fenced(key))):
         raise LockLost(
-            f"{named(key)} was not set: somebody who held the lock {named(lease.key)} later has set it", key=lease.key
+            f"{named(key)} was not set: a later holder of the lock {named(lease.key)} has set it already. Acquire the "
+            "lock again before you write",
+            key=lease.key,
         )
 
 
@@ -172,9 +180,9 @@ class _Fenced:
             what = "the key does not hold a string"
             if found is not None:
                 token = named(beside(self._key, "fenced"))
-                what = f"{token}, the token, was written by something else: there is {found}"
+                what = f"the key {token} must hold the token, but another program has written to it: found {found}"
             return WrongKind(
-                f"{named(self._key)} was not set: {what}. Delete that, or choose another key.", key=self._key
+                f"{named(self._key)} was not set: {what}. Delete that key, or choose another one.", key=self._key
             )
         error.add_note(f"purse: setting {named(self._key)} under a lock")
         return error

@@ -1,9 +1,9 @@
-"""FirstConnection: waiting for a client's connection with a bound of its own.
+"""FirstConnection: waiting for a client's first connection, with a separate time limit.
 
-To open a connection takes up to six trips: TCP, TLS, and what redis-py says. A call that has to return soon whatever
-the server does would take a server that answers after 300 ms for one that hangs, if it counted those as well. So its
-time begins when there is a connection, and to open the first one may take ``CONNECTING`` seconds. A connection that is
-opened again counts: that is tried for about a second although nobody listens, see ``_engine.connecting``.
+Opening a connection takes up to six round trips: TCP, TLS, and the commands of redis-py. Some calls have to return soon
+whatever the server does. If they counted those trips, a server that answers after 300 ms would look like one that
+hangs. So their time begins when there is a connection, and opening the first one may take ``CONNECTING`` seconds. The
+time to open a connection again does count: that is tried for about a second, see ``_engine.connecting``.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class FirstConnection:
 
     @property
     def is_late(self) -> bool:
-        """Whether somebody waits for it, for longer than ``CONNECTING``."""
+        """Whether a task has waited for it for longer than ``CONNECTING``."""
         waiting = self._opening is not None and not self._opening.task.done()
         return waiting and get_running_loop().time() - self._since > CONNECTING
 
     def opening(self) -> Awaited[None]:
-        """The task that opens it: one for all who wait for it, and it goes on if nobody does."""
+        """The task that opens the connection. All waiting callers share it, and it continues if they are cancelled."""
         if self._opening is None or self._opening.task.done():
             self._since = get_running_loop().time()
             self._opening = Awaited(background(self._open(), "connecting"))
@@ -61,14 +61,14 @@ class FirstConnection:
             await self._links.ready(lambda: 0)
 
     async def wait(self) -> None:
-        """Wait until there was one; at once if there was.
+        """Wait until there has been a connection. Returns at once if there was one already.
 
         Raises:
-            redis.exceptions.RedisError, OSError, StoreClosed: it cannot be opened.
+            redis.exceptions.RedisError, OSError, StoreClosed: the connection cannot be opened.
         """
         if self.is_missing:
             opening = self.opening()
             await opening.done()
-            # A program that cancels every task has cancelled this one, too. Then the call itself opens a connection.
+            # A program that cancels every task has also cancelled this one. Then the call itself opens a connection.
             if not opening.task.cancelled() and (error := opening.task.exception()) is not None:
                 raise copy.copy(error)

@@ -1,4 +1,4 @@
-"""Foreign values: what a script found where it keeps its own, and says so (lua/foreign.lua)."""
+"""Foreign values: values of other programs that a script found in its keys and reported (lua/foreign.lua)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FOUND = re.compile(r"purse found (.*?): (.*)", re.DOTALL)
 
 
 def found_in(error: Exception) -> str | None:
-    """What a script has found that purse did not write, for a message: ``a member that is not a permit, b'ada'``.
+    """Describe, for a message, a value that purse did not write: ``a member that is not a permit, b'ada'``.
 
-    None if ``error`` does not say so. What was found is hidden after ``hide_values()``.
+    None if ``error`` does not report one. The value is hidden after ``hide_values()``.
     """
     found = _FOUND.search(str(error))
     return None if found is None else f"{found[1]}, {shown(found[2].encode())}"

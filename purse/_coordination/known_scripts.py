@@ -1,8 +1,8 @@
 """KnownScripts: EVAL the first time, EVALSHA from then on.
 
-EVALSHA of a script that the server does not know costs a second round trip, and executes nothing in the first. A call
-that has to be answered within a bounded time, or that may be the last before its connection closes, cannot afford that:
-a server 300 ms away would be taken for one that hangs, and a release would never be executed.
+EVALSHA of a script that the server does not know costs a second round trip, and the first one executes nothing. A call
+that has to be answered within a bounded time, or that may be the last before its connection closes, cannot afford that.
+A server 300 ms away would look like one that hangs, and a release would never be executed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["KnownScripts"]
 class KnownScripts:
     """The scripts that the server has executed on the open link of the running loop.
 
-    A new link may lead to a server that was restarted, or to another one, so it begins with none. If a known script was
-    forgotten (SCRIPT FLUSH), the executor sends its body.
+    A new link may lead to a server that was restarted, or to another server, so it begins without known scripts. If the
+    server has forgotten a known script (SCRIPT FLUSH), the executor sends its body.
 
     Args:
         executor: sends the calls.
@@ -57,7 +57,7 @@ class KnownScripts:
         return answer
 
     def _look(self) -> None:
-        """Forget what the server of a former link knew."""
+        """Forget the scripts that the server of a former link knew."""
         link = None if self._links is None else self._links.by_loop.get(get_running_loop())
         if link is None or not link.is_open or link is not self._link:
             self._link = link
