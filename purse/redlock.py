@@ -221,7 +221,7 @@ class Redlock(LeasedLock):
     def extend(self, *, raise_on_redis_errors: bool | None = None) -> Coroutine[object, object, None]:
         """Start the lease again, from now.
 
-        Only for the holder, while the lease is valid and a majority still has it. A key that is gone does not come back.
+        Only for the holder, while the lease is valid and a majority still has it. A key that is gone is not restored.
 
         Args:
             raise_on_redis_errors: kept for 2.x. An extension that fails always raises.

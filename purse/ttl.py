@@ -63,9 +63,7 @@ class TTL:
 
         def __new__(cls, *unitless: object, **parts: object) -> TTL:
             if unitless:
-                raise DeclarationError(
-                    f"TTL({shown(unitless[0])}) has no unit: write {_fix_for(unitless[0])}"
-                )
+                raise DeclarationError(f"TTL({shown(unitless[0])}) has no unit: write {_fix_for(unitless[0])}")
             return object.__new__(cls)
 
     def __post_init__(self, milliseconds: float, seconds: float, minutes: float, hours: float, days: float) -> None:

@@ -1,18 +1,18 @@
-"""Leases: what it means to hold a lock for a while, for every lock there is.
+"""Leases: holding a lock for a limited time. All kinds of locks share this module.
 
     acquire          a third        two thirds                          the end of the validity
       |-----------------|---------------|-----------------------------------|
       body runs         watchdog extends, and the clock starts again        LockLost
 
-A lock is never more than a lease: the server forgets it when its time is up, whatever its holder does. So everything
-here asks the monotonic clock how long the lease is good for, and says so when it is not any more:
+A lock is always a lease: the server forgets it when its time is up, whatever the holder does. So the code here asks the
+monotonic clock how long the lease is valid, and reports when it is not valid any more:
 
-- ``async with lock as lease`` reports with ``LockLost`` at the end of the block that the lease had run out or was
-  taken, unless the body raised something itself, which is never masked;
-- a watchdog (opt-in) extends the lease at a third of its time, and cancels the body with ``LockLost`` when it is lost;
-- releasing is done by a task of its own, so a caller that is cancelled meanwhile still releases.
+- ``async with lock as lease`` raises ``LockLost`` at the end of the block if the lease had run out or was taken. An
+  exception of the body is never masked.
+- A watchdog (opt-in) extends the lease at a third of its time, and cancels the body with ``LockLost`` when it is lost.
+- A background task releases the lock, so a caller that is cancelled while it releases still releases.
 
-How a lock is taken, extended and given back is for subclasses: on one server or on a majority of several.
+Subclasses take, extend and release: on one server, or on a majority of several.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from purse.codecs._shown import named, quoted
 from purse.errors import LockError, LockLost, LockNotAcquired
 
 # pyright: reportPrivateUsage=false
-# A lease, its lock and its watchdog are one thing; what they tell each other is nobody else's business.
+# A lease, its lock and its watchdog belong together, so they use private names of each other.
 
 __all__ = ["Lease", "LeasedLock", "has_ended", "refuse_to_end", "running_task"]
 
@@ -37,8 +37,8 @@ _locks: weakref.WeakSet[LeasedLock] = weakref.WeakSet()
 
 
 def _disown_all() -> None:
-    """Hold nothing: the leases are the parent's."""
-    for lock in list(_locks):  # the child has one thread, so nothing is added meanwhile
+    """Forget all leases in a forked child: they belong to the parent."""
+    for lock in list(_locks):  # the child has one thread, so nothing is added during the loop
         lock._disown()
 
 
@@ -48,8 +48,8 @@ in_child(_disown_all)
 def running_task() -> asyncio.Task[object] | None:
     """The running task, if there is one.
 
-    A method asks when it is called, and returns a coroutine: ``wait_for`` (up to Python 3.11), ``shield``, ``gather``
-    and ``create_task`` run that in another task, and it concerns the lease of the caller all the same.
+    A method asks for it when it is called, and then returns a coroutine. ``wait_for`` (up to Python 3.11), ``shield``,
+    ``gather`` and ``create_task`` run that coroutine in another task, but it still acts on the lease of the caller.
     """
     try:
         return asyncio.current_task()
@@ -58,16 +58,16 @@ def running_task() -> asyncio.Task[object] | None:
 
 
 def has_ended(task: asyncio.Task[object] | None) -> bool:
-    """Whether ``task`` will never run again; None stands for one that is not there any more."""
+    """Whether ``task`` will never run again. None stands for a task that does not exist any more."""
     return task is None or task.done() or task.get_loop().is_closed()
 
 
 class Lease:
-    """One holding of a lock, from its acquisition to its release: what ``async with lock as lease`` gives.
+    """One holding of a lock, from its acquisition to its release, as ``async with lock as lease`` returns it.
 
     Attributes:
         key: the lock's key.
-        owner: what is stored under it while this lease holds it; unique.
+        owner: the unique value that is stored under the key while this lease holds the lock.
     """
 
     __slots__ = ("__weakref__", "_body", "_fence", "_lock", "_lost", "_until", "extensions", "key", "owner")
@@ -85,49 +85,49 @@ class Lease:
 
     @property
     def token(self) -> int:
-        """The fencing token: greater than that of every earlier holder, for whatever must not be changed by a late one.
+        """The fencing token, greater than that of every earlier holder. It protects data from writes of a late holder.
 
         Raises:
             LockError: the lock was made without ``fencing=True``.
         """
         if self._fence is None:
             raise LockError(
-                f"{named(self.key)}: there are no tokens without fencing=True where the lock is made", key=self.key
+                f"{named(self.key)}: this lock gives no tokens: write fencing=True where it is made", key=self.key
             )
         return self._fence
 
     @property
     def until(self) -> float:
-        """The loop's time to which it is good, unless it is lost or released before."""
+        """The loop's time until which the lease is valid, unless it is lost or released before."""
         return self._until
 
     @property
     def remaining(self) -> float:
-        """Seconds for which the lock is certainly held by this lease alone; 0.0 when it is lost or released."""
+        """Seconds for which this lease certainly holds the lock. 0.0 when it is lost or released."""
         if self._lost:
             return 0.0
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
     async def extend(self) -> None:
-        """Start the lease's time again; see the lock's ``extend``."""
+        """Start the lease's time again, as the lock's ``extend`` does."""
         await self._lock._extend_lease(self)
 
     async def release(self) -> None:
-        """Give the lock back; see the lock's ``release``."""
+        """Give the lock back, as the lock's ``release`` does."""
         await self._lock._release_lease(self)
 
     def is_of(self, task: asyncio.Task[object] | None) -> bool:
-        """Whether ``task`` acquired it."""
+        """Whether ``task`` acquired this lease."""
         return task is not None and self._body is not None and self._body() is task
 
     @property
     def is_orphan(self) -> bool:
-        """Whether the task that acquired it has ended, or was left behind by a loop that is closed."""
+        """Whether the task that acquired this lease has ended, or belongs to a loop that is closed."""
         return has_ended(None if self._body is None else self._body())
 
 
 class LeasedLock(ABC):
-    """What locks have in common: who holds what, the block, the watchdog.
+    """The common part of locks: the held leases, the block, the watchdog.
 
     A lease belongs to the task that acquired it. When that task has ended, it belongs to every task that uses the
     lock's object: ``wait_for`` (up to Python 3.11), ``create_task``, ``gather`` and fixtures acquire in tasks that end.
@@ -148,7 +148,7 @@ class LeasedLock(ABC):
         _locks.add(self)
 
     def _disown(self) -> None:
-        """Forget every lease: this process is a fork, they are its parent's."""
+        """Forget every lease: this process is a fork, and they belong to its parent."""
         keep((self._held, self._blocks))
         self._held, self._blocks = [], {}
 
@@ -156,27 +156,27 @@ class LeasedLock(ABC):
 
     @abstractmethod
     async def _take_for_block(self) -> Lease | None:
-        """Acquire, as ``async with`` is to do it; None if it could not be had. Not yet in ``_held``."""
+        """Acquire for ``async with``. None if the lock could not be acquired. The lease is not in ``_held`` yet."""
 
     @abstractmethod
     async def _renew(self, lease: Lease) -> float | None:
-        """Start the time of ``lease`` again where it still holds; the loop's time until which it is good, or None."""
+        """Start the time of ``lease`` again. Returns the loop's time until which it is valid, or None if it is lost."""
 
     @abstractmethod
     async def _give_back(self, lease: Lease) -> bool:
-        """Release; whether it was still held. Bounded in time, and left behind nothing when cancelled."""
+        """Release. Returns whether the lock was still held. Bounded in time, and releases even when cancelled."""
 
-    # --- who holds what ---------------------------------------------------------------------------
+    # --- held leases ------------------------------------------------------------------------------
 
     def _hold(self, lease: Lease) -> None:
-        """Count ``lease`` among those that are held, and no longer those that ran out without being released."""
+        """Add ``lease`` to the held ones, and remove those that ran out without being released."""
         for one in self._held.copy():
             if one.remaining <= 0 and one not in self._blocks:
                 self._let_go(one)
         self._held.append(lease)
 
     def _let_go(self, lease: Lease) -> bool:
-        """Hold ``lease`` no longer; False if it is not held, or another caller is just letting it go."""
+        """Remove ``lease`` from the held ones. False if it is not held, or another caller is just removing it."""
         try:
             self._held.remove(lease)
         except ValueError:
@@ -184,27 +184,27 @@ class LeasedLock(ABC):
         return True
 
     def _mine(self) -> Lease | None:
-        """What ``_lease_of`` says of the running task."""
+        """The result of ``_lease_of`` for the running task."""
         return self._lease_of(running_task())
 
     def _lease_of(self, task: asyncio.Task[object] | None) -> Lease | None:
-        """The latest lease of ``task``, or else of a task that has ended, unless its block will release it."""
+        """The latest lease of ``task``, or else of a task that has ended, unless its block will release the lease."""
         latest = self._held.copy()[::-1]
         mine = (lease for lease in latest if lease.is_of(task))
         return next(mine, None) or next((one for one in latest if one.is_orphan and one not in self._blocks), None)
 
     def _lease_for(self, method: str, task: asyncio.Task[object] | None) -> Lease:
-        """``_lease_of``, for the method of that name.
+        """The result of ``_lease_of``, for the method of that name.
 
         Raises:
-            LockError: there is none; nothing was sent.
+            LockError: there is no such lease. Nothing was sent.
         """
         lease = self._lease_of(task)
         if lease is None:
             raise LockError(
-                f"{named(self._key)}: {method}() by a task for which, through this object, the lock is not "
-                "held; acquire() it "
-                f"first, or call lease.{method}() on the lease that {self._gives_leases} gave to its holder",
+                f"{named(self._key)}: {method}() was called by a task that does not hold the lock through this object: "
+                f"acquire() it first, or call lease.{method}() on the lease that {self._gives_leases} gave to its "
+                "holder",
                 key=self._key,
             )
         return lease
@@ -220,14 +220,13 @@ class LeasedLock(ABC):
     async def _release_lease(self, lease: Lease) -> None:
         if not await self._released(lease):
             raise LockLost(
-                f"{named(self._key)}: the lock was not held any more when it was released; somebody else may "
-                "have had it "
-                "meanwhile",
+                f"{named(self._key)}: the lock was not held any more when it was released, so another client may have "
+                "held it since. Make the lease longer, or extend it in time",
                 key=self._key,
             )
 
     async def _released(self, lease: Lease) -> bool:
-        """Release ``lease``, also if this task is cancelled meanwhile; whether it had been held all the time."""
+        """Release ``lease``, even if this task is cancelled. Returns whether it had been held all the time."""
         if not self._let_go(lease):
             return False
         watchdog = self._blocks.get(lease)
@@ -235,7 +234,7 @@ class LeasedLock(ABC):
             watchdog.stop()
         held = lease.remaining > 0
         lease._lost = True
-        # A task of its own: under a scope of anyio, whoever is cancelled is cancelled again at each await.
+        # In a separate task: in a scope of anyio, a cancelled task is cancelled again at each await.
         giving = detached(self._give_back(lease), "release")
         await asyncio.wait((giving,))
         return giving.result() and held
@@ -246,10 +245,12 @@ class LeasedLock(ABC):
         return self._enter(await self._take_for_block())
 
     def _enter(self, lease: Lease | None) -> Lease:
-        """Begin the block that holds ``lease``; there is no await between its acquisition and this."""
+        """Begin the block that holds ``lease``. Between its acquisition and this call there must be no await."""
         if lease is None:
             raise LockNotAcquired(
-                f"{named(self._key)}: the lock is held by others, or there is no quorum", key=self._key
+                f"{named(self._key)}: could not acquire the lock: others hold it, or most of the masters did not "
+                "answer. Wait longer, or try again later",
+                key=self._key,
             )
         self._hold(lease)
         self._blocks[lease] = _Watchdog(self, lease) if self._watchdog else None
@@ -258,7 +259,7 @@ class LeasedLock(ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._blocks:  # this process is a fork, and the block was its parent's
+        if not self._blocks:  # this process is a fork, and the block belonged to its parent
             return
         lease = self._ending(running_task())
         if lease is None:
@@ -267,7 +268,7 @@ class LeasedLock(ABC):
             await self._leave(lease, error)
 
     async def _leave(self, lease: Lease, error: BaseException | None) -> None:
-        """End the block of ``lease``, whose body has raised ``error``."""
+        """End the block of ``lease``. ``error`` is the exception of its body, if any."""
         try:
             watchdog = self._blocks.pop(lease)
         except KeyError:  # ended already, or by another caller at this moment
@@ -278,14 +279,15 @@ class LeasedLock(ABC):
         except Exception as failure:
             if error is not None:
                 error.add_note(
-                    f"purse: the lock {named(self._key)} was not released, and ends with its lease: {quoted(failure)}"
+                    f"purse: could not release the lock {named(self._key)}, which ends with its lease: "
+                    f"{quoted(failure)}"
                 )
             elif not lost:
                 raise
             held = True
         if lost and (error is None or isinstance(error, asyncio.CancelledError)):
             raise LockLost(
-                f"{named(self._key)}: the lock was lost, and the block was cancelled", key=self._key
+                f"{named(self._key)}: the lock was lost, so its watchdog has cancelled the block", key=self._key
             ) from error
         if held and not lost:
             return
@@ -293,34 +295,34 @@ class LeasedLock(ABC):
             error.add_note(f"purse: the lock {named(self._key)} was not held any more at the end of the block")
             return
         raise LockLost(
-            f"{named(self._key)}: the lock was not held to the end of the block; somebody else may have had it "
-            "meanwhile",
+            f"{named(self._key)}: the lock was not held until the end of the block, so another client may have held it "
+            "since. Make the lease longer, or pass watchdog=True",
             key=self._key,
         )
 
     def _ending(self, task: asyncio.Task[object] | None) -> Lease | None:
-        """The lease of the block that ``task`` ends: the latest of its own, or else of a task that has ended."""
+        """The lease of the block that ``task`` ends: the latest of ``task``, or else of a task that has ended."""
         latest = [*self._blocks.copy()][::-1]
         mine = [lease for lease in latest if lease.is_of(task)]
-        # A block may be entered by one task and left by another, as those of fixtures are.
+        # A block may be entered by one task and left by another, as fixtures do.
         return next(iter(mine or [lease for lease in latest if lease.is_orphan]), None)
 
 
 def refuse_to_end(key: str, error: BaseException | None) -> None:
-    """Tell a task that leaves a block of a task that still runs; ``error``, which the body raised, is not masked.
+    """Refuse to end the block of another task that still runs. ``error``, if the body raised it, is not masked.
 
     Raises:
         LockError: the body raised nothing.
     """
-    told = f"{key}: the block belongs to another task, so it was not ended. Leave it there, or call release() on "
-    told += "what `async with` gave that task"
+    told = f"{key}: the block belongs to another task, so it was not ended. Leave it in that task, or call release() "
+    told += "on the object that `async with` gave to it"
     if error is None:
         raise LockError(told, key=key)
     error.add_note(f"purse: {told}")
 
 
 class _Watchdog:
-    """Keeps a lease alive while the body of a block runs; tells the body when it cannot."""
+    """Keeps a lease alive while the body of a block runs. Cancels the body when the lease is lost."""
 
     def __init__(self, lock: LeasedLock, lease: Lease) -> None:
         self._lock = lock
@@ -340,7 +342,7 @@ class _Watchdog:
                 async with asyncio.timeout(lease.remaining):
                     until = await self._lock._renew(lease)
             except Exception:
-                pause = third / 4  # the lease still holds: whoever cannot be reached now may be back in time
+                pause = third / 4  # the lease still holds, and the server may be back in time
                 continue
             if until is None:
                 break
@@ -352,7 +354,7 @@ class _Watchdog:
             self._body.cancel()
 
     def stop(self) -> bool:
-        """End it; whether it has cancelled the body."""
+        """End the watchdog. Returns whether it has cancelled the body."""
         loop = self._task.get_loop()
         if loop is asyncio.get_running_loop():
             self._task.cancel()
@@ -361,5 +363,5 @@ class _Watchdog:
         return self._cancelled
 
     def take_back(self) -> bool:
-        """Take its own cancellation of the body back, which has reached it; False if somebody else has cancelled it."""
+        """Undo the watchdog's cancellation of the body. False if the body was also cancelled for another reason."""
         return self._body is not None and self._body.uncancel() <= self._before

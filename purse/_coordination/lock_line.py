@@ -7,20 +7,21 @@
                                             {g}:gate           "C/7/10000", for 8.3 s more
                                             fence!{g}:gate     41
 
-Everybody takes a place in the queue when they come, in one round trip, so the order is that of all processes. From then
-on only the first of each loop asks: when it hears that the lock's key has changed (wakeups), when the lease that it
-was told of has run out, and every ``RENEW`` seconds, which keeps the places of all its loop. A loop that has not asked
-for ``PLACE`` seconds, because its process is dead or hangs, has lost its places when they are reached: who is alive is
-served. The clock for that is the server's.
+Each task takes a place in the queue when it arrives, in one round trip, so there is one order for all processes. From
+then on only the first task of each loop asks: when it hears that the lock's key has changed (wakeups), when the lease
+of the holder, as last reported, has run out, and every ``RENEW`` seconds. Asking keeps the places of all tasks of that
+loop. A loop that has not asked for ``PLACE`` seconds, because its process is dead or hangs, loses its places when they
+are reached, so the next live task is served. This time is measured by the server's clock.
 
-An owner is ``session/number/lease``, the session random, the number counted: unique for each acquisition. A script that
-is asked again for an owner who has the lock says so again, so a question whose reply was lost can be repeated. With the
-lease in the name, in milliseconds, others notice a lock that lasts longer than that: its server's clock was set back.
+An owner is named ``session/number/lease``, with a random session and a counter: unique for each acquisition. If the
+script is called again for an owner that has the lock, it gives the same answer, so a question whose reply was lost can
+be repeated. The name contains the lease in milliseconds. So others notice a lock that lasts longer than that, because
+its server's clock was set back.
 
-A caller may give up waiting, for any reason. What it has asked for is taken back by a task of the line, because under a
-scope of anyio a cancelled task is cancelled again at each await. One script takes back everything that is due: a
-thousand callers should not need a thousand connections in the dedicated mode. If the server does not answer, it remains
-a debt, see ``.debts``, and as long as the server is silent nothing more is asked for.
+A caller may give up waiting, for any reason. A task of the line takes back its request, because in a scope of anyio a
+cancelled task is cancelled again at each await. One script takes back everything that is due: a thousand callers should
+not need a thousand connections in the dedicated mode. If the server does not answer, the request remains a debt, see
+``.debts``, and while the server is silent nothing new is asked for.
 """
 
 from __future__ import annotations
@@ -53,24 +54,24 @@ from purse.errors import StoreClosed
 __all__ = ["BESIDE", "Grant", "LockLine", "lock_line", "validity"]
 
 BESIDE = ("fence", "queue", "sessions")
-"""What is kept beside the key of a lock."""
+"""The additional keys beside the key of a lock."""
 
 PLACE = 6.0
-"""Seconds for which a loop that does not ask keeps the places of its tasks."""
+"""Seconds after which a loop that does not ask loses the places of its tasks."""
 
 RENEW = 2.0
-"""Seconds between two questions of a loop, if nothing else makes it ask."""
+"""Seconds between two questions of a loop, if no other event makes it ask."""
 
 Loop = asyncio.AbstractEventLoop
 
-_FIRST_PAUSE, _LAST_PAUSE = 0.005, 0.25  # seconds between two questions while the lock is free, and another's turn
+_FIRST_PAUSE, _LAST_PAUSE = 0.005, 0.25  # seconds between two questions while the lock is free and it is another's turn
 
 
 class Grant(NamedTuple):
-    """The lock, for a while.
+    """A granted lock.
 
     Attributes:
-        owner: what its key holds.
+        owner: the value of its key.
         token: the fencing token.
         until: the loop's time until which it is certainly held.
     """
@@ -81,9 +82,9 @@ class Grant(NamedTuple):
 
 
 class _Refusal(NamedTuple):
-    again_ms: int  # after which it may be free although nothing was heard; -1: never
-    held: bool  # or else it is somebody else's turn
-    fence: Reply  # as long as it is the same, nobody else has had the lock
+    again_ms: int  # after which the lock may be free although no change was reported, or -1: never
+    held: bool  # False: it is another owner's turn
+    fence: Reply  # as long as it is the same, no other owner has had the lock
 
 
 def _free(found: int) -> bool:
@@ -95,7 +96,7 @@ def _taken(found: int) -> bool:
 
 
 def validity(started: float, lease: float) -> float:
-    """The loop's time until which a lease of so many seconds is good that was asked for at ``started``."""
+    """The loop's time until which a lease of so many seconds is valid if it was asked for at ``started``."""
     return started + lease - drift_of(lease)
 
 
@@ -107,7 +108,7 @@ class LockLine:
         key: the lock's key.
 
     Attributes:
-        connection: the first one of its client.
+        connection: the first connection of the client.
     """
 
     def __init__(self, executor: Executor, key: str) -> None:
@@ -124,27 +125,28 @@ class LockLine:
         self._leases: list[ref[Lease]] = []
 
     def __len__(self) -> int:
-        """How many tasks wait."""
+        """The number of waiting tasks."""
         return len(self._waiting)
 
     def is_held_by(self, task: asyncio.Task[object] | None) -> bool:
-        """Whether ``task`` holds the lock, through whichever object."""
+        """Whether ``task`` holds the lock, through any object."""
         leases = (lease() for lease in self._leases)
         return any(lease is not None and lease.is_of(task) and lease.remaining > 0 for lease in leases)
 
     def hold(self, lease: Lease) -> None:
-        """``lease`` is granted; known here as long as anybody refers to it."""
-        # No WeakSet: it would lose its leases in whatever thread drops them.
+        """Note that ``lease`` is granted. It is known here while there is a reference to it."""
+        # A WeakSet would remove leases in the thread that drops them, so this is a list.
         self._leases = [*(one for one in self._leases if one() is not None), ref(lease)]
 
     async def take(self, lease: float, origin: Origin, *, wait: bool) -> Grant | None:
-        """Take the lock for ``lease`` seconds, after everybody who came before.
+        """Take the lock for ``lease`` seconds, after all callers that came before.
 
-        Whoever is cancelled here leaves neither the lock nor a place in the queue.
+        A caller that is cancelled here leaves neither the lock nor a place in the queue behind.
 
         Args:
             origin: explains errors.
-            wait: for as long as it takes; or else only if it is free and nobody waits, None if not.
+            wait: wait as long as it takes. False takes the lock only if it is free and no task waits, else returns
+                None.
 
         Raises:
             redis.exceptions.RedisError: the server refused, or cannot be reached.
@@ -166,15 +168,15 @@ class LockLine:
         return answer if isinstance(answer, Grant) else None
 
     async def take_back(self, owner: str, lease: float, origin: Origin) -> None:
-        """Undo what ``owner`` has asked for, also if this task is cancelled while it waits; bounded in time."""
+        """Undo the request of ``owner``, even if this task is cancelled while it waits. Bounded in time."""
         await asyncio.wait((self.owe(owner, lease, origin),), timeout=2 * PATIENCE)
 
     def owe(self, owner: str, lease: float, origin: Origin) -> asyncio.Future[None]:
-        """Have what ``owner`` has, or has asked for, taken back until that is certain; done when it was tried once."""
+        """Take back the lock or request of ``owner`` until that is certain. The future is done after the first try."""
         return self._debts.owe(owner, origin, max(lease, PLACE), self._asking.pop(owner, None))
 
     async def release(self, owner: str, origin: Origin) -> Reply:
-        """Give the lock up, or the place in the queue; 1 if it was the lock."""
+        """Give up the lock, or the place in the queue. The reply is 1 if it was the lock."""
         reply = await self._scripts.ask(self._releasing(owner), origin)
         self._debts.heard()
         return reply
@@ -184,7 +186,7 @@ class LockLine:
         return load_script("lock_release")((lock, queue, sessions), *owners)
 
     async def _release_all(self, owed: Mapping[str, Origin]) -> None:
-        # EVAL, not EVALSHA: nobody may be there any more to send it again after a NOSCRIPT.
+        # EVAL, not EVALSHA: after a NOSCRIPT the caller may not be there any more to send it again.
         await self._executor.ask(self._releasing(*owed).by_body(), next(iter(owed.values())))
 
     # --- waiting ----------------------------------------------------------------------------------
@@ -200,7 +202,7 @@ class LockLine:
                 if isinstance(answer, Grant):
                     if answer.until > self.loop.time():
                         return answer
-                    await self.release(owner, origin)  # spent before it was here
+                    await self.release(owner, origin)  # the lease ended before the reply came
                 elif self._first() == owner:
                     if before is None or answer[1:] != before[1:]:
                         looks = 0
@@ -227,7 +229,7 @@ class LockLine:
         if self._debts.is_silent:
             await self._debts.until_heard()
         started = self.loop.time()
-        # Sent again if the reply is lost. In a task of its own, because what takes it back has to wait for its end.
+        # Sent again if the reply is lost. In a separate task, because taking it back has to wait for its end.
         asking = self._asking[owner] = detached(self._scripts.ask(call, origin, read_only=True), "lock")
         await asyncio.wait((asking,))
         granted, number, *refusal = as_array(asking.result())
@@ -238,11 +240,11 @@ class LockLine:
         return _Refusal(as_int(number), as_int(held) == 1, fence)
 
     async def _change(self, refusal: _Refusal, looks: int, origin: Origin) -> int:
-        """Wait until it is worth to ask again.
+        """Wait until it is worth asking again.
 
         Args:
-            looks: how patient to be: 0 if the lock has changed hands since it was last asked for, or else what this has
-                returned then.
+            looks: how patient to be: 0 if the lock has changed hands since the last question, or else the value that
+                this method returned then.
         """
 
         async def exists() -> int:
@@ -252,8 +254,8 @@ class LockLine:
         if refusal.held:
             look = Look("EXISTS", _free, exists)
         else:
-            # Soon it is taken, which is a change. But it may have been taken and released before we look, and who has
-            # the turn may give it up, and then nothing changes: so it is not waited for very long.
+            # The lock will be taken soon, which is a change. But it may have been taken and released before we look, or
+            # the owner whose turn it is may give up, and then nothing changes: so the wait is short.
             look = Look("EXISTS", _taken, exists)
             patience = min(patience, _FIRST_PAUSE * 2 ** min(looks, 10), _LAST_PAUSE)
         try:
@@ -263,18 +265,18 @@ class LockLine:
             return 0 if refusal.held else looks + 1
 
     def _fail_others(self, error: Exception) -> None:
-        """Tell those behind at once: each of them would find out for itself, after a second's patience each."""
+        """Raise ``error`` in the tasks behind at once. Otherwise each of them would fail a second after the other."""
         for turn in self._waiting.values():
             if not turn.done():
                 turn.set_exception(copy.copy(error))
-                turn.exception()  # retrieved, even by those who are cancelled now
+                turn.exception()  # mark it as retrieved, also for tasks that are cancelled now
 
 
 _lines: WeakValueDictionary[tuple[Executor, Loop, str], LockLine] = WeakValueDictionary()
 
 
 def lock_line(executor: Executor, key: str) -> LockLine:
-    """The line for the lock ``key`` in the running loop; there is one as long as anybody needs it."""
+    """The line for the lock ``key`` in the running loop. It exists while something refers to it."""
     which = (executor, asyncio.get_running_loop(), key)
     line = _lines.get(which)
     if line is None:

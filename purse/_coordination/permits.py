@@ -1,15 +1,15 @@
-"""Permits: one holding of a semaphore each, and the line of those who wait for some.
+"""Permits: each is one holding of a semaphore. And the line of the callers that wait for them.
 
     acquire() --\\                                   wait for a change of the key, or for the next expiry
     acquire() ---+--> waiters ==> [one task] <====>
     acquire() --/                                   take as many permits as there are waiters, in one script
 
-There is one line for each semaphore and event loop, and one task in it while somebody waits. The task takes permits,
-none of the callers does: whoever is cancelled while a permit is on its way leaves it to the next, and if there is no
-next it is given back. So nobody's cancellation is ever in the way of a request that was sent.
+There is one line for each semaphore and event loop, and the line has one task while callers wait. The task takes the
+permits, the callers do not. If a caller is cancelled while a permit is on its way, the next caller gets the permit, and
+without a next caller it is given back. So a cancellation never interrupts a request that was sent.
 
-A permit whose reply was lost belongs to nobody. It is a debt, as is one that could not be given back: see ``.debts``.
-Those of processes that died expire.
+A permit whose reply was lost has no holder. It is a debt, like a permit that could not be given back: see ``.debts``.
+The permits of processes that died expire.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Permit", "PermitLine", "line_of"]
 
-_PATIENCE = 5.0  # seconds without a try; only a server whose clock was set forward has permits earlier than it said
+_PATIENCE = 5.0  # seconds without a try (a server whose clock was set forward has permits earlier than it said)
 
 
 class Permit:
-    """One permit of a ``RedisSemaphore``, from when it was acquired until it is released, or expires.
+    """One permit of a ``RedisSemaphore``, from when it was acquired until it is released or expires.
 
-    ``async with permit`` releases it at the end of the block, and reports with ``LockLost`` if it had expired by then.
+    ``async with permit`` releases it at the end of the block, and raises ``LockLost`` if it had expired by then.
 
     Attributes:
         key: the semaphore's key.
-        id: its name in there; unique.
+        id: the unique name of the permit in the semaphore.
     """
 
     __slots__ = ("_line", "_released", "_until", "id", "key")
@@ -71,21 +71,21 @@ class Permit:
 
     @property
     def remaining(self) -> float:
-        """Seconds for which it is certainly held; 0.0 when it has expired or was released.
+        """Seconds for which the permit is certainly held. 0.0 when it has expired or was released.
 
-        Counted by the clock of this process, which no change of the time of day disturbs, from before the request was
-        sent. So the server counts a little longer.
+        Counted by the monotonic clock of this process, so changes of the time of day have no effect. It counts from
+        before the request was sent, so the server keeps the permit a little longer.
         """
         if self._released:
             return 0.0
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
     async def extend(self) -> None:
-        """Start its lease again, from now on; as often as you like.
+        """Start the permit's lease again, from now. It can be extended any number of times.
 
         Raises:
-            LockLost: it had expired, and stays so: somebody else may have had its place.
-            LockError: it was released.
+            LockLost: the permit had expired and stays expired: another caller may have had its place.
+            LockError: the permit was released.
 
         One round trip, O(log(permits)). Sends: EVALSHA semaphore_extend.
         """
@@ -95,17 +95,21 @@ class Permit:
         extended = await self._line.extend(self.id)
         if not extended:
             self._until = -math.inf
-            raise LockLost(f"{named(self.key)}: the permit had expired, so it was not extended", key=self.key)
+            raise LockLost(
+                f"{named(self.key)}: the permit had expired, so it was not extended. Give the semaphore a longer "
+                "lease=, or extend() earlier",
+                key=self.key,
+            )
         self._until = started + self._line.lease
 
     async def release(self) -> None:
-        """Give it back. If the caller is cancelled meanwhile, it is given back nevertheless.
+        """Give the permit back. If the caller is cancelled while it waits, the permit is given back nevertheless.
 
         Raises:
-            LockLost: it had expired, and somebody else may have had its place meanwhile.
-            LockError: it was released before.
+            LockLost: the permit had expired, and another caller may have had its place since.
+            LockError: the permit was released before.
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server cannot be reached, or its reply
-                was lost; the permit is released as soon as the server can be reached, or expires.
+                was lost. The permit is released as soon as the server can be reached, or expires.
 
         One round trip, O(log(permits)). Sends: EVALSHA semaphore_release.
         """
@@ -120,7 +124,7 @@ class Permit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._released:  # in the block, which was told
+        if self._released:  # in the block, where release() has reported a loss
             return
         try:
             good = await self._give_back()
@@ -128,7 +132,7 @@ class Permit:
             if error is None:
                 raise
             error.add_note(
-                f"purse: the permit of {named(self.key)} could not be given back, and expires: {quoted(failure)}"
+                f"purse: could not give back the permit of {named(self.key)}, which expires: {quoted(failure)}"
             )
             return
         if not good and error is None:
@@ -138,30 +142,30 @@ class Permit:
 
     def _check(self) -> None:
         if self._released:
-            raise LockError(f"{named(self.key)}: this permit was released already; acquire another", key=self.key)
+            raise LockError(f"{named(self.key)}: this permit was released already: acquire another one", key=self.key)
 
     async def _give_back(self) -> bool:
         self._released = True
-        # In a task of its own: under a scope of anyio, whoever is cancelled is cancelled again at each await.
+        # In a separate task: in a scope of anyio, a cancelled task is cancelled again at each await.
         return await asyncio.shield(detached(self._line.give_back(self.id), "giving a permit back"))
 
     def _lost(self) -> LockLost:
         return LockLost(
-            f"{named(self.key)}: the permit expired before it was released; somebody else may have had its place. "
+            f"{named(self.key)}: the permit expired before it was released, so another caller may have had its place. "
             "Give the semaphore a longer lease=, or extend() the permit in time",
             key=self.key,
         )
 
 
 class PermitLine:
-    """The callers of one event loop that wait for permits of one semaphore, and what is sent for them.
+    """The callers of one event loop that wait for permits of one semaphore, and the task that serves them.
 
     Args:
-        executor: sends it.
+        executor: sends the calls.
         origin: explains errors.
         key: the semaphore's key.
         limit: how many permits there may be at a time.
-        lease_us: how long one is good for, in microseconds.
+        lease_us: how long one permit is valid, in microseconds.
     """
 
     def __init__(self, executor: Executor, origin: Origin, key: str, limit: int, lease_us: int) -> None:
@@ -171,7 +175,7 @@ class PermitLine:
         self._limit = limit
         self._lease_us = lease_us
         self._room = Look("ZCARD", self._has_room, self._count)
-        # Callers leave it themselves, from wherever they stand: it holds nobody who is gone, and its length is exact.
+        # Callers remove themselves, from any position: it contains no callers that have left, and its length is exact.
         self._waiters: OrderedDict[asyncio.Future[Permit], None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self._idle = False  # nothing is under way: the task waits for a permit to become free
@@ -179,15 +183,15 @@ class PermitLine:
 
     @property
     def lease(self) -> float:
-        """How long a permit is good for, in seconds."""
+        """How long a permit is valid, in seconds."""
         return self._lease_us / 1e6
 
     def __len__(self) -> int:
-        """How many callers wait."""
+        """The number of waiting callers."""
         return len(self._waiters)
 
     async def get(self) -> Permit:
-        """Wait for a permit, without limit, behind all who came before.
+        """Wait for a permit, without a time limit, behind all callers that came before.
 
         Raises:
             redis.exceptions.RedisError: the server refused, or cannot be reached.
@@ -208,7 +212,7 @@ class PermitLine:
             raise
 
     async def get_nowait(self) -> Permit | None:
-        """A permit if one is free and nobody waits for it.
+        """A permit if one is free and no caller waits for it, else None.
 
         Raises:
             redis.exceptions.RedisError: the server refused, or cannot be reached.
@@ -224,12 +228,12 @@ class PermitLine:
         return permits[0] if permits and permits[0].remaining > 0 else None
 
     async def extend(self, name: str) -> bool:
-        """Start the time of a permit again; whether it was still good."""
+        """Start the time of a permit again. Returns whether it was still valid."""
         call = load_script("semaphore_extend")((self._key,), name, self._lease_us)
         return as_flag(await self._executor.ask(call, self._origin))
 
     async def give_back(self, name: str) -> bool:
-        """Release a permit, later if not now; whether it was still good."""
+        """Release a permit, now or later. Returns whether it was still valid."""
         try:
             return as_flag(await self._executor.ask(self._releasing(name), self._origin))
         except asyncio.CancelledError:  # the loop ends
@@ -247,7 +251,7 @@ class PermitLine:
         await self._executor.ask(self._releasing(*owed).by_body(), self._origin)
 
     async def _owe(self, names: Sequence[str], *, in_doubt: bool = False) -> None:
-        """Have permits given back, and wait until that was tried once, or for a moment."""
+        """Have permits given back, and wait briefly for the first try."""
         tried = [self._debts.owe(name, None, self.lease, in_doubt=in_doubt) for name in names]
         await asyncio.wait(tried, timeout=2 * PATIENCE)
 
@@ -274,10 +278,10 @@ class PermitLine:
         finally:
             self._task = None
             if self._waiters:
-                self._serve()  # somebody came while this task was told to stop
+                self._serve()  # a caller came while this task was being stopped
 
     async def _take(self, wanted: int) -> tuple[list[Permit], int]:
-        """Take as many permits as are free, and in how many microseconds the next one expires."""
+        """Take up to ``wanted`` free permits. Returns them, and in how many microseconds the next one expires."""
         name = secrets.token_hex(12)
         started = asyncio.get_running_loop().time()  # before it is sent: the server starts counting later
         call = load_script("semaphore_acquire")((self._key,), self._limit, self._lease_us, name, wanted)
@@ -294,7 +298,11 @@ class PermitLine:
         return [Permit(self, self._key, name, started + self.lease) for name in names[:taken]], free_us
 
     async def _changed(self, free_us: int, vain: int) -> int:
-        """Wait until a permit may be free: one was given back, or one has expired; how patient to be the next time."""
+        """Wait until a permit may be free, because one was given back or has expired.
+
+        Returns:
+            How patient to be the next time.
+        """
         expiry = asyncio.timeout(min(free_us / 1e6 + 0.001, _PATIENCE))
         self._idle = True
         try:
@@ -311,11 +319,11 @@ class PermitLine:
         return size < self._limit
 
     async def _count(self) -> int:
-        """How many permits there are, with those that have expired and were not yet removed."""
+        """The number of permits, including those that have expired and were not removed yet."""
         return as_int(await self._executor.ask_again(("ZCARD", self._key), self._origin))
 
     def _hand(self, permit: Permit) -> None:
-        """Give a permit to the first who waits, or back; back, too, if its time is already over."""
+        """Give a permit to the first waiting caller. Without one, or if its time is over already, give it back."""
         while self._waiters and permit.remaining > 0:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
@@ -339,7 +347,7 @@ _lines: WeakValueDictionary[tuple[object, ...], PermitLine] = WeakValueDictionar
 
 
 def line_of(executor: Executor, origin: Origin, key: str, limit: int, lease_us: int) -> PermitLine:
-    """The line of a semaphore in the running loop, whichever object it is asked through; kept while it is in use."""
+    """The line of a semaphore in the running loop, the same for all its objects. It is kept while it is in use."""
     place = (asyncio.get_running_loop(), executor, key, limit, lease_us)
     line = _lines.get(place)
     if line is None:

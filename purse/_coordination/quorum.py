@@ -1,24 +1,24 @@
-"""Several masters asked at once, as one.
+"""Asking several masters at once, and deciding by majority.
 
     master 1  --take-->  yes   \
-    master 2  --take-->  yes    >  a majority: decided, nobody waits for the others
+    master 2  --take-->  yes    >  a majority: decided, the others are not waited for
     master 3  --take-->  yes   /
-    master 4  --take-->  ...       its answer may still come; whoever asked then knows it, or cleans up behind it
-    master 5  (silent)             it owes an answer for longer than ``PATIENCE``: it is not asked until it has given it
+    master 4  --take-->  ...       its answer may still come: the caller uses it, or cleans up behind it
+    master 5  (silent)             it has owed an answer for longer than ``PATIENCE``: it is not asked until it answers
 
-A ``Round`` is one question to all of them. It is decided as soon as a majority has said yes, or cannot say yes any
-more, or its time is up: the client's own timeouts play no part. The time of a master begins when it can be asked. To
-open its first connection takes up to six trips (TCP, TLS, what redis-py says), and has a bound of its own,
-``CONNECTING``: else a master that answers after 300 ms would be taken for one that hangs. A question that still waits
-for that connection can be withdrawn, and then has never been sent.
+A ``Round`` is one question to all masters. It is decided as soon as a majority has said yes, or cannot say yes any
+more, or its time is up, independent of the client's timeouts. The time of a master begins when it can be asked. Opening
+its first connection takes up to six trips (TCP, TLS, the commands of redis-py), and has a separate limit,
+``CONNECTING``. Otherwise a master that answers after 300 ms would look like one that hangs. A question that still waits
+for that connection can be withdrawn, and then it has never been sent.
 
-What a master is asked goes over one connection in the order in which it is asked, so a release that is sent behind a
-take whose answer has not come yet is executed behind it. Where each call has a connection to itself, the release waits
-for that answer. Where the order is not certain all the same (the connection was lost) the master keeps the release as a
-debt and sends it again, until it is certain or the lease has ended anyway: see ``.debts``.
+The questions to a master go over one connection in their order. So a release that is sent behind a take whose answer
+has not come yet is executed behind it. If each call has a separate connection, the release waits for that answer. If
+the order is still uncertain (the connection was lost), the master keeps the release as a debt and sends it again, until
+it is certain or the lease has ended: see ``.debts``.
 
-A silent master would else be sent a take and a release by every acquisition, all of which it would execute when it
-wakes up, and each of which would be a task that waits for it.
+If silent masters were asked, every acquisition would send a take and a release. The master would execute all of them
+when it wakes up, and each would be a task that waits for it.
 """
 
 from __future__ import annotations
@@ -86,27 +86,27 @@ class NotAsked(TimeoutError):
 
 
 def majority_of(count: int) -> int:
-    """How many of ``count`` masters are a majority: any two majorities have a master in common."""
+    """How many of ``count`` masters are a majority. Any two majorities have a master in common."""
     return count // 2 + 1
 
 
 class Master:
-    """One master, as the tasks of one event loop see it: what it owes them, and what they owe it.
+    """One master, for the tasks of one event loop: the answers that it still owes them, and the releases they owe it.
 
     Attributes:
-        connection: the first one to it.
+        connection: the first connection to it.
     """
 
     def __init__(self, executor: ClientExecutor) -> None:
         self._executor = executor
         self._scripts = KnownScripts(executor)
         self.connection = FirstConnection(executor)
-        self._unanswered: dict[object, float] = {}  # since when, in the order of the questions
+        self._unanswered: dict[object, float] = {}  # question -> when it was asked, in that order
         self._debts: Debts[tuple[ScriptCall, Origin]] = Debts(self._pay, lambda: has_link(executor))
 
     @property
     def is_silent(self) -> bool:
-        """Whether a question waits for its answer for longer than ``PATIENCE``, or its first connection is late."""
+        """Whether a question has waited longer than ``PATIENCE`` for its answer, or the first connection is late."""
         oldest = next(iter(self._unanswered.values()), None)
         waits = oldest is not None and get_running_loop().time() - oldest > PATIENCE
         return self._debts.is_silent or waits or self.connection.is_late
@@ -131,16 +131,17 @@ class Master:
     async def release(
         self, call: ScriptCall, owner: str, origin: Origin, lease: float, taking: Round, place: int
     ) -> Reply:
-        """Send the release ``call`` behind a take, and again later if it is not certain that it came behind it.
+        """Send the release ``call`` behind a take, and again later if it is not certain that it came behind the take.
 
         Args:
-            owner: of the key that was taken, perhaps.
+            owner: the owner of the key that may have been taken.
             lease: seconds after which the key has expired in any case.
-            taking: the round in which it was taken, perhaps.
-            place: of this master in there.
+            taking: the round in which the key may have been taken.
+            place: the position of this master in that round.
 
         Raises:
-            redis.exceptions.RedisError: the server refused, or cannot be reached; it will be tried again.
+            redis.exceptions.RedisError: the server refused, or cannot be reached. In the latter case the release will
+                be tried again.
         """
 
         def taken() -> Answer:
@@ -166,7 +167,7 @@ class Master:
 
     @property
     def _keeps_order(self) -> bool:
-        """Whether what is asked later is executed later."""
+        """Whether a later question is executed later."""
         mode = self._executor.links.mode
         return mode is None or mode.name == "shared"
 
@@ -174,7 +175,7 @@ class Master:
         """Send each release once.
 
         Raises:
-            redis.exceptions.RedisError, OSError: one of them was not answered, or may be granted the next time.
+            redis.exceptions.RedisError, OSError: one of them was not answered, or may succeed the next time.
         """
         answers = await asyncio.gather(*(self.ask(*what) for what in owed.values()), return_exceptions=True)
         for answer in answers:
@@ -184,11 +185,11 @@ class Master:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question that is to be asked.
+    """A question that will be asked.
 
     Attributes:
-        master: who is asked.
-        put: asks it. No coroutine: one whose task is cancelled before it began would be warned of.
+        master: the master to ask.
+        put: asks the question. It is not a coroutine yet, because Python warns of a coroutine that never began.
     """
 
     master: Master
@@ -196,18 +197,18 @@ class Ask:
 
 
 class Round:
-    """One question to every master, each asked by a task of its own.
+    """One question to every master. A separate task asks each of them.
 
     Args:
-        asks: what each is asked; or the answer of one that need not be asked, or cannot.
-        is_yes: which answers are a yes.
-        lasts: seconds after which nobody wants to know late answers any more.
-        needed: how many have to say yes; None: a majority.
-        ask_in_vain: ask even when it is clear before that not so many can say yes.
+        asks: for each master the question, or the answer of a master that need not or cannot be asked.
+        is_yes: tells whether an answer is a yes.
+        lasts: seconds after which late answers are ignored.
+        needed: how many have to say yes, or None for a majority.
+        ask_in_vain: ask even if it is clear in advance that not enough masters can say yes.
 
     Attributes:
-        started: the loop's time when it began; nothing had been sent.
-        answers: of each master in its order; an exception where it could not answer.
+        started: the loop's time when the round began, before anything was sent.
+        answers: the answer of each master in their order, or an exception if it could not answer.
         times: the loop's time when each answer came.
     """
 
@@ -229,8 +230,8 @@ class Round:
         self._yes = self._no = self._answered = 0
         self._decision: asyncio.Future[bool] = loop.create_future()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._begun = [self.started] * len(asks)  # when each could be asked; inf: it has no connection yet
-        self._within: float | None = None  # nobody waits for the decision yet
+        self._begun = [self.started] * len(asks)  # when each could be asked, or inf while it has no connection yet
+        self._within: float | None = None  # no task waits for the decision yet
         self._connecting = 0.0
         self._lenient = False
         self._timer: asyncio.TimerHandle | None = None
@@ -256,7 +257,7 @@ class Round:
                 self._begun[place] = self._loop.time()
                 self._look()
             answer = await ask.put()
-        except (RedisError, OSError, RuntimeError) as error:  # the last: its store was closed
+        except (RedisError, OSError, RuntimeError) as error:  # RuntimeError: its store was closed
             answer = error
         self._count(place, answer)
 
@@ -287,25 +288,24 @@ class Round:
     async def won(self, within: float, *, connecting: float = 0.0, strictly: bool = False) -> bool:
         """Whether a majority said yes.
 
-        If the event loop was held up by somebody's work, the masters are not blamed for it: they are given as much time
-        again, once.
+        If other work has held up the event loop, the masters are given as much time again, once.
 
         Args:
-            within: seconds for which each may take, from the beginning of the round.
-            connecting: seconds for which one without a connection may take to have one; its time begins then.
-            strictly: a later yes is none, whoever is to blame.
+            within: seconds that each master may take, from the beginning of the round.
+            connecting: seconds that a master without a connection may take to open one. Its time begins after that.
+            strictly: do not count a later yes, even if this process caused the delay.
         """
         self._within, self._connecting, self._lenient = within, connecting, not strictly
         self._look()
         try:
-            # This process may have been stopped meanwhile, and read old answers before it looks at its timers.
+            # This process may have been stopped during the wait, and read old answers before it looks at its timers.
             return await self._decision and (not strictly or self._loop.time() <= self.started + connecting + within)
         finally:
             self._within = None
             self._look()
 
     def _look(self) -> None:
-        """Decide against it when the time of so many is up that the others are not a majority."""
+        """Decide "no" when the time of so many masters is up that the others are not a majority."""
         if self._timer is not None:
             self._timer.cancel()
         if self._decision.done() or self._within is None:
@@ -326,17 +326,17 @@ class Round:
             self._timer = self._loop.call_at(end, self._look)
 
     async def answered(self, within: float) -> None:
-        """Wait for all answers, those that no decision needs as well, for so many seconds from now at most."""
+        """Wait for all answers, also those that the decision does not need, for at most so many seconds from now."""
         if self._answered < len(self.answers) and self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=within)
 
     async def answer_of(self, place: int, within: float) -> None:
-        """Wait for the answer of one, for so many seconds from now at most."""
+        """Wait for the answer of one master, for at most so many seconds from now."""
         if self.answers[place] is PENDING and place in self._tasks:
             await asyncio.wait((self._tasks[place],), timeout=within)
 
     def withdraw(self, place: int) -> bool:
-        """Do not send the question to that master, if it still waits for a connection; whether it was never sent."""
+        """Cancel the question to that master if it still waits for a connection. Returns whether it was never sent."""
         if self._begun[place] < math.inf:
             return False
         if self.answers[place] is PENDING:
@@ -345,18 +345,18 @@ class Round:
         return True
 
     def says_no(self, place: int) -> bool:
-        """Whether that master has answered, and not with yes."""
+        """Whether that master has answered something else than yes."""
         answer = self.answers[place]
         return answer is not PENDING and not isinstance(answer, Exception) and not self._is_yes(answer)
 
     @property
     def is_refused(self) -> bool:
-        """Whether those that answered with no suffice to keep the others from being a majority."""
+        """Whether so many masters answered no that the others cannot be a majority."""
         return sum(map(self.says_no, range(len(self.answers)))) > len(self.answers) - self._needed
 
     @property
     def faults(self) -> ExceptionGroup[Exception] | None:
-        """What kept masters from answering, if without them no majority was possible."""
+        """The errors of the masters that did not answer, if no majority was possible without them."""
         faults = [TimeoutError("no answer in time") if answer is PENDING else answer for answer in self.answers]
         errors = [fault for fault in faults if isinstance(fault, Exception)]
         if len(errors) <= len(self.answers) - self._needed:
@@ -374,12 +374,12 @@ def took(answer: Answer) -> bool:
 
 
 def took_nothing(answer: Answer) -> bool:
-    """Whether a take has certainly taken nothing: it was refused, or never sent."""
+    """Whether a take has certainly taken nothing: it was refused or never sent."""
     return isinstance(answer, ResponseError | NotAsked) or (_is_answer(answer) and not took(answer))
 
 
 def is_positive(answer: Answer) -> bool:
-    """Whether it is a number above 0."""
+    """Whether the answer is a number above 0."""
     return isinstance(answer, int) and answer > 0
 
 
@@ -390,8 +390,8 @@ def ask_all(
     is_yes: Callable[[Reply], bool],
     lasts: float,
 ) -> Round:
-    """Ask every master the same, except those that are silent."""
-    silent = NotAsked("it owes an answer for too long to be asked again before it has given it")
+    """Ask every master the same question, except the silent ones."""
+    silent = NotAsked("it was not asked: it has not answered an earlier question for too long")
     asks: list[Ask | Reply] = [
         silent if master.is_silent else Ask(master, partial(master.ask, call, origin)) for master in masters
     ]
@@ -399,7 +399,7 @@ def ask_all(
 
 
 async def connected(masters: Sequence[Master], within: float) -> None:
-    """Wait until a majority has had a connection, or will not have one, for so many seconds at most."""
+    """Wait until a majority has had a connection, or cannot have one, for at most so many seconds."""
     connections = [master.connection for master in masters if master.connection.is_missing]
     missing = majority_of(len(masters)) - (len(masters) - len(connections))
     opening = {connection.opening().task for connection in connections if not connection.is_late}
@@ -416,7 +416,7 @@ _here: PerLoop[WeakKeyDictionary[RedisClient, Master]] = everywhere()
 
 
 def master_of(client: RedisClient) -> Master:
-    """What the running loop knows of ``client``'s server; made when it is first asked for.
+    """The ``Master`` of the running loop for ``client``'s server. The first call makes it.
 
     Raises:
         TypeError: ``client`` is not a ``redis.asyncio.Redis``.

@@ -1,7 +1,8 @@
-"""Rates: how much may happen in how much time, and the arithmetic of the rate limiter that needs no log.
+"""Rates: how many hits are allowed in a time, and the arithmetic of the rate limiter that needs no log of the hits.
 
-GCRA, the generic cell rate algorithm, is a bucket with a hole. Each hit pours in what takes ``per / count`` to leak
-out; what would make it run over does not pass. ``5/10 seconds``: 2 s a hit, and the bucket holds 5 of them, 10 s:
+GCRA, the generic cell rate algorithm, is a bucket with a hole. Each hit pours in an amount that takes ``per / count``
+to leak out. A hit that would make the bucket run over does not pass. ``5/10 seconds``: each hit adds 2 s, and the
+bucket holds 5 of them, 10 s:
 
     level
     10 s |      *  <- full: the next hit has to wait until there is room for it, 2 s
@@ -11,13 +12,14 @@ out; what would make it run over does not pass. ``5/10 seconds``: 2 s a hit, and
      0 s |__*__________________.__________________.___________________
            5 hits                2 hits                        time
 
-What is stored is one number, the time at which the level will be down at zero: the level is that time minus now, it
-sinks by itself, and there is nothing to count or to sum up. Between any two moments t apart no more hits pass than
-the bucket holds and what leaks out in t, ``burst + t * count / per``.
+Only one number is stored: the time at which the level will be zero. The level is that time minus now, so it sinks
+by itself, and no hits have to be counted or summed up. In any interval of length t, at most ``burst + t * count / per``
+hits pass: as many as the bucket holds and as leak out in t.
 
-The time of one hit need not be a whole number of microseconds: 7/second is 142857 1/7. So all times are counted in
-``count``-ths of a microsecond; in those everything here is an integer, and nothing is ever rounded. Lua has doubles,
-exact up to 2**53, so the script (lua/rate_gcra.lua) adds and compares microseconds and parts of one by themselves:
+The time of one hit need not be a whole number of microseconds: for 7/second it is 142857 1/7. So all times are counted
+in ``count``-ths of a microsecond. In that unit every number here is an integer, and nothing is rounded. Lua has
+doubles, exact up to 2**53, so the script (lua/rate_gcra.lua) adds and compares microseconds and the parts of one
+separately:
 
     1763400000142857 1    the level is down at zero at this time of the server's clock, plus 1/7 us
 """
@@ -49,11 +51,11 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many hits in so much time: ``Rate(5, timedelta(seconds=10))``, or ``"5/10 seconds"``.
+    """A number of hits in a time: ``Rate(5, timedelta(seconds=10))``, or ``"5/10 seconds"``.
 
     Attributes:
-        count: how many hits; at least 1, at most a thousand million.
-        per: in how much time; at least a millisecond, at most ten years.
+        count: the number of hits, from 1 to 1,000,000,000.
+        per: the time, from a millisecond to ten years.
 
     Raises:
         DeclarationError: one of them is something else.
@@ -64,26 +66,26 @@ class Rate:
 
     def __post_init__(self) -> None:
         if type(self.count) is not int or not 1 <= self.count <= _MOST:
-            raise DeclarationError(f"the count of a rate is an int from 1 to {_MOST}, not {shown(self.count)}")
+            raise DeclarationError(f"the count of a rate must be an int from 1 to {_MOST}, not {shown(self.count)}")
         given = cast("object", self.per)
         if not isinstance(given, timedelta):
             raise DeclarationError(
-                f"a rate is per timedelta, not {shown(given)}; write Rate({self.count}, timedelta(...))"
+                f"the time of a rate must be a timedelta, not {shown(given)}: write Rate({self.count}, timedelta(...))"
             )
         if not _SHORTEST <= given <= _LONGEST:
-            raise DeclarationError(f"a rate is per a millisecond at least and ten years at most, not {given}")
+            raise DeclarationError(f"the time of a rate must be between a millisecond and ten years, not {given}")
 
     @classmethod
     def parse(cls, text: str) -> Rate:
-        """The rate that ``text`` says: ``"10/second"``, ``"100/minute"``, ``"5/10 seconds"``, ``"1/day"``.
+        """Read a rate from text: ``"10/second"``, ``"100/minute"``, ``"5/10 seconds"``, ``"1/day"``.
 
         Raises:
-            DeclarationError: it says none.
+            DeclarationError: ``text`` is not a rate.
         """
         found = _RATE.fullmatch(text)
         if found is None:
             raise DeclarationError(
-                f'{shown(text)} is not a rate; write "10/second", "5/10 seconds", "100/minute", "1000/hour", "1/day", '
+                f'{shown(text)} is not a rate: write "10/second", "5/10 seconds", "100/minute", "1000/hour", "1/day" '
                 "or Rate(10, timedelta(seconds=1))"
             )
         count, times, units, unit = found.groups()
@@ -99,14 +101,14 @@ class Rate:
 
 
 class Bucket:
-    """The bucket of a rate, in integers: counted in ``rate.count``-ths of a microsecond.
+    """The bucket of a rate. All its numbers are integers that count ``rate.count``-ths of a microsecond.
 
     Args:
-        rate: what leaks out.
+        rate: how fast the bucket leaks.
         burst: how many hits it holds.
 
     Raises:
-        DeclarationError: such a bucket takes lifetimes to leak out.
+        DeclarationError: such a bucket would take more than ten years to leak out.
     """
 
     __slots__ = ("_full", "_hit", "_parts")
@@ -116,10 +118,12 @@ class Bucket:
         self._hit = rate.per_us
         self._full = burst * self._hit
         if self._full > self._parts * (_LONGEST // MICROSECOND):
-            raise DeclarationError(f"burst={burst} at a rate of {rate} would take more than ten years to be forgotten")
+            raise DeclarationError(
+                f"burst={burst} at a rate of {rate} would take more than ten years to leak out: write a smaller burst="
+            )
 
     def words(self, cost: int) -> tuple[int, int, int, int, int]:
-        """What rate_gcra.lua is to know: the parts, how high the level may be, by how much a hit raises it."""
+        """The arguments of rate_gcra.lua: the parts, how high the level may be, by how much a hit raises it."""
         return self._parts, *divmod(self._full, self._parts), *divmod(cost * self._hit, self._parts)
 
     def level(self, us: int, part: int) -> int:
@@ -127,11 +131,11 @@ class Bucket:
         return us * self._parts + part
 
     def remaining(self, level: int) -> int:
-        """How many hits still fit."""
+        """How many more hits fit."""
         return (self._full - level) // self._hit
 
     def retry_us(self, level: int, cost: int) -> int:
-        """Microseconds until a hit of ``cost`` fits, rounded up: waiting that long is enough."""
+        """Microseconds until a hit of ``cost`` fits, rounded up, so waiting that long is enough."""
         return max(0, -((self._full - level - cost * self._hit) // self._parts))
 
     def reset_us(self, level: int) -> int:

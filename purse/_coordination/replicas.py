@@ -1,15 +1,15 @@
-"""Replicas: a write that returns when so many replicas have it.
+"""Replicas: a write that returns when a given number of replicas have it.
 
-WAIT speaks of the writes of its own connection: it waits until replicas have everything that the primary had written
-to its replication stream when this very connection last wrote. On a connection that has written nothing it waits for
-nothing, and says at once how many replicas there are. So neither the shared connection will do, which WAIT would hold
-up for everybody, nor one that was opened for WAIT alone:
+WAIT concerns the writes of the connection that sends it: it waits until replicas have everything that the primary had
+written to its replication stream when this connection last wrote. On a connection that has written nothing it does not
+wait, and returns at once how many replicas there are. So the shared connection cannot be used, because WAIT would hold
+it up for all callers. Nor can a connection that sends only WAIT:
 
-    connection of its own      EVAL ...        a write. The stream is one, so whatever was written before, by
-                                               whichever connection, stands before it
+    separate connection        EVAL ...        a write. There is one stream, so all earlier writes of all
+                                               connections stand before it
                                WAIT 2 1000     -> 2: two replicas have read the stream up to there
 
-It is opened for the call and closed after it, so nothing is left behind by a caller who is cancelled meanwhile.
+The connection is opened for the call and closed after it, so a cancelled caller leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ async def write_and_wait(redis: RedisClient, call: ScriptCall, replicas: int, ti
     """Execute ``call``, which must write, and wait until ``replicas`` replicas have it, or ``timeout_ms`` have passed.
 
     Returns:
-        The script's reply, and how many replicas have it.
+        The script's reply, and how many replicas have the write.
 
     Raises:
-        redis.exceptions.RedisError: no connection, it was lost, or the server refused.
+        redis.exceptions.RedisError: the connection could not be opened or was lost, or the server refused.
     """
     # EVAL, not EVALSHA: the primary may be one that has never seen the script.
     packed = pack_command(call.by_body()) + pack_command(("WAIT", replicas, timeout_ms))

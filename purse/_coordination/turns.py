@@ -1,14 +1,14 @@
-"""Turns: those of one event loop who want the same lock stand in one line, and only its head asks the masters.
+"""Turns: the tasks of one event loop that want the same lock wait in one line, and only the first asks the masters.
 
     tasks of this loop      D  C  B --> A  asks, waits, asks again           other processes ask for themselves
                                         |
                                         v
-                                    holds it; B waits for A's release, or for the end of A's lease, and asks nobody
+                                    holds it. B waits for A's release or the end of A's lease, and asks no master
 
-So a lock changes hands between tasks without polling, and tasks never split the masters among themselves. But a process
-that hands its lock over inside would never let it go. Who asks in vain leaves a note on the masters for a moment, the
-release reads it, and after ``IN_A_ROW`` grants in one loop while others wait the head pauses once, for longer than
-others wait between two questions.
+So a lock changes hands between tasks without polling, and tasks of one loop never compete for the masters. But a
+process whose tasks pass the lock to each other would never let it go. So a task that is refused leaves a note on the
+masters for a moment, and the release reads it. After ``IN_A_ROW`` grants in one loop while others wait, the first task
+pauses once, for longer than others wait between two questions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from purse._engine.loops import PerLoop, everywhere
 __all__ = ["ASK_FIRST", "ASK_LAST", "Line", "line_of"]
 
 ASK_FIRST, ASK_LAST = 0.01, 0.1
-"""Seconds between two questions of one line at first, and at last; each drawn from half to whole."""
+"""Seconds between two questions of one line, at first and later. Each pause is drawn from half to whole."""
 
 IN_A_ROW = 8
 """Grants in one event loop after which others get their turn."""
@@ -35,11 +35,11 @@ _PAUSE = 1.25 * ASK_LAST
 
 
 class Line:
-    """Those of one event loop who want one lock.
+    """The tasks of one event loop that want one lock.
 
     Attributes:
-        name: what other event loops know this one by.
-        token: the greatest fencing token that was seen; -1: none yet.
+        name: the name of this event loop for other event loops.
+        token: the greatest fencing token seen so far, or -1.
     """
 
     def __init__(self) -> None:
@@ -57,13 +57,13 @@ class Line:
         return self._holder is not None and self._holder.until > get_running_loop().time()
 
     async def enter(self, deadline: float | None) -> bool:
-        """Wait until nobody is ahead and no task of this loop holds the lock; to be followed by ``exit``.
+        """Wait until no task is ahead and no task of this loop holds the lock. The caller must call ``exit`` then.
 
         Args:
-            deadline: the loop's time at which to give up, for ever if None.
+            deadline: the loop's time at which to give up, or None to wait for ever.
 
         Returns:
-            False if that has come; then there is nothing to exit.
+            False if the deadline came first. Then ``exit`` must not be called.
         """
         try:
             async with asyncio.timeout_at(deadline):
@@ -87,8 +87,8 @@ class Line:
         self._turn.release()
 
     async def vacant(self, deadline: float | None) -> bool:
-        """Wait until no task of this loop holds the lock; False if the deadline came first. For the head alone."""
-        # Not the lease's own ``remaining``, which is 0 as soon as its release is begun: whoever asks then asks in vain.
+        """Wait until no task of this loop holds the lock. False if the deadline came first. For the first task only."""
+        # Not the lease's ``remaining``, which is 0 as soon as its release has begun: a question then would be refused.
         while self._holder is not None and (left := self._holder.until - get_running_loop().time()) > 0:
             if deadline is not None:
                 left = min(left, deadline - get_running_loop().time())
@@ -99,12 +99,12 @@ class Line:
         return True
 
     def hold(self, lease: Lease) -> None:
-        """``lease`` is granted."""
+        """Note that ``lease`` is granted."""
         self._holder = lease
         self._in_a_row += 1
 
     def leave(self, lease: Lease, *, others_wait: bool) -> None:
-        """``lease`` is released."""
+        """Note that ``lease`` is released."""
         self._others_wait = others_wait
         if self._holder is lease:
             self._holder = None
@@ -112,7 +112,7 @@ class Line:
                 self._left.set_result(None)
 
     def yielded(self) -> None:
-        """Others have the lock, or had time to take it."""
+        """Note that others have the lock, or had time to take it."""
         self._in_a_row = 0
 
 
@@ -120,7 +120,7 @@ _here: PerLoop[WeakValueDictionary[tuple[str, tuple[int, ...]], Line]] = everywh
 
 
 def line_of(key: str, masters: Sequence[RedisClient]) -> Line:
-    """The line of the running loop for the lock ``key`` on ``masters``; it lives as long as somebody refers to it."""
+    """The line of the running loop for the lock ``key`` on ``masters``. It lives while something refers to it."""
     lines = _here.here(WeakValueDictionary)
     name = key, tuple(sorted(map(id, masters)))
     line = lines.get(name)
