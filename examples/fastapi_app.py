@@ -29,7 +29,6 @@ from purse import (
     RedisQueue,
     RedisRateLimiter,
     Store,
-    field,
 )
 from purse.fastapi import Inject, bind, lifespan, rate_limit
 
@@ -52,10 +51,10 @@ class Order(BaseModel):
 class Nursery(Store, namespace="nursery"):
     plants: RedisHash[Plant]
     stock: RedisHash[int]
-    orders: RedisQueue[Order] = field(maxsize=10_000)
-    packed: RedisList[str] = field(maxlen=100)
-    stocktaking: RedisLock = field(lease=5)
-    ordering: RedisRateLimiter = field(rate="5/minute")
+    orders: RedisQueue[Order] = RedisQueue.field(maxsize=10_000)
+    packed: RedisList[str] = RedisList.field(maxlen=100)
+    stocktaking: RedisLock = RedisLock.field(lease=5)
+    ordering: RedisRateLimiter = RedisRateLimiter.field(rate="5/minute")
 
 
 class Customer(Store, namespace="customer:{customer_id}", ttl=TTL(days=30)):

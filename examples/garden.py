@@ -37,7 +37,7 @@ class Plant(BaseModel):
 
 class Garden(Store, namespace="garden"):
     plants: RedisHash[Plant]
-    log: RedisList[str] = field(maxlen=5)
+    log: RedisList[str] = RedisList.field(maxlen=5)
     visits: RedisHash[int] = field(ttl=TTL(hours=1))
 
 

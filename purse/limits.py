@@ -19,7 +19,7 @@ import weakref
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, overload
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -34,6 +34,7 @@ from purse._engine.replies import as_array, as_flag, as_int
 from purse._engine.scripts import load_script
 from purse.codecs._shown import named, shown
 from purse.collections._base import RedisCollection
+from purse.collections._field_options import field_options
 from purse.errors import DeclarationError, EncodeError, WrongKind
 
 if TYPE_CHECKING:
@@ -167,6 +168,28 @@ class RedisRateLimiter(_Limit):
             )
         self.limit = burst or self.rate.count
         self._bucket = None if algorithm == "sliding_window" else Bucket(self.rate, self.limit)
+
+    @staticmethod
+    def field(
+        *,
+        rate: str | Rate,
+        burst: int | None = None,
+        algorithm: Algorithm | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisRateLimiter:
+        """Options of a field of a ``Store``: ``api: RedisRateLimiter = RedisRateLimiter.field(rate="10/second")``.
+
+        Args:
+            rate: ``"10/second"``, ``"5/10 seconds"``, or a ``Rate``.
+            burst: how many may happen at once; by default as many as the rate counts. Only with ``"gcra"``.
+            algorithm: ``"gcra"``, the default, or ``"sliding_window"``.
+            key, rkey: as for ``purse.field``.
+        """
+        return cast(
+            "RedisRateLimiter",
+            field_options(RedisRateLimiter, key=key, rkey=rkey, rate=rate, burst=burst, algorithm=algorithm),
+        )
 
     async def hit(self, identity: Identity = "", *, cost: int = 1) -> RateLimit:
         """Count a hit if it is allowed; one that is not costs nothing.
@@ -358,6 +381,23 @@ class RedisSemaphore(_Limit):
         self.limit = limit
         self._lease_us = _lease_us(rkey, lease)
         self._blocks: dict[Permit, weakref.ref[asyncio.Task[object]] | None] = {}  # who entered, in their order
+
+    @staticmethod
+    def field(
+        *,
+        limit: int,
+        lease: float | timedelta | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisSemaphore:
+        """Options of a field of a ``Store``: ``beds: RedisSemaphore = RedisSemaphore.field(limit=3)``.
+
+        Args:
+            limit: how many permits there are; at least 1.
+            lease: seconds, or a ``timedelta``, for which a permit is good.
+            key, rkey: as for ``purse.field``.
+        """
+        return cast("RedisSemaphore", field_options(RedisSemaphore, key=key, rkey=rkey, limit=limit, lease=lease))
 
     @property
     def lease(self) -> float:

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from redis.exceptions import ConnectionError, RedisError
 from redis.exceptions import TimeoutError as ServerTimeout
@@ -40,6 +40,7 @@ from purse._engine.replies import as_flag
 from purse._engine.scripts import load_script
 from purse.codecs._shown import named, shown
 from purse.collections._base import RedisCollection, milliseconds
+from purse.collections._field_options import field_options
 from purse.errors import DeclarationError, LockError, LockNotAcquired, WrongKind
 
 if TYPE_CHECKING:
@@ -115,6 +116,38 @@ class RedisLock(RedisCollection, LeasedLock):
         self._lines: PerLoop[LockLine] = PerLoop()
         self.rkey = rkey
         LeasedLock.__init__(self, rkey, self._lease_ms / 1000, watchdog=watchdog)
+
+    @staticmethod
+    def field(
+        *,
+        lease: float | timedelta | None = None,
+        watchdog: bool | None = None,
+        replicas: int | None = None,
+        replicas_timeout: float | timedelta | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisLock:
+        """Options of a field of a ``Store``: ``gate: RedisLock = RedisLock.field(lease=30)``.
+
+        Args:
+            lease: seconds, or a ``timedelta``, after which the lock is free again unless it was extended.
+            watchdog: extend the lease in blocks at a third of its time, and cancel the body when it is lost.
+            replicas: how many replicas must have heard of the lock before it counts as acquired or extended.
+            replicas_timeout: seconds, or a ``timedelta``, in which they must have.
+            key, rkey: as for ``purse.field``.
+        """
+        return cast(
+            "RedisLock",
+            field_options(
+                RedisLock,
+                key=key,
+                rkey=rkey,
+                lease=lease,
+                watchdog=watchdog,
+                replicas=replicas,
+                replicas_timeout=replicas_timeout,
+            ),
+        )
 
     @property
     def _name(self) -> str:

@@ -161,10 +161,13 @@ def test_a_model_in_the_body_may_have_any_name(declare: Declare) -> None:
     [
         (
             "api: RedisRateLimiter",
-            'a RedisRateLimiter needs rate=; write api: RedisRateLimiter = field(rate="10/second")',
+            "a RedisRateLimiter needs rate=; write api: RedisRateLimiter = RedisRateLimiter.field(rate=...)",
         ),
-        ("api: RedisRateLimiter = field(burst=3)", "Garden.api: a RedisRateLimiter needs rate=; write"),
-        ("workers: RedisSemaphore", "a RedisSemaphore needs limit=; write workers: RedisSemaphore = field(limit=10)"),
+        ("api: RedisRateLimiter = field(key='a')", "Garden.api: a RedisRateLimiter needs rate=; write"),
+        (
+            "workers: RedisSemaphore",
+            "a RedisSemaphore needs limit=; write workers: RedisSemaphore = RedisSemaphore.field(limit=...)",
+        ),
     ],
 )
 def test_a_limit_without_its_number(declare: Declare, line: str, message: str) -> None:

@@ -38,7 +38,7 @@ class Garden(Store, namespace="store-garden"):
 
     plants: RedisHash[Plant]
     visits: RedisHash[int] = field(ttl=TTL(hours=1))
-    log: RedisList[str] = field(key="diary", maxlen=2)
+    log: RedisList[str] = RedisList.field(key="diary", maxlen=2)
     old: RedisHash[str] = field(rkey="redis_hash")
 
 

@@ -73,10 +73,12 @@ def fields_of_stores(modules: Iterable[ast.Module]) -> dict[str, dict[str, Names
 
 
 def looked_at(function: ast.AST) -> Iterator[ast.expr]:
-    """Expressions whose type a function tests: what ``assert_type``, ``async with`` and ``async for`` are given."""
+    """Expressions whose type a function tests: those in ``assert_type``, ``async with``, ``async for``, behind ``x: T =``."""
     for node in ast.walk(function):
         match node:
             case ast.Call(ast.Name("assert_type"), [expression, _]):
+                yield expression
+            case ast.AnnAssign(value=ast.expr() as expression):
                 yield expression
             case ast.AsyncWith(items) | ast.With(items):
                 yield from (item.context_expr for item in items)

@@ -6,7 +6,7 @@ import httpx
 from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel
 
-from purse import RedisHash, RedisRateLimiter, Store, field
+from purse import RedisHash, RedisRateLimiter, Store
 from purse.fastapi import Inject, lifespan, rate_limit
 
 
@@ -17,7 +17,7 @@ class Plant(BaseModel):
 
 class Garden(Store, namespace="garden"):
     plants: RedisHash[Plant]
-    api: RedisRateLimiter = field(rate="2/minute")
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="2/minute")
 
 
 app = FastAPI(lifespan=lifespan("embedded://"))  # or redis://localhost

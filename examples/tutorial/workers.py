@@ -4,7 +4,7 @@ import asyncio
 
 from pydantic import BaseModel
 
-from purse import RedisHash, RedisLock, RedisQueue, RedisRateLimiter, RedisSemaphore, Store, field
+from purse import RedisHash, RedisLock, RedisQueue, RedisRateLimiter, RedisSemaphore, Store
 
 
 class Order(BaseModel):
@@ -13,11 +13,11 @@ class Order(BaseModel):
 
 
 class Shop(Store, namespace="shop"):
-    orders: RedisQueue[Order] = field(maxsize=100)
+    orders: RedisQueue[Order] = RedisQueue.field(maxsize=100)
     stock: RedisHash[int]
-    till: RedisLock = field(lease=10)
-    vans: RedisSemaphore = field(limit=2)
-    api: RedisRateLimiter = field(rate="3/minute")
+    till: RedisLock = RedisLock.field(lease=10)
+    vans: RedisSemaphore = RedisSemaphore.field(limit=2)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="3/minute")
 
 
 async def worker(shop: Shop) -> None:

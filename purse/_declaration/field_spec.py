@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Generic,
@@ -30,10 +31,10 @@ from typing_extensions import TypeVar
 from purse._coordination.beside import beside
 from purse._declaration.annotations import Annotation, Declared, TypeArguments, Unresolved
 from purse._declaration.keys import Slots, entries_of, key_of
-from purse._declaration.options import AnyCodec, FieldOptions, StoreDefaults
+from purse._declaration.options import StoreDefaults
 from purse._declaration.reach import Reach
 from purse._declaration.signatures import parameters_of
-from purse.codecs._binding import bind_codec, key_codec_for
+from purse.codecs._shown import named
 from purse.collections import RedisCollection, RedisKey
 from purse.errors import DeclarationError
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from purse._declaration.nested import NestedSpec
     from purse._engine.clients import RedisClient
-    from purse.codecs import Codec
+    from purse.collections._field_options import AnyCodec, FieldOptions
     from purse.ttl import TTL
 
 __all__ = ["Binding", "Bound", "FieldSpec", "binding_of"]
@@ -203,14 +204,9 @@ class FieldSpec(Generic[C]):
         return self._options.codec or self._defaults.codec
 
     @property
-    def maxlen(self) -> int | None:
-        """What ``field(maxlen=)`` gives."""
-        return self._options.maxlen
-
-    @property
-    def maxsize(self) -> int | None:
-        """What ``field(maxsize=)`` gives."""
-        return self._options.maxsize
+    def options(self) -> Mapping[str, object]:
+        """What was given of the structure's own options: ``{"maxlen": 100}`` for ``RedisList.field(maxlen=100)``."""
+        return MappingProxyType(self._options.more)
 
     @property
     def slots(self) -> Slots:
@@ -279,26 +275,30 @@ class FieldSpec(Generic[C]):
         """
         if self._checked:
             return
-        if not self.holds_values:
-            self._check_coordination()
-            self._checked = True
-            return
         try:
             declared = self._annotation.resolve()
         except Unresolved:
             sketch = self._annotation.sketch()
             if sketch is not None:
-                self._check_options(sketch)
+                self._check_structure(sketch)
             raise
-        self._check_options(declared)
+        self._check_structure(declared)
         if declared.variables:
             raise Unresolved(self._open(declared))
-        self._check_types(declared)
-        if any(option in ("default", "default_factory") for option, _ in self._options.more):
-            try:
-                self._build(_nowhere(), self._defaults.namespace or "any")  # the constructor says what is wrong with it
-            except DeclarationError as error:
-                raise DeclarationError(f"{self}: {error}") from error.__cause__
+        # In a mixin keys have no namespace yet; what is said of this one names the field instead.
+        namespace = self._defaults.namespace or "any"
+        try:
+            self._build(_nowhere(), namespace)
+        except NameError as error:  # of a type alias, which is evaluated now
+            raise Unresolved(
+                f"{self}: the annotation {self._annotation} has a type alias that names {error.name!r}, and there is "
+                "no such name. Define it in the module of the alias."
+            ) from None
+        except Exception as error:  # of a subclass of the user's: anything
+            kind = Unresolved if _is_incomplete(error.__cause__) else DeclarationError
+            # The field says where; the key in front of the message would say it twice.
+            said = str(error).removeprefix(f"{named(self.key_in(namespace))}: ")
+            raise kind(f"{self}: {said}") from (error.__cause__ if isinstance(error, DeclarationError) else error)
         self._checked = True
 
     def check_closed(self) -> None:
@@ -337,92 +337,37 @@ class FieldSpec(Generic[C]):
     def _ttl(self, declared: Declared) -> TTL | None:
         return self._options.ttl or declared.ttl or self._defaults.ttl
 
-    def _check_coordination(self) -> None:
-        """Refuse options that this lock, limiter or semaphore does not take."""
-        declared = self._annotation.resolve()
-        name = declared.collection.__name__
-        if self._options.ttl or declared.ttl or self._options.codec or self._options.slots:
-            raise DeclarationError(
-                f"{self}: a {name} has no values, so ttl=, codec= and slots= mean nothing; drop them"
-            )
-        self._check_options(declared)
-        given = dict(self._options.more)
-        needed = next((option for option in _needed_by(declared.collection) if option not in given), None)
-        if needed is not None:
-            example = _EXAMPLES.get(needed, "...")
-            raise DeclarationError(
-                f"{self}: a {name} needs {needed}=; write {self.name}: {name} = field({needed}={example})"
-            )
-        if self._defaults.namespace is None and self._options.rkey is None:
-            return  # of a mixin: its subclasses check it
-        try:
-            self._build(_nowhere(), self._defaults.namespace)
-        except TypeError as error:  # a DeclarationError, or an argument that is missing
-            raise DeclarationError(f"{self}: {error}") from error
-
     def _build(self, client: RedisClient, namespace: str | None) -> C:
         declared = self._annotation.resolve()
         key, suffix = self._affixes(namespace)
-        if not self.holds_values:
-            coordinate = cast("Callable[..., C]", declared.collection)
-            return coordinate(client, key, **dict(self._options.more))
-        given = {
-            "key_type": declared.key_type,
-            "codec": self.codec,
-            "ttl": self._ttl(declared),
-            "maxlen": self.maxlen,
-            "maxsize": self.maxsize,
-            "suffix": suffix or None,
-        }
-        options = {name: value for name, value in given.items() if value is not None} | dict(self._options.more)
-        # Which constructor this is, is known only here, at run time; check() has compared it with the options.
+        # Which constructor this is, is known only here, at run time; check() has called it once.
         build = cast("Callable[..., C]", declared.collection)
-        return build(client, key, declared.value_type, **options)
-
-    def _check_options(self, declared: Declared) -> None:
-        options = self._options
-        name = declared.collection.__name__
-        for option, limit, other in (
-            ("maxlen", options.maxlen, "RedisList"),
-            ("maxsize", options.maxsize, "RedisQueue"),
-        ):
-            if limit is None:
-                continue
-            if option not in _keywords_of(declared.collection):
-                raise DeclarationError(f"{self}: a {name} has no {option}=; drop it, or declare a {other}")
-            if type(limit) is not int or limit < 1:
-                raise DeclarationError(f"{self}: {option}= is an int of at least 1, not {limit!r}")
-        for option, value in options.more:
-            if option not in _keywords_of(declared.collection):
-                raise DeclarationError(f"{self}: a {name} has no {option}=; drop {option}={value!r}")
-        if options.slots is not None and issubclass(declared.collection, RedisKey):
-            raise DeclarationError(
-                f'{self}: slots="key" is for a RedisKeySpace, whose entries are keys; a {name} is one key. '
-                'To give each field of a store a slot of its own, write class ...(Store, slots="field")'
-            )
+        if not self.holds_values:
+            return build(client, key, **self._options.more)
         ttl = self._ttl(declared)
-        # The flag belongs to the collections and to what declares them; users have no business with it.
-        if ttl is not None and ttl.per_item and not declared.collection._items_can_expire:  # pyright: ignore[reportPrivateUsage]
-            raise DeclarationError(
-                f"{self}: a {name} has no time to live per item; give the field a TTL without per_item=True, "
-                "which applies to the whole key"
-            )
+        given = {"key_type": declared.key_type, "codec": self.codec, "ttl": ttl, "suffix": suffix or None}
+        options = {name: value for name, value in given.items() if value is not None}
+        return build(client, key, declared.value_type, **options, **self._options.more)
 
-    def _check_types(self, declared: Declared) -> None:
-        """Refuse types that cannot be stored, unless a forward reference inside of them is still open."""
-        try:
-            # What type the value has is known only at run time: the type parameter is of no use here.
-            bind_codec(cast("type[object]", declared.value_type), cast("Codec[object] | None", self.codec))
-            if declared.key_type is not None:
-                key_codec_for(cast("type[object]", declared.key_type))
-        except NameError as error:  # of a type alias, which is evaluated now
-            raise Unresolved(
-                f"{self}: the annotation {self._annotation} has a type alias that names {error.name!r}, and there is "
-                "no such name. Define it in the module of the alias."
-            ) from None
-        except DeclarationError as error:
-            kind = Unresolved if _is_incomplete(error.__cause__) else DeclarationError
-            raise kind(f"{self}: {error}") from error.__cause__
+    def _check_structure(self, declared: Declared) -> None:
+        """Refuse the options of another structure, and what a lock, a limiter or a semaphore does not take or lacks."""
+        options, name = self._options, declared.collection.__name__
+        if options.structure is not None and not issubclass(declared.collection, options.structure):
+            given = options.structure.__name__
+            raise DeclarationError(
+                f"{self}: {given}.field() has the options of a {given}, and this is a {name}; write "
+                f"{self.name}: {self._annotation} = {_with_field(declared.collection)}.field(...)"
+            )
+        if self.holds_values:
+            return
+        if options.ttl or declared.ttl or options.codec:
+            raise DeclarationError(f"{self}: a {name} has no values, so ttl= and codec= mean nothing; drop them")
+        needed = next((option for option in _needed_by(declared.collection) if option not in options.more), None)
+        if needed is not None:
+            raise DeclarationError(
+                f"{self}: a {name} needs {needed}=; write {self.name}: {name} = "
+                f"{_with_field(declared.collection)}.field({needed}=...)"
+            )
 
 
 @cache
@@ -438,22 +383,12 @@ def _is_incomplete(cause: object) -> bool:
     return isinstance(cause, PydanticUndefinedAnnotation)
 
 
-_EXAMPLES = {"rate": '"10/second"', "limit": "10"}
+def _with_field(collection: type[RedisCollection]) -> str:
+    """The name of purse's own structure, which has ``field``, behind a subclass of the user's."""
+    return next(cls.__name__ for cls in collection.__mro__ if "field" in vars(cls) or cls is RedisCollection)
 
 
 def _needed_by(collection: type[RedisCollection]) -> list[str]:
     """The options without which the constructor of a lock, a limiter or a semaphore cannot be called."""
     _, _, *options = parameters_of(collection).values()
     return [option.name for option in options if option.kind is option.KEYWORD_ONLY and option.default is option.empty]
-
-
-def _keywords_of(collection: type[RedisCollection]) -> set[str]:
-    """The keywords that the constructor takes, through ``**kwargs`` of subclasses, too."""
-    found: set[str] = set()
-    for cls in collection.__mro__:
-        if "__init__" in vars(cls):
-            parameters = parameters_of(vars(cls)["__init__"])
-            found |= parameters.keys()
-            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-                break
-    return found

@@ -27,12 +27,13 @@ from purse._declaration.annotations import Annotation, Names, Unresolved, local_
 from purse._declaration.claims import compare, kinds_of, meeting_text, settle
 from purse._declaration.field_spec import FieldSpec
 from purse._declaration.nested import Member, NestedSpec, flattened
-from purse._declaration.options import FieldOptions, StoreDefaults, check_options, check_store_codec
+from purse._declaration.options import StoreDefaults, check_options, check_store_codec
 from purse._declaration.parameters import Parameter, check_signature, read_parameters
 from purse._declaration.reach import Meeting, meetings, reaches
 from purse._declaration.templates import Template, check_template
 from purse._engine.modes import check_engine
 from purse.collections import RedisCollection
+from purse.collections._field_options import FieldOptions
 from purse.errors import DeclarationError
 from purse.ttl import TTL, as_ttl
 

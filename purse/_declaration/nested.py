@@ -21,8 +21,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, cast, overload
 
 from purse._declaration.field_spec import Bound, FieldSpec, binding_of
-from purse._declaration.options import FieldOptions, StoreDefaults
+from purse._declaration.options import StoreDefaults
 from purse._declaration.parameters import signature_of
+from purse.collections._field_options import FieldOptions
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:

@@ -2,33 +2,29 @@
 
 visits: RedisHash[int] = field(ttl=TTL(hours=1), key="v")      FieldOptions
 class Garden(Store, namespace="garden", codec=compressed)      StoreDefaults, for fields that do not say it
+
+The options of one structure, ``RedisList.field(maxlen=100)``, are declared there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Never, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from typing_extensions import TypeVar
 
 from purse._declaration.keys import check_name, check_rkey
-from purse.collections._editing import MISSING
+from purse.collections._field_options import FieldOptions, field_options
 from purse.errors import DeclarationError
 from purse.ttl import as_ttl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import timedelta
-
-    from purse._coordination.rates import Rate
     from purse._engine.modes import Engine
     from purse.codecs import CodecFactory
+    from purse.collections._field_options import AnyCodec
     from purse.ttl import TTL, Lifetime
 
 __all__ = [
-    "AnyCodec",
-    "FieldCodec",
-    "FieldOptions",
     "StoreDefaults",
     "check_options",
     "check_store_codec",
@@ -36,32 +32,6 @@ __all__ = [
 ]
 
 F = TypeVar("F")
-
-
-class FieldCodec(Protocol):
-    """A ``Codec`` of any value type: at the call of ``field()`` the annotation's type is not known."""
-
-    def encode(self, value: Never, /) -> bytes: ...
-    def decode(self, raw: bytes, /) -> object: ...
-
-
-AnyCodec: TypeAlias = "FieldCodec | CodecFactory"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldOptions:
-    """What ``field(...)`` was called with, not yet checked."""
-
-    ttl: TTL | None = None
-    codec: AnyCodec | None = None
-    key: str | None = None
-    rkey: str | None = None
-    maxlen: int | None = None
-    maxsize: int | None = None
-    slots: Literal["key"] | None = None
-    more: tuple[
-        tuple[str, object], ...
-    ] = ()  # what few take: default, and the options of locks, limiters and semaphores
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,57 +61,23 @@ def field(
     codec: AnyCodec | None = None,
     key: str | None = None,
     rkey: str | None = None,
-    maxlen: int | None = None,
-    maxsize: int | None = None,
-    slots: Literal["key"] | None = None,
-    default: object = MISSING,
-    default_factory: Callable[[], object] | None = None,
-    lease: float | timedelta | None = None,
-    watchdog: bool | None = None,
-    replicas: int | None = None,
-    replicas_timeout: float | timedelta | None = None,
-    rate: str | Rate | None = None,
-    burst: int | None = None,
-    algorithm: Literal["gcra", "sliding_window"] | None = None,
-    limit: int | None = None,
 ) -> F:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeVarUse]
-    """Give a field of a ``Store`` options: ``visits: RedisHash[int] = field(ttl=TTL(hours=1))``.
+    """Give a field of a ``Store`` options: ``plants: RedisHash[Plant] = field(ttl=TTL(hours=1))``.
+
+    These are the options that every structure has. Each structure has a ``field`` with its other options as well:
+    ``log: RedisList[str] = RedisList.field(maxlen=100, ttl=TTL(hours=1))``.
 
     Args:
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. It wins over
-            ``Annotated[..., TTL(...)]`` and the store's.
-        codec: a ``Codec`` or ``CodecFactory`` for the values; wins over the store's.
+            ``Annotated[..., TTL(...)]`` and the store's. Locks, limiters and semaphores take none.
+        codec: a ``Codec`` or ``CodecFactory`` for the values; wins over the store's. Locks, limiters and semaphores
+            take none.
         key: the last part of the Redis key instead of the field's name: ``{garden}:<key>``.
         rkey: the whole Redis key, used as it is, outside of the store's hash tag.
-        maxlen: for lists: never more elements than this.
-        maxsize: for queues: ``put`` waits while there are as many items as this.
-        slots: for key spaces: ``"key"`` gives each entry a slot of its own on a cluster, ``garden::sessions:{<key>}``,
-            at the price of what concerns several entries at one moment.
-        default: for hashes and key spaces: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
-            Only the last three store it, with what they change.
-        default_factory: a function that makes such a value, called each time.
-        lease: for locks and semaphores: seconds, or a ``timedelta``, after which what is held is free again.
-        watchdog, replicas, replicas_timeout: for locks, see ``RedisLock``.
-        rate, burst, algorithm: for rate limiters, see ``RedisRateLimiter``: ``field(rate="10/second")``.
-        limit: for semaphores: how many permits there are.
 
     What is wrong is a ``DeclarationError`` when the class is defined.
     """
-    given: dict[str, object] = {
-        "default_factory": default_factory,
-        "lease": lease,
-        "watchdog": watchdog,
-        "replicas": replicas,
-        "replicas_timeout": replicas_timeout,
-        "rate": rate,
-        "burst": burst,
-        "algorithm": algorithm,
-        "limit": limit,
-    }
-    more = tuple((name, value) for name, value in given.items() if value is not None)
-    if default is not MISSING:  # None is a value
-        more += (("default", default),)
-    return cast("F", FieldOptions(cast("TTL | None", ttl), codec, key, rkey, maxlen, maxsize, slots, more))
+    return cast("F", field_options(None, ttl=ttl, codec=codec, key=key, rkey=rkey))
 
 
 def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:

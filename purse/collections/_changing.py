@@ -21,7 +21,8 @@ from purse.codecs._shown import shown
 from purse.codecs._type_names import type_name
 from purse.codecs._value_codecs import ValueCodec
 from purse.codecs._wording import short
-from purse.collections._editing import MISSING, Missing, Place, edit, modify
+from purse.collections._editing import Place, edit, modify
+from purse.collections._missing import MISSING, Missing
 from purse.collections._patching import patched
 from purse.errors import DeclarationError, EncodeError
 

@@ -10,32 +10,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, MutableSequence, MutableSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, is_dataclass
-from enum import Enum
 from inspect import iscoroutine, iscoroutinefunction
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
 from purse._engine.hooks import refuse_in_atomic
 from purse.codecs._shown import named, place
 from purse.codecs._wording import short
+from purse.collections._missing import Missing
 from purse.errors import EditConflict, EncodeError
 
-__all__ = ["MISSING", "Missing", "Place", "edit", "modify"]
+__all__ = ["Place", "edit", "modify"]
 
 V = TypeVar("V")
-
-
-class Missing(Enum):
-    """The type of ``MISSING``: no default was given, which is something else than None."""
-
-    MISSING = "MISSING"
-
-    def __repr__(self) -> str:
-        return self.value
-
-
-MISSING: Final = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,10 @@ from purse.codecs._shown import shown
 from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, Decoder, paged, total
 from purse.collections._changing import Changing, default_of
-from purse.collections._editing import MISSING, Missing, Place
+from purse.collections._editing import Place
+from purse.collections._field_options import field_options
 from purse.collections._key import RedisKey
+from purse.collections._missing import MISSING, Missing
 from purse.collections._numbers import NOT_A_NUMBER, Number, addend, as_sum, number_of
 from purse.collections._operators import MAPPING
 from purse.collections._paging import OnError
@@ -60,6 +62,8 @@ __all__ = ["RedisHash"]
 V = TypeVar("V")
 K = TypeVar("K", default=str)
 D = TypeVar("D")
+T = TypeVar("T")  # of field(): the annotation in front of it says what they are
+U = TypeVar("U")
 
 
 class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
@@ -108,6 +112,30 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         self._key_codec = key_codec_for(key_type)
         self._number: Number | None = number_of(value_type, self._codec)
         self._default = default_of(default, default_factory, rkey, self._codec, self._encode_value)
+
+    @staticmethod
+    def field(
+        *,
+        default: T | Missing = MISSING,
+        default_factory: Callable[[], T] | None = None,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisHash[T, U]:  # pyright: ignore[reportInvalidTypeVarUse] - the annotation gives U
+        """Options of a field of a ``Store``: ``visits: RedisHash[int] = RedisHash.field(default=0)``.
+
+        Args:
+            default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
+            default_factory: makes such a value, called each time.
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast(
+            "RedisHash[T, U]",
+            field_options(
+                RedisHash, ttl=ttl, codec=codec, key=key, rkey=rkey, default=default, default_factory=default_factory
+            ),
+        )
 
     # --- one field ------------------------------------------------------------------------------
 

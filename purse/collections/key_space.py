@@ -24,7 +24,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -36,10 +36,12 @@ from purse.codecs import Codec
 from purse.codecs._wording import short
 from purse.collections._base import milliseconds
 from purse.collections._changing import Changing, default_of
-from purse.collections._editing import MISSING, Missing, Place
+from purse.collections._editing import Place
+from purse.collections._field_options import field_options
 from purse.collections._key_space_entries import MAX_MS, Duration, lifetime_ms, policy_of, was_stored
 from purse.collections._key_space_making import Making
 from purse.collections._key_space_many import ManyEntries
+from purse.collections._missing import MISSING, Missing
 from purse.collections._numbers import addend, as_sum
 from purse.collections._single_flight import single_flight
 
@@ -55,6 +57,8 @@ __all__ = ["RedisKeySpace"]
 V = TypeVar("V")
 K = TypeVar("K", default=str)
 D = TypeVar("D")
+T = TypeVar("T")  # of field(): the annotation in front of it says what they are
+U = TypeVar("U")
 
 
 class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
@@ -107,6 +111,40 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     ) -> None:
         super().__init__(redis, prefix, value_type, key_type, codec, ttl, suffix)
         self._default = default_of(default, default_factory, prefix, self._codec, self._encode_value)
+
+    @staticmethod
+    def field(
+        *,
+        slots: Literal["key"] | None = None,
+        default: T | Missing = MISSING,
+        default_factory: Callable[[], T] | None = None,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisKeySpace[T, U]:  # pyright: ignore[reportInvalidTypeVarUse] - the annotation gives U
+        """Options of a field of a ``Store``: ``drafts: RedisKeySpace[str] = RedisKeySpace.field(slots="key")``.
+
+        Args:
+            slots: ``"key"`` gives each entry a hash slot of its own on a cluster, ``garden::sessions:{<key>}``. A step
+                that concerns several entries is then not possible, see docs/store.md.
+            default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
+            default_factory: makes such a value, called each time.
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast(
+            "RedisKeySpace[T, U]",
+            field_options(
+                RedisKeySpace,
+                ttl=ttl,
+                codec=codec,
+                key=key,
+                rkey=rkey,
+                slots=slots,
+                default=default,
+                default_factory=default_factory,
+            ),
+        )
 
     # --- one entry ------------------------------------------------------------------------------
 

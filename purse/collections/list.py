@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, cast
 
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
@@ -29,6 +29,7 @@ from purse.codecs._binding import bind_codec
 from purse.codecs._shown import named, shown
 from purse.collections._arguments import listed
 from purse.collections._base import FARTHEST, PAGE, clamped, integer, paged
+from purse.collections._field_options import field_options
 from purse.collections._key import RedisKey
 from purse.collections._operators import LIST
 from purse.collections._paging import OnError, iterate
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisList"]
 
 V = TypeVar("V")
+T = TypeVar("T")  # of field(): the annotation in front of it says what it is
 
 Side: TypeAlias = Literal["left", "right"]
 
@@ -91,6 +93,23 @@ class RedisList(RedisKey, Generic[V]):
         self._codec = bind_codec(value_type, codec, searched=True)
         self._form = (value_type, codec)  # two lists of one form store a value as the same bytes
         self._maxlen = maxlen
+
+    @staticmethod
+    def field(
+        *,
+        maxlen: int | None = None,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisList[T]:
+        """Options of a field of a ``Store``: ``log: RedisList[str] = RedisList.field(maxlen=100)``.
+
+        Args:
+            maxlen: the list never holds more elements than this, at least 1.
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast("RedisList[T]", field_options(RedisList, ttl=ttl, codec=codec, key=key, rkey=rkey, maxlen=maxlen))
 
     # --- the ends -------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from purse._engine.unit import Argument, Command, Unit
 from purse.codecs._binding import bind_codec
 from purse.codecs._shown import shown
 from purse.collections._base import PAGE, Call, paged, total
+from purse.collections._field_options import field_options
 from purse.collections._queue_base import BaseQueue
 from purse.collections._sorted_set_ranges import as_scored
 from purse.errors import DecodeError, EncodeError
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisPriorityQueue"]
 
 V = TypeVar("V")
+T = TypeVar("T")  # of field(): the annotation in front of it says what it is
 
 Member: TypeAlias = tuple[bytes, float]
 
@@ -102,6 +104,26 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl, maxsize=maxsize)
         self._codec = bind_codec(value_type, codec)
+
+    @staticmethod
+    def field(
+        *,
+        maxsize: int | None = None,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisPriorityQueue[T]:
+        """Options of a field of a ``Store``: ``jobs: RedisPriorityQueue[Job] = RedisPriorityQueue.field(maxsize=100)``.
+
+        Args:
+            maxsize: ``put`` waits while there are that many items; 0 is without limit.
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast(
+            "RedisPriorityQueue[T]",
+            field_options(RedisPriorityQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize),
+        )
 
     def _encoded(self, items: Sequence[tuple[V, float]]) -> Sequence[Argument]:
         for item in items:

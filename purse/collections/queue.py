@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic
+from typing import TYPE_CHECKING, ClassVar, Generic, cast
 
 from typing_extensions import TypeVar
 
@@ -21,6 +21,7 @@ from purse._engine.scripts import ScriptCall, load_script
 from purse._engine.unit import Argument, Command, Unit
 from purse.codecs._binding import bind_codec
 from purse.collections._base import Call, paged
+from purse.collections._field_options import field_options
 from purse.collections._queue_base import BaseQueue
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisLifoQueue", "RedisQueue"]
 
 V = TypeVar("V")
+T = TypeVar("T")  # of field(): the annotation in front of it says what it is
 
 
 class _ListQueue(BaseQueue[V, bytes], Generic[V]):
@@ -111,6 +113,25 @@ class RedisQueue(_ListQueue[V], Generic[V]):
     _redis_type = "list"
     _push = "LPUSH"
 
+    @staticmethod
+    def field(
+        *,
+        maxsize: int | None = None,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisQueue[T]:
+        """Options of a field of a ``Store``: ``jobs: RedisQueue[Job] = RedisQueue.field(maxsize=100)``.
+
+        Args:
+            maxsize: ``put`` waits while there are that many items; 0 is without limit.
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast(
+            "RedisQueue[T]", field_options(RedisQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize)
+        )
+
 
 class RedisLifoQueue(_ListQueue[V], Generic[V]):
     """A Redis list as an awaitable stack of ``V``: last in, first out. Otherwise as ``RedisQueue``."""
@@ -119,3 +140,23 @@ class RedisLifoQueue(_ListQueue[V], Generic[V]):
 
     _redis_type = "list"
     _push = "RPUSH"
+
+    @staticmethod
+    def field(
+        *,
+        maxsize: int | None = None,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisLifoQueue[T]:
+        """Options of a field of a ``Store``: ``undo: RedisLifoQueue[Edit] = RedisLifoQueue.field(maxsize=100)``.
+
+        Args:
+            maxsize: ``put`` waits while there are that many items; 0 is without limit.
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast(
+            "RedisLifoQueue[T]",
+            field_options(RedisLifoQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize),
+        )

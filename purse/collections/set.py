@@ -31,6 +31,7 @@ from purse.codecs import Json
 from purse.codecs._binding import bind_codec
 from purse.collections._arguments import listed
 from purse.collections._base import integer, paged, total
+from purse.collections._field_options import field_options
 from purse.collections._operators import SET
 from purse.collections._paging import OnError
 from purse.collections._set_algebra import SetAlgebra, as_members
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisSet"]
 
 V = TypeVar("V")
+T = TypeVar("T")  # of field(): the annotation in front of it says what it is
 
 _MOST = 2**53  # beyond any set
 
@@ -90,6 +92,21 @@ class RedisSet(SetAlgebra[V]):
         self._codec = bind_codec(value_type, codec, canonical=True, best_effort=taken_by_2x)
         # Two sets of one form store a value as the same bytes. The class is part of it: a list's form is none.
         self._form = (RedisSet, value_type, codec)
+
+    @staticmethod
+    def field(
+        *,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisSet[T]:
+        """Options of a field of a ``Store``: ``beds: RedisSet[str] = RedisSet.field(ttl=TTL(hours=1))``.
+
+        Args:
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast("RedisSet[T]", field_options(RedisSet, ttl=ttl, codec=codec, key=key, rkey=rkey))
 
     # --- members --------------------------------------------------------------------------------
 

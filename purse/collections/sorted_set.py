@@ -34,6 +34,7 @@ from purse.codecs._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, 
 from purse.codecs._wording import short
 from purse.collections._arguments import is_pair, listed, no_pair
 from purse.collections._base import PAGE, clamped, paged, total
+from purse.collections._field_options import field_options
 from purse.collections._operators import SORTED_SET
 from purse.collections._paging import OnError
 from purse.collections._sorted_set_ends import Scored, SortedSetEnds
@@ -112,6 +113,21 @@ class RedisSortedSet(SortedSetEnds[V]):
         self._value_type: object = value_type
         taken_by_2x = self._value_type is dict and (codec is None or isinstance(codec, Json))
         self._codec = bind_codec(value_type, codec, canonical=True, best_effort=taken_by_2x)
+
+    @staticmethod
+    def field(
+        *,
+        ttl: Lifetime | None = None,
+        codec: Codec[T] | CodecFactory | None = None,
+        key: str | None = None,
+        rkey: str | None = None,
+    ) -> RedisSortedSet[T]:
+        """Options of a field of a ``Store``: ``ranking: RedisSortedSet[str] = RedisSortedSet.field(key="top")``.
+
+        Args:
+            ttl, codec, key, rkey: as for ``purse.field``.
+        """
+        return cast("RedisSortedSet[T]", field_options(RedisSortedSet, ttl=ttl, codec=codec, key=key, rkey=rkey))
 
     # --- adding and removing --------------------------------------------------------------------
 

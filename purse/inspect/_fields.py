@@ -47,11 +47,8 @@ def class_of(store: Store | type[Store], asking: str) -> type[Store]:
 
 
 def options_of(spec: FieldSpec[RedisCollection]) -> dict[str, object]:
-    """What ``field(...)`` was given beside TTL, codec and names: limits, defaults, what concerns coordination."""
-    limits = {"maxlen": spec.maxlen, "maxsize": spec.maxsize}
-    # The options belong to the declaration; users ask schema().
-    more = spec._options.more  # pyright: ignore[reportPrivateUsage]
-    return {name: limit for name, limit in limits.items() if limit is not None} | dict(more)
+    """What ``RedisList.field(...)`` was given beside TTL, codec and names: limits, defaults, rates."""
+    return dict(spec.options)
 
 
 def pattern_of(prefix: str, suffix: str) -> str:

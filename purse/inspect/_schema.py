@@ -61,8 +61,8 @@ class FieldSchema(TypedDict):
             class of a codec of yours.
         ttl: the policy that holds for the field, wherever it was declared.
         slots: what shares a hash tag: the store, the field, one key.
-        default: whether ``field(default=)`` or ``field(default_factory=)`` was given.
-        options: what else ``field(...)`` was given: ``maxlen``, ``rate``, ``lease``. Durations are in seconds.
+        default: whether ``default=`` or ``default_factory=`` was given.
+        options: the structure's own options that were given: ``maxlen``, ``rate``. Durations are in seconds.
     """
 
     key: str

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from purse import DeclarationError, EncodeError, RedisHash, RedisKeySpace, RedisList, Store, field
+from purse import DeclarationError, EncodeError, RedisHash, RedisKeySpace, RedisList, Store
 from tests.support.clients import all_keys, command
 from tests.support.declaring import Declare
 
@@ -22,10 +22,10 @@ class Cart(BaseModel):
 class Shop(Store, namespace="default-shop"):
     """One of each kind."""
 
-    counts: RedisHash[int] = field(default=0)
-    carts: RedisHash[Cart] = field(default=Cart(items=["bag"]))
-    names: RedisKeySpace[str | None] = field(default=None)
-    lists: RedisKeySpace[list[int], int] = field(default_factory=list)
+    counts: RedisHash[int] = RedisHash.field(default=0)
+    carts: RedisHash[Cart] = RedisHash.field(default=Cart(items=["bag"]))
+    names: RedisKeySpace[str | None] = RedisKeySpace.field(default=None)
+    lists: RedisKeySpace[list[int], int] = RedisKeySpace.field(default_factory=list)
     plain: RedisHash[int]
 
 
@@ -111,13 +111,17 @@ async def test_what_a_factory_makes_is_checked(redis: Redis) -> None:
 
 
 WRONG = {
-    "type": ("RedisHash[int] = field(default='x')", "X.f: ", "default='x' cannot be stored: expected int, got str"),
-    "none": ("RedisHash[int] = field(default=None)", "X.f: ", "default=None cannot be stored"),
-    "both": ("RedisHash[int] = field(default=1, default_factory=int)", "X.f: ", "write one of them"),
-    "factory": ("RedisHash[int] = field(default_factory=3)", "X.f: ", "default_factory=3 is not a function"),
-    "list": ("RedisList[int] = field(default=3)", "X.f: ", "a RedisList has no default=; drop default=3"),
-    "lock": ("RedisLock = field(default=3)", "X.f: ", "a RedisLock has no default=; drop default=3"),
-    "nested": ("Part = field(default=3)", "X.f: ", "field() of a nested store takes key= and ttl="),
+    "type": (
+        "RedisHash[int] = RedisHash.field(default='x')",
+        "X.f: ",
+        "default='x' cannot be stored: expected int, got str",
+    ),
+    "none": ("RedisHash[int] = RedisHash.field(default=None)", "X.f: ", "default=None cannot be stored"),
+    "both": ("RedisHash[int] = RedisHash.field(default=1, default_factory=int)", "X.f: ", "write one of them"),
+    "factory": ("RedisHash[int] = RedisHash.field(default_factory=3)", "X.f: ", "default_factory=3 is not a function"),
+    "list": ("RedisList[int] = RedisHash.field(default=3)", "X.f: ", "this is a RedisList"),
+    "lock": ("RedisLock = RedisHash.field(default=3)", "X.f: ", "this is a RedisLock"),
+    "nested": ("Part = RedisHash.field(default=3)", "X.f: ", "field() of a nested store takes key= and ttl="),
 }
 
 

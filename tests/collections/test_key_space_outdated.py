@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from purse import RedisKeySpace, Store, field
+from purse import RedisKeySpace, Store
 from purse.embedded import Server
 from tests.collections.garden import collect
 from tests.support.children import start_python
@@ -24,7 +24,7 @@ Call: TypeAlias = Callable[[Pages], Awaitable[object]]
 
 class Site(Store, namespace="site"):
     pages: RedisKeySpace[str]
-    spread: RedisKeySpace[str] = field(slots="key")
+    spread: RedisKeySpace[str] = RedisKeySpace.field(slots="key")
 
 
 class Data:

@@ -23,7 +23,6 @@ from purse import (
     RedisSet,
     RedisSortedSet,
     Store,
-    field,
 )
 
 Use = Callable[[Any], object]
@@ -39,8 +38,8 @@ class Garden(Store, namespace="operators"):
     stack: RedisLifoQueue[str]
     jobs: RedisPriorityQueue[str]
     lock: RedisLock
-    api: RedisRateLimiter = field(rate="10/second")
-    workers: RedisSemaphore = field(limit=3)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="10/second")
+    workers: RedisSemaphore = RedisSemaphore.field(limit=3)
 
 
 def _assign(collection: Any) -> None:

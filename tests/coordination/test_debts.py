@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from purse import Store, configure, field
+from purse import Store, configure
 from purse._coordination.beside import beside
 from purse._coordination.debts import Debts
 from purse._coordination.lock_line import LockLine, lock_line
@@ -373,7 +373,7 @@ async def test_a_store_that_is_closed_owes_nothing(own_server: Server) -> None:
     """Closing it while the server hangs ends what was being given back; no task is left."""
 
     class Garden(Store, namespace="garden"):
-        gate: RedisLock = field(lease=LEASE)
+        gate: RedisLock = RedisLock.field(lease=LEASE)
 
     async with Garden.open(own_server.url) as garden:
         assert await garden.gate.acquire()

@@ -13,10 +13,10 @@ from tests.support.clients import all_keys
 
 class Garden(Store, namespace="coordinated", ttl=None):
     visits: RedisHash[int]
-    lock: RedisLock = field(lease=5, watchdog=True)
+    lock: RedisLock = RedisLock.field(lease=5, watchdog=True)
     gate: RedisLock
-    api: RedisRateLimiter = field(rate="2/hour")
-    beds: RedisSemaphore = field(limit=2, lease=30, key="places")
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="2/hour")
+    beds: RedisSemaphore = RedisSemaphore.field(limit=2, lease=30, key="places")
 
 
 async def test_each_is_built_with_its_options(redis: Redis) -> None:
@@ -45,15 +45,15 @@ async def test_clear_leaves_them_alone(redis: Redis) -> None:
 
 WRONG = {
     "no rate": ("api: RedisRateLimiter", "Bad.api: .*rate"),
-    "wrong rate": ("api: RedisRateLimiter = field(rate='often')", "Bad.api: .*often"),
+    "wrong rate": ("api: RedisRateLimiter = RedisRateLimiter.field(rate='often')", "Bad.api: .*often"),
     "no limit": ("beds: RedisSemaphore", "Bad.beds: .*limit"),
-    "wrong lease": ("lock: RedisLock = field(lease=-1)", "Bad.lock: .*lease"),
-    "a rate for a lock": ("lock: RedisLock = field(rate='1/day')", "a RedisLock has no rate="),
-    "a lease for a hash": ("h: RedisHash[int] = field(lease=3)", "a RedisHash has no lease="),
+    "wrong lease": ("lock: RedisLock = RedisLock.field(lease=-1)", "Bad.lock: .*lease"),
+    "a rate for a lock": ("lock: RedisLock = RedisRateLimiter.field(rate='1/day')", "Bad.lock: .*this is a RedisLock"),
+    "a lease for a hash": ("h: RedisHash[int] = RedisLock.field(lease=3)", "Bad.h: .*this is a RedisHash"),
     "a ttl": ("lock: RedisLock = field(ttl=TTL(hours=1))", "has no values"),
     "a codec": ("lock: RedisLock = field(codec=str)", "has no values"),
     "a key beside": (
-        "api: RedisRateLimiter = field(rate='1/day')\n    h: RedisHash[int] = field(key='api:me')",
+        "api: RedisRateLimiter = RedisRateLimiter.field(rate='1/day')\n    h: RedisHash[int] = field(key='api:me')",
         "belong",
     ),
 }

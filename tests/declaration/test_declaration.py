@@ -251,13 +251,16 @@ def test_what_is_no_collection_is_refused_although_names_are_missing(
         declare(f"class Garden(Store, namespace='decl-shape'):\n    plants: {annotation}")
 
 
-def test_options_are_checked_although_names_are_missing(declare: Declare) -> None:
-    """A hash of models to come is known to be a hash, which has no ``maxlen``."""
-    with pytest.raises(DeclarationError, match=r"^Garden\.plants: a RedisHash has no maxlen="):
+def test_the_structure_is_checked_although_names_are_missing(declare: Declare) -> None:
+    """A hash of models to come is known to be a hash, which has not the options of a list."""
+    with pytest.raises(
+        DeclarationError,
+        match=r"^Garden\.plants: RedisList\.field\(\) has the options of a RedisList, and this is a RedisHash",
+    ):
         declare(
             """
             class Garden(Store, namespace="decl-early"):
-                plants: "RedisHash[Later]" = field(maxlen=3)
+                plants: "RedisHash[Later]" = RedisList.field(maxlen=3)
             """
         )
 
@@ -338,7 +341,7 @@ WRONG = {
     ),
     "assigned bare": ("n = RedisList", "Garden.n: RedisList is assigned, not declared"),
     "no annotation": (
-        "n = field(maxlen=3)",
+        "n = RedisList.field(maxlen=3)",
         "Garden.n: field() without an annotation; write n: RedisHash[...] = field(...)",
     ),
     "value": (
@@ -359,11 +362,17 @@ WRONG = {
     "ttl class": ("n: RedisHash[int] = field(ttl=TTL)", "Garden.n: ttl= is a TTL, a timedelta or a number of seconds"),
     "annotated class": ("n: Annotated[RedisHash[int], TTL]", "Garden.n: TTL in Annotated needs a duration"),
     "maxlen": (
-        "n: RedisHash[int] = field(maxlen=3)",
-        "Garden.n: a RedisHash has no maxlen=; drop it, or declare a RedisList",
+        "n: RedisHash[int] = RedisList.field(maxlen=3)",
+        "this is a RedisHash; write n: RedisHash[int] = RedisHash.field(...)",
     ),
-    "maxlen 0": ("n: RedisList[int] = field(maxlen=0)", "Garden.n: maxlen= is an int of at least 1, not 0"),
-    "maxlen bool": ("n: RedisList[int] = field(maxlen=True)", "Garden.n: maxlen= is an int of at least 1, not True"),
+    "maxlen 0": (
+        "n: RedisList[int] = RedisList.field(maxlen=0)",
+        "Garden.n: maxlen= must be an int of at least 1, not 0",
+    ),
+    "maxlen bool": (
+        "n: RedisList[int] = RedisList.field(maxlen=True)",
+        "Garden.n: maxlen= must be an int of at least 1, not True",
+    ),
     "per item": (
         "n: RedisList[int] = field(ttl=TTL(hours=1, per_item=True))",
         "Garden.n: a RedisList has no time to live per item",
@@ -533,13 +542,14 @@ def test_mixins_come_in_the_order_of_method_resolution() -> None:
 
     class Counted(Store):
         visits: RedisHash[int] = field(ttl=TTL(hours=1))
-        log: RedisList[str] = field(maxlen=7)
+        log: RedisList[str] = RedisList.field(maxlen=7)
 
     class Garden(Logged, Counted, namespace="decl-mixed"):
         plants: RedisHash[Plant]
 
     assert {*fields(Garden)} == {"log", "visits", "plants"}
-    assert Garden.log.maxlen is None
+    assert Garden.log.options == {}
+    assert Counted.log.options == {"maxlen": 7}
     assert Garden.visits.ttl == TTL(hours=1)
     assert Garden.visits.key == "{decl-mixed}:visits"
     assert "Counted.visits" in repr(Counted.visits)

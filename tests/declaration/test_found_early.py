@@ -22,7 +22,6 @@ from purse import (
     RedisSortedSet,
     Store,
     codec_for,
-    field,
 )
 from purse.codecs import Json
 from purse.errors import DeclarationError, EncodeError
@@ -257,7 +256,10 @@ async def test_a_factory_that_does_not_say_what_it_makes_is_found_at_the_call(re
 def test_a_factory_of_another_type_is_refused_in_a_store(declare: Declare) -> None:
     """The field is named."""
     with pytest.raises(DeclarationError, match=r"^Garden\.n: .*default_factory= makes a list, and the values are"):
-        declare("class Garden(Store, namespace='early-factory'):\n    n: RedisHash[int] = field(default_factory=list)")
+        declare(
+            "class Garden(Store, namespace='early-factory'):\n"
+            "    n: RedisHash[int] = RedisHash.field(default_factory=list)"
+        )
 
 
 # --- type aliases -----------------------------------------------------------------------------------
@@ -365,7 +367,7 @@ async def test_a_number_with_rules_is_not_incremented(redis: Redis, value_type: 
 
 
 class Garden(Store, namespace="early-garden"):
-    visits: RedisHash[Annotated[int, "seen"]] = field(default=0)
+    visits: RedisHash[Annotated[int, "seen"]] = RedisHash.field(default=0)
 
 
 async def test_a_declared_number_is_incremented_as_checkers_say(redis: Redis) -> None:

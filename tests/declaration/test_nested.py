@@ -23,7 +23,7 @@ class Shelf(Store, ttl=TTL(hours=2)):
 
     lines: RedisList[str]
     stock: RedisKeySpace[int] = field(ttl=TTL(hours=1))
-    lock: RedisLock = field(lease=5)
+    lock: RedisLock = RedisLock.field(lease=5)
     box: Box
 
     def __init__(self, redis: RedisClient, *, colour: str = "red") -> None:
@@ -189,7 +189,11 @@ WRONG = {
     "no fields": ("class P(Store): ...", "p: P", "Out.p: P has no fields"),
     "the base": ("", "p: Store", "Out.p: Store has no fields"),
     "engine": ("class P(Store, engine='dedicated'):\n    n: RedisHash[int]", "p: P", "give it to Out"),
-    "options": ("class P(Store):\n    n: RedisHash[int]", "p: P = field(maxlen=3)", "takes key= and ttl=, which its"),
+    "options": (
+        "class P(Store):\n    n: RedisHash[int]",
+        "p: P = RedisList.field(maxlen=3)",
+        "takes key= and ttl=, which its",
+    ),
     "rkey": ("class P(Store):\n    n: RedisHash[int]", "p: P = field(rkey='x')", "takes key= and ttl="),
     "abstract": (
         "class P(Store, ABC):\n    n: RedisHash[int]\n    @abstractmethod\n    def f(self): ...",

@@ -16,7 +16,7 @@ BASE = """
 class Garden(Store, namespace=f"{__name__}-garden"):
     plants: RedisHash[int]
     sessions: RedisKeySpace[int]
-    api: RedisRateLimiter = field(rate="9/second")
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="9/second")
     gate: RedisLock
 """
 
@@ -67,7 +67,7 @@ WRONG = {
     ),
     "identities of a sibling": (
         (
-            "class A(Garden):\n    web: RedisRateLimiter = field(rate='1/day')\n"
+            "class A(Garden):\n    web: RedisRateLimiter = RedisRateLimiter.field(rate='1/day')\n"
             "class B(Garden):\n    one: RedisList[int] = field(key='web:ada')"
         ),
         "B.one has the Redis key '{space}:web:ada', and all that begin with '{space}:web:' belong to A.web; give one",
@@ -175,7 +175,7 @@ COVERED = {
     "a prefix of values": ("h: RedisKeySpace[int] = field(rkey='{rkeys:4')", True),
     "a prefix of entries with a slot each": ("h: RedisKeySpace[int] = field(rkey='rkeys:')", True),
     "up to the second colon": ("h: RedisKeySpace[int] = field(rkey='rkeys:7:')", True),
-    "a limiter": ("h: RedisRateLimiter = field(rkey='rkeys:7', rate='1/day')", True),
+    "a limiter": ("h: RedisRateLimiter = RedisRateLimiter.field(rkey='rkeys:7', rate='1/day')", True),
     "a lock beside a field": ("h: RedisLock = field(rkey='x')\n    i: RedisHash[int] = field(rkey='!queue!{x}')", True),
     "a value that is no int": ("h: RedisHash[int] = field(rkey='{rkeys:me}:prefs')", False),
     "another namespace": ("h: RedisHash[int] = field(rkey='{rkeys:7:8}:prefs')", False),
@@ -192,7 +192,8 @@ def test_an_existing_key_is_not_that_of_another_field(declare: Declare, line: st
     """``rkey=`` is the author's own word; but within one class no instance may have it twice."""
     source = (
         "class Users(Store, namespace='rkeys:{user_id}'):\n    prefs: RedisHash[int]\n    notes: RedisKeySpace[int]\n"
-        "    spread: RedisKeySpace[int] = field(slots='key')\n    api: RedisRateLimiter = field(rate='1/day')\n"
+        "    spread: RedisKeySpace[int] = RedisKeySpace.field(slots='key')\n"
+        "    api: RedisRateLimiter = RedisRateLimiter.field(rate='1/day')\n"
         f"    gate: RedisLock\n    {line}\n{INIT}"
     )
     if refused:

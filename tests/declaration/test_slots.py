@@ -31,7 +31,7 @@ from tests.support.clients import all_keys
 class Garden(Store, namespace="slots"):
     plants: RedisHash[int]
     sessions: RedisKeySpace[int]
-    spread: RedisKeySpace[int, int] = field(slots="key")
+    spread: RedisKeySpace[int, int] = RedisKeySpace.field(slots="key")
 
 
 class Wide(Store, namespace="slots-wide", slots="field"):
@@ -49,11 +49,11 @@ class Wider(Wide, namespace="slots-wider"):
 
 class Everything(Store, namespace="slots-all"):
     hash: RedisHash[int, int]
-    list: RedisList[int] = field(maxlen=2)
+    list: RedisList[int] = RedisList.field(maxlen=2)
     set: RedisSet[int]
     ranking: RedisSortedSet[str]
     space: RedisKeySpace[int]
-    queue: RedisQueue[int] = field(maxsize=2)
+    queue: RedisQueue[int] = RedisQueue.field(maxsize=2)
     urgent: RedisPriorityQueue[int]
 
 
@@ -102,7 +102,7 @@ async def test_clear_empties_key_spaces_too(redis: Redis) -> None:
 
 class Team(Store, namespace="slots:team:{team}", slots="field"):
     notes: RedisKeySpace[str]
-    api: RedisRateLimiter = field(rate="9/day")
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="9/day")
 
     def __init__(self, redis: RedisClient, *, team: str) -> None:
         super().__init__(redis, team=team)
@@ -110,7 +110,7 @@ class Team(Store, namespace="slots:team:{team}", slots="field"):
 
 class Member(Store, namespace="slots:team:{team}:{user}", slots="field"):
     q: RedisList[str]
-    drafts: RedisKeySpace[str] = field(slots="key")
+    drafts: RedisKeySpace[str] = RedisKeySpace.field(slots="key")
 
     def __init__(self, redis: RedisClient, *, team: str, user: str) -> None:
         super().__init__(redis, team=team, user=user)
@@ -243,11 +243,16 @@ def test_a_key_space_covers_no_other_field() -> None:
 
 
 WRONG = {
-    "slots of a hash": ("h: RedisHash[int] = field(slots='key')", 'slots="key" is for a RedisKeySpace'),
-    "slots unknown": ("s: RedisKeySpace[int] = field(slots='field')", 'slots= of a field is "key"'),
-    "slots and rkey": ("s: RedisKeySpace[int] = field(slots='key', rkey='x:')", "write one of them"),
-    "maxsize of a list": ("xs: RedisList[int] = field(maxsize=3)", "has no maxsize=; drop it, or declare a RedisQueue"),
-    "maxsize zero": ("q: RedisQueue[int] = field(maxsize=0)", "maxsize= is an int of at least 1"),
+    "slots of a hash": (
+        "h: RedisHash[int] = RedisKeySpace.field(slots='key')",
+        "Bad.h: RedisKeySpace.field() has the options of a RedisKeySpace",
+    ),
+    "slots unknown": ("s: RedisKeySpace[int] = RedisKeySpace.field(slots='field')", 'slots= of a field is "key"'),
+    "slots and rkey": ("s: RedisKeySpace[int] = RedisKeySpace.field(slots='key', rkey='x:')", "write one of them"),
+    "maxsize of a list": (
+        "xs: RedisList[int] = RedisQueue.field(maxsize=3)",
+        "Bad.xs: RedisQueue.field() has the options of a RedisQueue",
+    ),
     "set": ("xs: set[int]", "declare RedisSet[int]"),
 }
 

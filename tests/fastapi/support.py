@@ -11,7 +11,7 @@ import httpx
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from purse import RedisClient, RedisHash, RedisRateLimiter, Store, field
+from purse import RedisClient, RedisHash, RedisRateLimiter, Store
 
 with warnings.catch_warnings():
     # Starlette would rather have another package than httpx, of which it needs nothing more here.
@@ -35,8 +35,8 @@ class Garden(Store, namespace="fastapi-garden"):
     """A plain store."""
 
     plants: RedisHash[Plant]
-    api: RedisRateLimiter = field(rate="3/minute")
-    fast: RedisRateLimiter = field(rate="1000/second", burst=1)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="3/minute")
+    fast: RedisRateLimiter = RedisRateLimiter.field(rate="1000/second", burst=1)
 
 
 class Meadow(Garden, namespace="fastapi-meadow"):
@@ -47,7 +47,7 @@ class Visitor(Store, namespace="fastapi-visitor:{visitor_id}"):
     """A store with a parameter."""
 
     prefs: RedisHash[str]
-    api: RedisRateLimiter = field(rate="1/minute")
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="1/minute")
 
     def __init__(self, redis: RedisClient, *, visitor_id: int) -> None:
         super().__init__(redis, visitor_id=visitor_id)

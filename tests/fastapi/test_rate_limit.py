@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, Header, Request, WebSocket
 from redis.asyncio import Redis
 from starlette.websockets import WebSocketDisconnect
 
-from purse import Store, configure, field
+from purse import Store, configure
 from purse._engine.modes import Engine
 from purse.embedded import Server
 from purse.fastapi import lifespan, rate_limit
@@ -209,7 +209,7 @@ async def test_a_websocket_is_closed_with_try_again_later(server: Server, redis:
 class Door(Store):
     """A part."""
 
-    api: RedisRateLimiter = field(rate="1/hour")
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="1/hour")
 
 
 class House(Store, namespace="fastapi-house"):

@@ -14,7 +14,6 @@ from purse import (
     RedisHash,
     RedisKeySpace,
     Store,
-    field,
     statistics,
 )
 from purse._declaration.isolation import isolate
@@ -184,7 +183,7 @@ class Sessions(Store, namespace="inspected-sessions"):
     """Two key spaces."""
 
     sessions: RedisKeySpace[int, int]
-    spread: RedisKeySpace[int, int] = field(slots="key")
+    spread: RedisKeySpace[int, int] = RedisKeySpace.field(slots="key")
 
 
 async def test_entries_are_counted(redis: Redis) -> None:

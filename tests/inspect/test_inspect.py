@@ -23,7 +23,6 @@ from purse import (
     RedisHash,
     Store,
     codec_for,
-    field,
 )
 from purse._declaration.isolation import isolate
 from purse.inspect import (
@@ -162,7 +161,7 @@ def schema_of(value_type: object, **options: object) -> FieldSchema:
     hash_type = cast("dict[object, object]", RedisHash)[value_type]
     body: dict[str, object] = {"__annotations__": {"it": hash_type}, "__module__": __name__}
     if options:
-        body["it"] = cast("Callable[..., object]", field)(**options)
+        body["it"] = cast("Callable[..., object]", RedisHash.field)(**options)
     made = new_class("Made", (Store,), {"namespace": "inspected-made"}, lambda names: names.update(body))
     return schema(cast("type[Store]", made))["fields"]["it"]
 

@@ -28,7 +28,6 @@ from purse import (
     Redlock,
     Store,
     configure,
-    field,
     statistics,
 )
 from purse.fastapi import bind, lifespan
@@ -52,7 +51,7 @@ class Garden(Store, namespace="crowd"):
     plants: RedisKeySpace[int]
     tasks: RedisQueue[int]
     lock: RedisLock
-    places: RedisSemaphore = field(limit=12)
+    places: RedisSemaphore = RedisSemaphore.field(limit=12)
     shelf: Shelf
     inside: RedisHash[int]
 

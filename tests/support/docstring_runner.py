@@ -25,7 +25,7 @@ from pydantic import BaseModel
 import purse
 import purse.fastapi
 import purse.testing
-from purse import RedisHash, RedisList, RedisLock, RedisRateLimiter, RedisSemaphore, Store, field
+from purse import RedisHash, RedisList, RedisLock, RedisRateLimiter, RedisSemaphore, Store
 from purse.embedded import Server
 from tests.support.docstrings import Example, examples
 
@@ -39,8 +39,8 @@ class Garden(Store, namespace="garden"):
     log: RedisList[str]
     visits: RedisHash[int]
     lock: RedisLock
-    beds: RedisSemaphore = field(limit=2)
-    api: RedisRateLimiter = field(rate="10/minute")
+    beds: RedisSemaphore = RedisSemaphore.field(limit=2)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="10/minute")
 
 
 class _Machines:

@@ -36,7 +36,7 @@ class Plant(BaseModel):
 class Shelf(Store):
     """To be nested."""
 
-    lines: RedisList[str] = field(maxlen=3)
+    lines: RedisList[str] = RedisList.field(maxlen=3)
 
 
 class Garden(Store, namespace="inspected", ttl=TTL(days=1)):
@@ -47,15 +47,15 @@ class Garden(Store, namespace="inspected", ttl=TTL(days=1)):
     tags: RedisSet[str]
     board: RedisSortedSet[str]
     old: RedisList[bytes] = field(rkey="redis_list")
-    jobs: RedisQueue[str] = field(maxsize=5)
+    jobs: RedisQueue[str] = RedisQueue.field(maxsize=5)
     stack: RedisLifoQueue[str]
     urgent: RedisPriorityQueue[int]
     sessions: RedisKeySpace[Plant]
-    spread: RedisKeySpace[int, int] = field(slots="key")
-    lock: RedisLock = field(lease=timedelta(seconds=3), watchdog=True)
-    api: RedisRateLimiter = field(rate="10/second")
-    window: RedisRateLimiter = field(rate=Rate(3, timedelta(minutes=1)), algorithm="sliding_window")
-    beds: RedisSemaphore = field(limit=2)
+    spread: RedisKeySpace[int, int] = RedisKeySpace.field(slots="key")
+    lock: RedisLock = RedisLock.field(lease=timedelta(seconds=3), watchdog=True)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="10/second")
+    window: RedisRateLimiter = RedisRateLimiter.field(rate=Rate(3, timedelta(minutes=1)), algorithm="sliding_window")
+    beds: RedisSemaphore = RedisSemaphore.field(limit=2)
     home: Shelf
 
 

@@ -118,7 +118,8 @@ class Field:
         place, _, tail = self.tail.rpartition(":") if self.nested else ("", "", self.tail)
         named = f"key={tail!r}" if self.rkey is None else f"rkey={self.rkey!r}"
         options = ", ".join(filter(None, (named, _OPTIONS.get(self.kind))))
-        line = f"{name}: {KINDS[self.kind]} = field({options})"
+        structure = KINDS[self.kind].partition("[")[0]
+        line = f"{name}: {KINDS[self.kind]} = {structure}.field({options})"
         if not place:
             return [line]
         return [f"class Part_{name}(Store):", f"    {line}", f"{name}_in: Part_{name} = field(key={place!r})"]

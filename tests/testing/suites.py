@@ -18,7 +18,7 @@ from purse.testing import StoreFactory, round_trips
 
 class Garden(Store, namespace="kit"):
     plants: RedisHash[str]
-    sessions: RedisKeySpace[str] = field(slots="key")
+    sessions: RedisKeySpace[str] = RedisKeySpace.field(slots="key")
     queue: RedisQueue[str]
     lock: RedisLock
     old: RedisList[str] = field(rkey="old_list")

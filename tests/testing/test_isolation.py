@@ -20,7 +20,7 @@ class Garden(Store, namespace="kit-garden"):
     """Keys of each form."""
 
     plants: RedisHash[str]
-    spread: RedisKeySpace[str] = field(slots="key")
+    spread: RedisKeySpace[str] = RedisKeySpace.field(slots="key")
     old: RedisList[str] = field(rkey="kit-old")
     lock: RedisLock = field(rkey="kit-lock")
     entries: RedisKeySpace[str] = field(rkey="kit-entry:")

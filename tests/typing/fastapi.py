@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, Request, WebSocket
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 
-from purse import RedisClient, RedisHash, RedisRateLimiter, Store, field
+from purse import RedisClient, RedisHash, RedisRateLimiter, Store
 from purse.fastapi import Inject, bind, lifespan, provide, rate_limit
 from purse.limits import RateLimit
 
@@ -20,7 +20,7 @@ class Garden(Store, namespace="typing-fastapi"):
     """A plain store."""
 
     plants: RedisHash[float]
-    api: RedisRateLimiter = field(rate="10/second")
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="10/second")
 
 
 class Visitor(Store, namespace="typing-fastapi-visitor:{visitor_id}"):

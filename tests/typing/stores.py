@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, ClassVar, Generic, Literal, assert_type
 from uuid import UUID
 
@@ -61,22 +62,22 @@ class Garden(Store, namespace="typing-garden", ttl=TTL(days=1), codec=codec_for)
     plants: RedisHash[Plant]
     by_id: RedisHash[Plant, int]
     optional: RedisHash[int | None]
-    counts: RedisHash[int] = field(default=0)
-    notes: RedisKeySpace[list[str]] = field(default_factory=list, slots="key")
+    counts: RedisHash[int] = RedisHash.field(default=0)
+    notes: RedisKeySpace[list[str]] = RedisKeySpace.field(default_factory=list, slots="key")
     beds: RedisSet[Plant]
     ranking: RedisSortedSet[str]
-    tasks: RedisQueue[Plant] = field(maxsize=10)
+    tasks: RedisQueue[Plant] = RedisQueue.field(maxsize=10)
     stack: RedisLifoQueue[Plant]
     urgent: RedisPriorityQueue[Plant]
-    lock: RedisLock = field(lease=30, watchdog=True)
-    api: RedisRateLimiter = field(rate="10/second", burst=20)
-    permits: RedisSemaphore = field(limit=3)
+    lock: RedisLock = RedisLock.field(lease=30, watchdog=True)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="10/second", burst=20)
+    permits: RedisSemaphore = RedisSemaphore.field(limit=3)
     log: RedisList[str]
     annotated: Annotated[RedisHash[float], TTL(hours=2)]
     visits: RedisHash[int] = field(ttl=TTL(hours=1))
     coded: RedisHash[Plant] = field(codec=PlantCodec())
     made: RedisHash[Plant] = field(codec=codec_for)
-    recent: RedisList[Plant] = field(maxlen=10, key="latest")
+    recent: RedisList[Plant] = RedisList.field(maxlen=10, key="latest")
     old: RedisList[str] = field(rkey="redis_list")
 
 
@@ -364,8 +365,7 @@ def specs(spec: FieldSpec[RedisList[str]]) -> None:
     assert_type(spec.value_type, object)
     assert_type(spec.key_type, object | None)
     assert_type(spec.ttl, TTL | None)
-    assert_type(spec.maxlen, int | None)
-    assert_type(spec.maxsize, int | None)
+    assert_type(spec.options, Mapping[str, object])
     assert_type(spec.slots, Literal["store", "field", "key"])
 
 
@@ -375,3 +375,21 @@ def inspected(garden: Garden) -> None:
     assert_type(fields(garden), Mapping[str, FieldSpec[RedisCollection]])
     any_field: FieldSpec[RedisCollection] = Garden.plants
     assert_type(any_field.key, str)
+
+
+def options() -> None:
+    """The annotation in front of ``field`` says which types its options have."""
+    hashes: RedisHash[int | None, int] = RedisHash.field(default=None, codec=codec_for)
+    made: RedisHash[list[int]] = RedisHash.field(default_factory=list, ttl=TTL(hours=1))
+    space: RedisKeySpace[float, int] = RedisKeySpace.field(slots="key", default=0.5)
+    items: RedisList[Plant] = RedisList.field(maxlen=3, codec=PlantCodec())
+    members: RedisSet[Plant] = RedisSet.field(codec=PlantCodec())
+    ranking: RedisSortedSet[str] = RedisSortedSet.field(rkey="ranking")
+    jobs: RedisQueue[int] = RedisQueue.field(maxsize=0)
+    stack: RedisLifoQueue[int] = RedisLifoQueue.field(maxsize=3)
+    urgent: RedisPriorityQueue[int] = RedisPriorityQueue.field(maxsize=3)
+    lock: RedisLock = RedisLock.field(lease=timedelta(seconds=3), watchdog=True, replicas=1, replicas_timeout=0.5)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="1/day", algorithm="sliding_window")
+    permits: RedisSemaphore = RedisSemaphore.field(limit=3, lease=5)
+    every = (hashes, made, space, items, members, ranking, jobs, stack, urgent, lock, api, permits)
+    assert_type(len(every), int)

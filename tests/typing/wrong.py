@@ -31,6 +31,7 @@ from purse import (
     RedisClient,
     RedisHash,
     RedisKeySpace,
+    RedisLifoQueue,
     RedisList,
     RedisLock,
     RedisPriorityQueue,
@@ -79,9 +80,9 @@ class Garden(Store, namespace="typing-wrong"):
     numbered: RedisKeySpace[Plant, int]
     tasks: RedisQueue[Plant]
     urgent: RedisPriorityQueue[Plant]
-    lock: RedisLock = field(lease=30)
-    api: RedisRateLimiter = field(rate="10/second")
-    permits: RedisSemaphore = field(limit=3)
+    lock: RedisLock = RedisLock.field(lease=30)
+    api: RedisRateLimiter = RedisRateLimiter.field(rate="10/second")
+    permits: RedisSemaphore = RedisSemaphore.field(limit=3)
 
 
 class UserStore(Store, namespace="typing-wrong-user:{user_id}"):
@@ -192,12 +193,12 @@ class Options(Store, namespace="typing-wrong-options"):
     policy_: RedisHash[int] = field(ttl="3600")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     renew: RedisHash[int] = field(ttl=TTL(hours=1, renew="read"))
     renew_: RedisHash[int] = field(ttl=TTL(hours=1, renew="always"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    option: RedisList[int] = field(maxlen=3)
-    option_: RedisList[int] = field(max_len=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    length: RedisList[int] = field(maxlen=3)
-    length_: RedisList[int] = field(maxlen="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    size: RedisQueue[int] = field(maxsize=3)
-    size_: RedisQueue[int] = field(maxsize=3.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    option: RedisList[int] = RedisList.field(maxlen=3)
+    option_: RedisList[int] = RedisList.field(max_len=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    length: RedisList[int] = RedisList.field(maxlen=3)
+    length_: RedisList[int] = RedisList.field(maxlen="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    size: RedisQueue[int] = RedisQueue.field(maxsize=3)
+    size_: RedisQueue[int] = RedisQueue.field(maxsize=3.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tail: RedisList[int] = field(key="tail")
     tail_: RedisList[int] = field(key=b"tail")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     whole: RedisList[int] = field(rkey="whole")
@@ -206,20 +207,38 @@ class Options(Store, namespace="typing-wrong-options"):
     codec_: RedisHash[int] = field(codec=str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     unset: RedisHash[int] = field(codec=Json(exclude_unset=True))
     unset_: RedisHash[int] = field(codec=Json(exclude_unset="yes"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    slots: RedisKeySpace[int] = field(slots="key")
-    slots_: RedisKeySpace[int] = field(slots="keys")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    default: RedisHash[list[int]] = field(default_factory=list)
-    default_: RedisHash[list[int]] = field(default_factory=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    lease: RedisLock = field(lease=30)
-    lease_: RedisLock = field(lease="30")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    guard: RedisLock = field(watchdog=True)
-    guard_: RedisLock = field(watchdog="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    rate: RedisRateLimiter = field(rate="10/second")
-    rate_: RedisRateLimiter = field(rate=10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    algorithm: RedisRateLimiter = field(rate="10/second", algorithm="sliding_window")
-    algorithm_: RedisRateLimiter = field(rate="10/second", algorithm="sliding")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    limit: RedisSemaphore = field(limit=3)
-    limit_: RedisSemaphore = field(limit="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    slots: RedisKeySpace[int] = RedisKeySpace.field(slots="key")
+    slots_: RedisKeySpace[int] = RedisKeySpace.field(slots="keys")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    default: RedisHash[list[int]] = RedisHash.field(default_factory=list)
+    default_: RedisHash[list[int]] = RedisHash.field(default_factory=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    lease: RedisLock = RedisLock.field(lease=30)
+    lease_: RedisLock = RedisLock.field(lease="30")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    guard: RedisLock = RedisLock.field(watchdog=True)
+    guard_: RedisLock = RedisLock.field(watchdog="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    rate: RedisRateLimiter = RedisRateLimiter.field(rate="10/second")
+    rate_: RedisRateLimiter = RedisRateLimiter.field(rate=10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    algorithm: RedisRateLimiter = RedisRateLimiter.field(rate="10/second", algorithm="sliding_window")
+    algorithm_: RedisRateLimiter = RedisRateLimiter.field(rate="10/second", algorithm="sliding")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    limit: RedisSemaphore = RedisSemaphore.field(limit=3)
+    limit_: RedisSemaphore = RedisSemaphore.field(limit="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    value: RedisHash[int] = RedisHash.field(default=0)
+    value_: RedisHash[int] = RedisHash.field(default="x")  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+    nothing: RedisHash[int | None] = RedisHash.field(default=None)
+    nothing_: RedisHash[int] = RedisHash.field(default=None)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+    entry: RedisKeySpace[str] = RedisKeySpace.field(default="x")
+    entry_: RedisKeySpace[str] = RedisKeySpace.field(default=3)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+    its: RedisList[int] = RedisList.field(maxlen=3)
+    its_: RedisHash[int] = RedisHash.field(maxlen=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    same: RedisQueue[int] = RedisQueue.field(maxsize=3)
+    same_: RedisQueue[int] = RedisLifoQueue.field(maxsize=3)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    other: RedisList[int] = RedisList.field(maxlen=3)
+    other_: RedisHash[int] = RedisList.field(maxlen=3)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    needed: RedisRateLimiter = RedisRateLimiter.field(rate="1/day")
+    needed_: RedisRateLimiter = RedisRateLimiter.field()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    timeless: RedisLock = RedisLock.field(lease=3)
+    timeless_: RedisLock = RedisLock.field(ttl=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    plain: RedisHash[int] = field(ttl=3)
+    plain_: RedisHash[int] = field(default=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 # --- stores -------------------------------------------------------------------------------------------------------
@@ -257,8 +276,8 @@ async def stores(client: Redis, sync: SyncRedis, garden: Garden) -> None:
     await Garden.plants.get("a")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     Garden.plants.key
     garden.plants.key  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    Garden.log.maxlen
-    Garden.log.max_len  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    Garden.log.options
+    Garden.log.maxlen  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     spec: FieldSpec[RedisList[str]] = Garden.log
     spec_: FieldSpec[RedisList[str]] = Garden.recent  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     fields(garden)
