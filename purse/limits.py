@@ -19,7 +19,7 @@ import weakref
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, overload
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -32,12 +32,15 @@ from purse._coordination.rates import MICROSECOND, Bucket, Rate
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import as_array, as_flag, as_int
 from purse._engine.scripts import load_script
+from purse._engine.slots import hash_tag
 from purse.codecs._shown import named, shown
-from purse.collections._base import RedisCollection
 from purse.collections._field_options import field_options
+from purse.collections._object import RedisObject, RedisType
 from purse.errors import DeclarationError, EncodeError, WrongKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from purse._engine.clients import RedisClient
 
 __all__ = ["Permit", "Rate", "RateLimit", "RedisRateLimiter", "RedisSemaphore"]
@@ -53,12 +56,10 @@ _doors: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDiction
 """Where callers of one event loop queue up for one key; kept while somebody does."""
 
 
-class _Limit(RedisCollection):
+class _Limit(RedisObject):
     """What both have in common: a name that is a key, and what is said if that holds something else."""
 
     __slots__ = ("rkey",)
-
-    _holds_values = False
 
     rkey: str
 
@@ -66,21 +67,21 @@ class _Limit(RedisCollection):
         super().__init__(redis, rkey)
         self.rkey = rkey
 
-    @property
-    def _name(self) -> str:
-        return self.rkey
-
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``RedisCollection.explain``."""
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
             found = found_in(error)
             return WrongKind(
-                f"{self._where(field)}: the key holds something else than {self._redis_type}, so "
+                f"{self._where(field)}: the key holds something else than {self._in_words}, so "
                 f"{type(self).__name__} left it alone. {f'It holds {found}. ' if found else ''}"
                 "Choose another key, or delete that one.",
                 key=self._key(field),
             )
-        return super().explain(error, field)
+        return super().__purse_explain__(error, field)
+
+    def __purse_slot_of__(self, field: object) -> str:
+        """See ``Origin``: the slot is that of the identity's key."""
+        return hash_tag(self._key(field))
 
     def _key(self, field: object) -> str:
         return self.rkey
@@ -134,9 +135,11 @@ class RedisRateLimiter(_Limit):
 
     __slots__ = ("_bucket", "algorithm", "limit", "rate")
 
-    _by_identity = True
+    __purse_by_identity__ = True
 
-    _redis_type: ClassVar[str] = "the state of a rate limiter with this algorithm"
+    __purse_structure__ = True
+    redis_type = "string"
+    _in_words = "the state of a rate limiter with this algorithm"
 
     rate: Rate
     algorithm: Algorithm
@@ -191,6 +194,11 @@ class RedisRateLimiter(_Limit):
             field_options(RedisRateLimiter, key=key, rkey=rkey, rate=rate, burst=burst, algorithm=algorithm),
         )
 
+    @classmethod
+    def __purse_type__(cls, options: Mapping[str, object]) -> RedisType:
+        """See ``RedisObject``: a sliding window is a list of hits."""
+        return "list" if options.get("algorithm") == "sliding_window" else cls.redis_type
+
     async def hit(self, identity: Identity = "", *, cost: int = 1) -> RateLimit:
         """Count a hit if it is allowed; one that is not costs nothing.
 
@@ -234,7 +242,7 @@ class RedisRateLimiter(_Limit):
 
         One round trip, O(1). Sends: UNLINK.
         """
-        return as_flag(await self._send(("UNLINK", self._key_of(identity)), identity))
+        return as_flag(await self._write_plain(("UNLINK", self._key_of(identity)), identity))
 
     async def wait(
         self, identity: Identity = "", *, cost: int = 1, timeout: float | timedelta | None = None
@@ -370,7 +378,9 @@ class RedisSemaphore(_Limit):
 
     __slots__ = ("_blocks", "_lease_us", "limit")
 
-    _redis_type: ClassVar[str] = "the permits of a semaphore"
+    __purse_structure__ = True
+    redis_type = "zset"
+    _in_words = "the permits of a semaphore"
 
     limit: int
 

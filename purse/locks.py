@@ -39,8 +39,9 @@ from purse._engine.loops import PerLoop
 from purse._engine.replies import as_flag
 from purse._engine.scripts import load_script
 from purse.codecs._shown import named, shown
-from purse.collections._base import RedisCollection, milliseconds
+from purse.collections._base import milliseconds
 from purse.collections._field_options import field_options
+from purse.collections._object import RedisObject
 from purse.errors import DeclarationError, LockError, LockNotAcquired, WrongKind
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _RELEASE = 1.0  # seconds in which a server must answer somebody who gives the l
 _SHORTEST_MS = 10
 
 
-class RedisLock(RedisCollection, LeasedLock):
+class RedisLock(RedisObject, LeasedLock):
     """A lock that at most one task of all processes holds at a time, first come first served.
 
         async with lock as lease:               # waits for ever
@@ -68,8 +69,6 @@ class RedisLock(RedisCollection, LeasedLock):
         watchdog: extend the lease in blocks at a third of its time, and cancel the body when it is lost.
         replicas: how many replicas must have heard of the lock before it counts as acquired or extended.
         replicas_timeout: seconds, or a ``timedelta``, in which they must have.
-        ttl: refused: the lease is a lock's time to live.
-        codec: refused: a lock has no values.
 
     Raises:
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
@@ -82,9 +81,9 @@ class RedisLock(RedisCollection, LeasedLock):
 
     __slots__ = ("_lease_ms", "_line", "_replicas", "_replicas_ms", "rkey")
 
-    _redis_type = "string"
-    _holds_values = False
-    _beside = BESIDE
+    __purse_structure__ = True
+    redis_type = "string"
+    __purse_beside__ = BESIDE
     _gives_leases = "acquire()"
 
     rkey: str
@@ -98,16 +97,8 @@ class RedisLock(RedisCollection, LeasedLock):
         watchdog: bool = False,
         replicas: int = 0,
         replicas_timeout: float | timedelta = 1.0,
-        ttl: None = None,
-        codec: None = None,
     ) -> None:
-        RedisCollection.__init__(self, redis, rkey)
-        given: tuple[object, object] = (ttl, codec)
-        if given != (None, None):
-            raise DeclarationError(
-                f"{named(rkey)}: a RedisLock has no values and no TTL, so ttl= and codec= mean nothing; its "
-                "time is lease="
-            )
+        RedisObject.__init__(self, redis, rkey)
         if type(replicas) is not int or replicas < 0:
             raise DeclarationError(f"{named(rkey)}: replicas= is an int, 0 for none, not {shown(replicas)}")
         self._lease_ms = _duration_ms(rkey, "lease", lease, _SHORTEST_MS)
@@ -148,10 +139,6 @@ class RedisLock(RedisCollection, LeasedLock):
                 replicas_timeout=replicas_timeout,
             ),
         )
-
-    @property
-    def _name(self) -> str:
-        return self.rkey
 
     # --- acquire ------------------------------------------------------------------------------------
 
@@ -250,13 +237,13 @@ class RedisLock(RedisCollection, LeasedLock):
 
         One round trip, O(1). Sends: EXISTS.
         """
-        return as_flag(await self._look(("EXISTS", self.rkey)))
+        return as_flag(await self._read_plain(("EXISTS", self.rkey)))
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``RedisCollection.explain``."""
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         found = found_in(error)
         if found is None:
-            return super().explain(error, field)
+            return super().__purse_explain__(error, field)
         keys = ", ".join(named(beside(self.rkey, name)) for name in BESIDE)
         return WrongKind(
             f"{named(self.rkey)}: one of the keys beside the lock ({keys}) was written by something else: there "

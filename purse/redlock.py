@@ -60,6 +60,7 @@ from purse._engine import hooks
 from purse._engine.clients import RedisClient, check_client
 from purse._engine.loops import PerLoop
 from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.slots import hash_tag
 from purse.codecs._shown import named
 from purse.errors import LockError, LockLost, LockNotAcquired, WrongKind
 
@@ -101,6 +102,8 @@ class Redlock(LeasedLock):
             time. Or there is a timeout without waiting.
         TypeError: a master is not a ``redis.asyncio.Redis``.
     """
+
+    __purse_spread__ = False
 
     def __init__(
         self,
@@ -398,8 +401,12 @@ class Redlock(LeasedLock):
     def _ask(self, call: ScriptCall) -> Round:
         return ask_all([master_of(master) for master in self.masters], call, self, is_positive, self._lease_time)
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``Origin.explain``."""
+    def __purse_slot_of__(self, field: object) -> str:
+        """See ``Origin``."""
+        return hash_tag(self._key)
+
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         found = found_in(error)
         if found is not None:
             fence = named(beside(self._key, "fence"))

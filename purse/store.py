@@ -41,6 +41,8 @@ from purse._engine.clients import RedisClient, check_client
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.registry import executor_for
 from purse._engine.replies import as_int
+from purse._engine.slots import hash_tag
+from purse._engine.unit import Noted
 from purse._engine.urls import check_url
 from purse.codecs._shown import quoted
 from purse.collections._key_space_entries import on_a_cluster_node
@@ -309,15 +311,14 @@ class Store(StoreBase):
         spread = any(spec.slots == "field" for spec in specs)
         together = [(key,) for key in keys] if spread else [tuple(keys)]
         executor = executor_for(binding.client)
-        clearing = _Clearing(type(self).__name__)
+        note = f"{type(self).__name__}.clear()"
         deleted = 0
         if len(together) > 1:
             refuse_in_atomic("Store.clear", 'of a store with slots="field" needs several commands')
-            deleted = sum(
-                map(as_int, await asyncio.gather(*(executor.ask(("UNLINK", *k), clearing) for k in together)))
-            )
+            deletions = (executor.ask(("UNLINK", *k), Noted(note, hash_tag(k[0]))) for k in together)
+            deleted = sum(map(as_int, await asyncio.gather(*deletions)))
         elif keys:
-            deleted = as_int(await executor.ask(("UNLINK", *keys), clearing))
+            deleted = as_int(await executor.ask(("UNLINK", *keys), Noted(note, hash_tag(keys[0]))))
         for space in spaces:
             deleted += await cast("RedisKeySpace[object]", space).clear()
         return deleted
@@ -377,18 +378,6 @@ def _namespace(cls: type[Store], values: Mapping[str, Value]) -> str:
     return template.filled(
         {name: written(name, values[name], declaration.parameters[name].kind, where) for name in template.parameters}
     )
-
-
-class _Clearing:
-    """Explains errors of ``clear()``."""
-
-    def __init__(self, store: str) -> None:
-        self._store = store
-
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``Origin.explain``."""
-        error.add_note(f"purse: {self._store}.clear()")
-        return error
 
 
 def _refuse_change(store: Store, name: str, verb: str) -> None:

@@ -43,6 +43,8 @@ from purse._coordination.quorum import Answer, majority_of
 from purse._engine.registry import executor_for
 from purse._engine.replies import as_array, as_bytes, as_flag, as_int
 from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.slots import hash_tag
+from purse._engine.unit import Noted
 from purse.codecs._shown import named
 from purse.errors import LockLost, WrongKind
 
@@ -167,14 +169,15 @@ async def fenced_set(client: RedisClient, key: str, value: bytes | str | int | f
         )
 
 
-class _Fenced:
+class _Fenced(Noted):
     """Explains errors of a write that depends on a token."""
 
     def __init__(self, key: str) -> None:
+        super().__init__(f"setting {named(key)} under a lock", hash_tag(key))
         self._key = key
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``Origin.explain``."""
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
             found = found_in(error)
             what = "the key does not hold a string"
@@ -184,5 +187,4 @@ class _Fenced:
             return WrongKind(
                 f"{named(self._key)} was not set: {what}. Delete that key, or choose another one.", key=self._key
             )
-        error.add_note(f"purse: setting {named(self._key)} under a lock")
-        return error
+        return super().__purse_explain__(error, field)

@@ -39,7 +39,7 @@ from typing import (
 from typing_extensions import Format, NoDefault, TypeVar
 
 from purse.codecs._type_names import Alias, is_alias
-from purse.collections import RedisCollection, RedisKey
+from purse.collections import RedisCollection, RedisKey, RedisObject
 from purse.errors import DeclarationError
 from purse.ttl import TTL, as_ttl
 
@@ -62,7 +62,7 @@ TypeArguments: TypeAlias = "Mapping[TypeVar, Annotation]"
 class Declared:
     """What one annotation declares."""
 
-    collection: type[RedisCollection]
+    collection: type[RedisObject]
     value_type: object
     key_type: object | None
     ttl: TTL | None
@@ -74,7 +74,7 @@ class Declared:
 
 
 _CONSTANT: _Types = (ClassVar, Final)
-_BASES = (RedisCollection, RedisKey)  # of all collections, and none themselves
+_BASES = (RedisObject, RedisCollection, RedisKey)  # of all collections, and none themselves
 
 
 class Unresolved(DeclarationError):
@@ -316,10 +316,10 @@ class Annotation:
             raise DeclarationError(
                 f"{self._where}: the store {shown_type(value)} is nested here and defined later; define it before"
             )
-        if not isinstance(origin, type) or not issubclass(origin, RedisCollection):
+        if not isinstance(origin, type) or not issubclass(origin, RedisObject):
             raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection; {_fix_for(value)}")
         types = _type_arguments(origin, get_args(value))
-        if not types and not origin._holds_values:  # pyright: ignore[reportPrivateUsage] - of those who declare
+        if not types and not issubclass(origin, RedisCollection):
             return Declared(origin, None, None, ttl)
         if not types:
             name = origin.__name__
@@ -437,10 +437,10 @@ def _fix_for(value: object) -> str:
 
 def _is_collection(value: object) -> bool:
     origin = _origin(value)
-    return isinstance(origin, type) and issubclass(origin, RedisCollection)
+    return isinstance(origin, type) and issubclass(origin, RedisObject)
 
 
-def _type_arguments(cls: type[RedisCollection], arguments: _Types) -> _Types:
+def _type_arguments(cls: type[RedisObject], arguments: _Types) -> _Types:
     """The arguments for purse's own collection behind ``cls[arguments]``; empty if there are none.
 
     ``class ById(RedisHash[V, int], Generic[V])`` makes ``ById[Plant]`` a ``RedisHash[Plant, int]``.
@@ -449,13 +449,13 @@ def _type_arguments(cls: type[RedisCollection], arguments: _Types) -> _Types:
     for parameter in parameters[len(arguments) :]:
         if parameter.__default__ is not NoDefault and arguments:
             arguments = (*arguments, cast("object", parameter.__default__))
-    if "_redis_type" in vars(cls):
+    if vars(cls).get("__purse_structure__"):
         return arguments
     given = dict(zip(parameters, arguments, strict=False))
     bases = cast("_Types", vars(cls).get("__orig_bases__", cls.__bases__))
     for base in bases:
         origin = get_origin(base) or base
-        if isinstance(origin, type) and issubclass(origin, RedisCollection):
+        if isinstance(origin, type) and issubclass(origin, RedisObject):
             return _type_arguments(origin, tuple(_substituted(part, given) for part in get_args(base)))
     return ()
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from purse._declaration.field_spec import FieldSpec
     from purse._declaration.metaclass import StoreBase
     from purse._declaration.templates import Kind
-    from purse.collections import RedisCollection
+    from purse.collections import RedisObject
 
 __all__ = ["compare", "kinds_of", "meeting_text", "settle"]
 
@@ -133,7 +133,7 @@ def _collisions(cls: type[StoreBase]) -> Iterator[Meeting]:
                 yield meeting
 
 
-def _named_by_us(cls: type[StoreBase]) -> list[FieldSpec[RedisCollection]]:
+def _named_by_us(cls: type[StoreBase]) -> list[FieldSpec[RedisObject]]:
     return [spec for spec in cls.__purse__.fields.values() if spec.rkey is None]  # those are the user's to share
 
 
@@ -165,7 +165,7 @@ def _is_one_field(cls: type[StoreBase], relative: type[StoreBase], meeting: Meet
     return issubclass(cls, relative) or issubclass(relative, cls) or _hold_the_same(one, other)
 
 
-def _hold_the_same(one: FieldSpec[RedisCollection], other: FieldSpec[RedisCollection]) -> bool:
+def _hold_the_same(one: FieldSpec[RedisObject], other: FieldSpec[RedisObject]) -> bool:
     if getattr(one.owner, "__parameters__", ()) or getattr(other.owner, "__parameters__", ()):
         return True  # it has no instances; what its subclasses hold is compared when there are some
     try:

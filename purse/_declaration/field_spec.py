@@ -35,7 +35,7 @@ from purse._declaration.options import StoreDefaults
 from purse._declaration.reach import Reach
 from purse._declaration.signatures import parameters_of
 from purse.codecs._shown import named
-from purse.collections import RedisCollection, RedisKey
+from purse.collections import RedisCollection, RedisKey, RedisObject
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Binding", "Bound", "FieldSpec", "binding_of"]
 
-C = TypeVar("C", bound=RedisCollection, covariant=True, default=RedisCollection)
+C = TypeVar("C", bound=RedisObject, covariant=True, default=RedisObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,7 @@ class FieldSpec(Generic[C]):
         if sketch is None:
             return Reach((begin,))
         collection = sketch.collection
-        # The collections tell what else they write; users have no business with it.
-        marks, by_identity = collection._beside, collection._by_identity  # pyright: ignore[reportPrivateUsage]
+        marks, by_identity = collection.__purse_beside__, collection.__purse_by_identity__
         return Reach((begin, *(beside(begin, mark) for mark in marks)), (f"{begin}:", "") if by_identity else None)
 
     @property
@@ -155,8 +154,7 @@ class FieldSpec(Generic[C]):
             DeclarationError: the annotation declares no field.
         """
         sketch = self._annotation.sketch()
-        # The flag belongs to the collections and to what declares them; users have no business with it.
-        return sketch is None or sketch.collection._holds_values  # pyright: ignore[reportPrivateUsage]
+        return sketch is None or issubclass(sketch.collection, RedisCollection)
 
     @property
     def is_key_space(self) -> bool:
@@ -253,8 +251,8 @@ class FieldSpec(Generic[C]):
         """The collection that an instance has for this field."""
         spec = cast("Self", binding.members.get(self.name, self))
         built = spec._build(binding.client, binding.namespace)
-        built.declared_as = (spec.owner.__name__, spec.path)
-        built.slot = None if spec.slots == "store" or spec.rkey is not None else spec.key_in(binding.namespace)
+        built.__purse_declared__ = (spec.owner.__name__, spec.path)
+        built.__purse_spread__ = spec.slots != "store" and spec.rkey is None
         return built
 
     def inherited_by(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> FieldSpec[C]:
@@ -383,12 +381,12 @@ def _is_incomplete(cause: object) -> bool:
     return isinstance(cause, PydanticUndefinedAnnotation)
 
 
-def _with_field(collection: type[RedisCollection]) -> str:
+def _with_field(collection: type[RedisObject]) -> str:
     """The name of purse's own structure, which has ``field``, behind a subclass of the user's."""
-    return next(cls.__name__ for cls in collection.__mro__ if "field" in vars(cls) or cls is RedisCollection)
+    return next(cls.__name__ for cls in collection.__mro__ if "field" in vars(cls) or cls is RedisObject)
 
 
-def _needed_by(collection: type[RedisCollection]) -> list[str]:
+def _needed_by(collection: type[RedisObject]) -> list[str]:
     """The options without which the constructor of a lock, a limiter or a semaphore cannot be called."""
     _, _, *options = parameters_of(collection).values()
     return [option.name for option in options if option.kind is option.KEYWORD_ONLY and option.default is option.empty]

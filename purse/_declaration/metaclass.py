@@ -32,7 +32,7 @@ from purse._declaration.parameters import Parameter, check_signature, read_param
 from purse._declaration.reach import Meeting, meetings, reaches
 from purse._declaration.templates import Template, check_template
 from purse._engine.modes import check_engine
-from purse.collections import RedisCollection
+from purse.collections import RedisObject
 from purse.collections._field_options import FieldOptions
 from purse.errors import DeclarationError
 from purse.ttl import TTL, as_ttl
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"]
 
-Fields: TypeAlias = Mapping[str, FieldSpec[RedisCollection]]
+Fields: TypeAlias = Mapping[str, FieldSpec[RedisObject]]
 Members: TypeAlias = Mapping[str, Member]
 
 _KEYWORDS = ("namespace", "ttl", "codec", "engine", "slots")
@@ -72,7 +72,7 @@ class Declaration:
     template: Template | None = None
     own: Members = field(default_factory=dict[str, Member])
     members: Members = field(default_factory=dict[str, Member])
-    fields: Fields = field(default_factory=dict[str, FieldSpec[RedisCollection]])
+    fields: Fields = field(default_factory=dict[str, FieldSpec[RedisObject]])
     parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
     names: Names | None = None
     complete: bool = False
@@ -241,7 +241,7 @@ def _own_members(cls: type[StoreBase], body: Mapping[str, object], frame: FrameT
                 f"{name}: {annotation} or {name}: {annotation} = field(...), or ClassVar[...] if it is not stored"
             )
         _check_name_is_free(cls, name)
-        declares = FieldSpec[RedisCollection] if annotation.nested() is None else NestedSpec
+        declares = FieldSpec[RedisObject] if annotation.nested() is None else NestedSpec
         found[name] = declares(cls, name, annotation, check_options(options, where, name), cls.__purse__.defaults)
     return found
 
@@ -276,7 +276,7 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
             raise DeclarationError(
                 f"{cls.__name__}.{name}: field() without an annotation; write {name}: RedisHash[...] = field(...)"
             )
-        if isinstance(origin, type) and issubclass(origin, RedisCollection):
+        if isinstance(origin, type) and issubclass(origin, RedisObject):
             raise DeclarationError(
                 f"{cls.__name__}.{name}: {shown_type(value)} is assigned, not declared; "
                 f'write {name}: {shown_type(value)}, with ":" in place of "="'
@@ -351,7 +351,7 @@ def _check_keys(cls: type[StoreBase]) -> None:
     template = declaration.template
     if template is None:
         # Where the keys of a mixin will be is not known yet; but two of one name will be one in any place.
-        holders: dict[str, FieldSpec[RedisCollection]] = {}
+        holders: dict[str, FieldSpec[RedisObject]] = {}
         for spec in specs:
             holder = holders.setdefault(key := spec.key_in("..."), spec)
             if holder is not spec:

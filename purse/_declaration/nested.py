@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from purse._declaration.annotations import Annotation, TypeArguments
     from purse._declaration.metaclass import StoreBase
-    from purse.collections import RedisCollection
+    from purse.collections import RedisObject
 
 __all__ = ["Member", "NestedSpec", "flattened"]
 
@@ -157,7 +157,7 @@ class NestedSpec:
             )
 
 
-Member: TypeAlias = "FieldSpec[RedisCollection] | NestedSpec"
+Member: TypeAlias = "FieldSpec[RedisObject] | NestedSpec"
 """What an attribute of a store class is."""
 
 
@@ -167,7 +167,7 @@ class _ByClient:
     def __init__(self, redis: object, /) -> None: ...
 
 
-def flattened(members: Mapping[str, Member]) -> Iterator[tuple[str, FieldSpec[RedisCollection]]]:
+def flattened(members: Mapping[str, Member]) -> Iterator[tuple[str, FieldSpec[RedisObject]]]:
     """All fields with their paths, ``home.lines``, those of nested stores where these stand."""
     for name, member in members.items():
         if isinstance(member, NestedSpec):

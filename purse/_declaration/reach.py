@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from purse._declaration.field_spec import FieldSpec
     from purse._declaration.templates import Kind
-    from purse.collections import RedisCollection
+    from purse.collections import RedisObject
 
-    Spec: TypeAlias = FieldSpec[RedisCollection]
+    Spec: TypeAlias = FieldSpec[RedisObject]
 
 __all__ = ["Meeting", "Reach", "meetings", "reaches"]
 

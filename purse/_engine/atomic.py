@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from types import CoroutineType, TracebackType
@@ -30,7 +30,7 @@ from purse._engine.executor import ClientExecutor
 from purse._engine.hooks import Handover
 from purse._engine.refusals import explained
 from purse._engine.replies import Reply
-from purse._engine.unit import Unit
+from purse._engine.unit import Noted, Unit
 from purse.codecs._shown import said, shown, tidied
 from purse.errors import AtomicFailed
 
@@ -187,10 +187,11 @@ class _Transaction:
         """
         units = [part.unit for part in parts if part.unit is not None]
         commands = [command for unit in units for command in unit.commands]
+        slot = units[0].origin.__purse_slot_of__(units[0].field)
         whole = Unit(
             commands,
             lambda replies: replies,
-            _Whole(parts),
+            Noted(f"atomic() of {', '.join(part.call.__qualname__ for part in parts)}", slot),
             read_only=all(unit.read_only for unit in units),
         )
         replies = await self._executor.transact(whole)
@@ -222,37 +223,23 @@ class _Transaction:
         return results
 
 
-class _Whole:
-    """Explains errors that concern the whole transaction."""
-
-    def __init__(self, parts: list[_Part]) -> None:
-        self._names = ", ".join(part.call.__qualname__ for part in parts)
-
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``Origin.explain``."""
-        error.add_note(f"purse: atomic() of {self._names}")
-        return error
-
-
 def _check_slots(parts: list[_Part]) -> None:
     """Refuse calls that would need several slots of a cluster.
 
     Raises:
         TypeError: the message names two of them.
     """
-    first, one = parts[0], _slot_of(parts[0])
-    for part in parts[1:]:
-        if _slot_of(part) != one:
+    units = [(part, part.unit) for part in parts if part.unit is not None]
+    if not any(unit.origin.__purse_spread__ for _, unit in units):
+        return  # one server takes keys of all slots
+    slots = [(part, unit.origin.__purse_slot_of__(unit.field)) for part, unit in units]
+    first, one = slots[0]
+    for part, slot in slots[1:]:
+        if slot != one:
             raise TypeError(
                 f"{first} and {part} are in different slots of a cluster, because of slots=, and a transaction is "
                 "executed in one slot; await them one by one, or declare a store without slots="
             )
-
-
-def _slot_of(part: _Part) -> str | None:
-    unit = part.unit
-    ask: Callable[[object], str | None] | None = getattr(unit.origin, "slot_of", None) if unit is not None else None
-    return None if unit is None or ask is None else ask(unit.field)
 
 
 def _resume(part: _Part, replies: list[Reply]) -> None:

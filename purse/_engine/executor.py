@@ -38,7 +38,8 @@ from purse._engine.refusals import explained
 from purse._engine.replies import Reply, as_flag, bytes_in, first
 from purse._engine.resending import Resending, answers, no_error, says_readonly
 from purse._engine.scripts import ScriptCall
-from purse._engine.unit import Command, Origin, Unit
+from purse._engine.slots import hash_tag
+from purse._engine.unit import Command, Noted, Origin, Unit
 from purse._engine.waiting import Line, Waits
 from purse._engine.wakeups import Wakeups
 from purse.codecs._shown import named, said
@@ -181,7 +182,9 @@ class ClientExecutor(Resending):
         return Waits(self, Wakeups(self.connector, self._exists, self.links.contact, tracking=tracking))
 
     async def _exists(self, key: str) -> bool:
-        return as_flag(await self.ask_again(("EXISTS", key), _Looking(key)))
+        return as_flag(
+            await self.ask_again(("EXISTS", key), Noted(f"waiting for elements of {named(key)}", hash_tag(key)))
+        )
 
     async def _collected(self, unit: Unit[R]) -> R:
         """Leave the sending to the ``atomic`` that steps this call."""
@@ -275,18 +278,6 @@ class ClientExecutor(Resending):
         for waits in self._waits.disown().values():
             waits.wakeups.disown()
         self.links.disown()
-
-
-class _Looking:
-    """Explains errors of looking whether a key exists."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``Origin.explain``."""
-        error.add_note(f"purse: waiting for elements of {named(self._key)}")
-        return error
 
 
 def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[Reply] | None], None]:

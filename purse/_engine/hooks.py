@@ -104,7 +104,7 @@ def calling_method(origin: object) -> str:
 
 def seen(unit: Unit[object], method: str, pool: Pool) -> ObservedCall:
     """``unit``, which ``method`` sends to the server of ``pool``, as an observer sees it."""
-    store, field = getattr(unit.origin, "declared_as", None) or (None, None)
+    store, field = getattr(unit.origin, "__purse_declared__", None) or (None, None)
     scripts = [command.script.name for command in unit.commands if isinstance(command, ScriptCall)]
     names = [
         ("EVALSHA" if len(unit.commands) == 1 else "EVAL") if isinstance(command, ScriptCall) else _name_of(command)

@@ -44,7 +44,7 @@ def explained(error: RedisError, origin: Origin, field: object) -> Exception:
         origin, field: of the unit that was refused.
     """
     cluster = _said_by_a_cluster(tidied(error))
-    found = origin.explain(error, field)
+    found = origin.__purse_explain__(error, field)
     if isinstance(found, AuthenticationError):  # some servers say so at the first command, not when it is opened
         found.add_note(f"purse: {password_advice(str(error))}")
     if cluster is not None:

@@ -22,7 +22,7 @@ from typing_extensions import TypeVar
 from purse._engine.replies import Reply
 from purse._engine.scripts import ScriptCall
 
-__all__ = ["Argument", "Command", "Origin", "Unit"]
+__all__ = ["Argument", "Command", "Noted", "Origin", "Unit"]
 
 R = TypeVar("R", covariant=True)
 
@@ -31,11 +31,45 @@ Command: TypeAlias = tuple[Argument, ...]
 
 
 class Origin(Protocol):
-    """Who built a unit: turns an error of Redis into one that names the key, the field and the fix."""
+    """What built a unit: it turns an error of Redis into one that names the key, and knows the slot of its keys.
 
-    def explain(self, error: Exception, field: object) -> Exception:
+    A collection is one, so the names are those that users do not see.
+    """
+
+    __purse_spread__: bool
+    """``slots=`` has put the keys into another slot than their store: a step over both is refused on any server."""
+
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
         """The exception to raise in place of ``error``; may be ``error`` itself, with a note."""
         ...
+
+    def __purse_slot_of__(self, field: object) -> str:
+        """The hash tag of the keys of a unit that concerns ``field``; empty for SCAN and DBSIZE, which have none."""
+        ...
+
+
+class Noted:
+    """An origin that adds a note to errors.
+
+    Args:
+        note: where it happened.
+        slot: the hash tag of the keys; empty if there is none.
+    """
+
+    __purse_spread__ = False
+
+    def __init__(self, note: str, slot: str = "") -> None:
+        self._note = note
+        self._slot = slot
+
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
+        error.add_note(f"purse: {self._note}")
+        return error
+
+    def __purse_slot_of__(self, field: object) -> str:
+        """See ``Origin``."""
+        return self._slot
 
 
 class Unit(Generic[R]):

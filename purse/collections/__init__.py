@@ -11,6 +11,7 @@ Each can be a field of a ``Store`` or be built directly, ``RedisHash(redis, rkey
 
 from purse.collections._base import RedisCollection
 from purse.collections._key import RedisKey
+from purse.collections._object import RedisObject
 from purse.collections.hash import RedisHash
 from purse.collections.key_space import RedisKeySpace
 from purse.collections.list import RedisList
@@ -26,6 +27,7 @@ __all__ = [
     "RedisKeySpace",
     "RedisLifoQueue",
     "RedisList",
+    "RedisObject",
     "RedisPriorityQueue",
     "RedisQueue",
     "RedisSet",

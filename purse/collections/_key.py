@@ -41,10 +41,6 @@ class RedisKey(AwaitedInstead, RedisCollection):
         super().__init__(redis, rkey, ttl=ttl)
         self.rkey = rkey
 
-    @property
-    def _name(self) -> str:
-        return self.rkey
-
     # --- commands on the key itself -------------------------------------------------------------
 
     async def expire(self, seconds: float | timedelta) -> bool:
@@ -57,21 +53,21 @@ class RedisKey(AwaitedInstead, RedisCollection):
 
         One round trip, O(1). Sends: PEXPIRE.
         """
-        return as_flag(await self._send(("PEXPIRE", self.rkey, milliseconds(seconds, 1000, "seconds"))))
+        return as_flag(await self._write_plain(("PEXPIRE", self.rkey, milliseconds(seconds, 1000, "seconds"))))
 
     async def ttl(self) -> int:
         """Seconds left, rounded; -1 if the key never expires, -2 if there is no key.
 
         One round trip, O(1). Sends: TTL.
         """
-        return as_int(await self._look(("TTL", self.rkey)))
+        return as_int(await self._read_plain(("TTL", self.rkey)))
 
     async def pttl(self) -> int:
         """Milliseconds left; -1 if the key never expires, -2 if there is no key.
 
         One round trip, O(1). Sends: PTTL.
         """
-        return as_int(await self._look(("PTTL", self.rkey)))
+        return as_int(await self._read_plain(("PTTL", self.rkey)))
 
     async def expires_in(self) -> timedelta | None:
         """The time left, or None if the key never expires.
@@ -94,14 +90,14 @@ class RedisKey(AwaitedInstead, RedisCollection):
 
         One round trip, O(1). Sends: PERSIST.
         """
-        return as_flag(await self._send(("PERSIST", self.rkey)))
+        return as_flag(await self._write_plain(("PERSIST", self.rkey)))
 
     async def dump(self) -> bytes | None:
         """The key in the server's own serialised form, for ``restore``; None if there is no key.
 
         One round trip, O(n) in the size of the value. Sends: DUMP.
         """
-        return as_optional_bytes(await self._look(("DUMP", self.rkey)))
+        return as_optional_bytes(await self._read_plain(("DUMP", self.rkey)))
 
     # The boolean is positional because redis-purse 2.x had it so.
     async def restore(self, value: bytes, ttl: int | timedelta = 0, replace: bool = False) -> bool:
@@ -129,7 +125,7 @@ class RedisKey(AwaitedInstead, RedisCollection):
             )
         ttl_ms = milliseconds(ttl, 1, "ttl=")
         command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))
-        await (self._send(command) if ttl_ms else self._write(command))
+        await (self._write_plain(command) if ttl_ms else self._write(command))
         return True
 
     async def key_type(self) -> str:
@@ -137,21 +133,21 @@ class RedisKey(AwaitedInstead, RedisCollection):
 
         One round trip, O(1). Sends: TYPE.
         """
-        return as_bytes(await self._look(("TYPE", self.rkey))).decode()
+        return as_bytes(await self._read_plain(("TYPE", self.rkey))).decode()
 
     async def exists(self) -> bool:
         """Whether the key exists; an empty collection has no key.
 
         One round trip, O(1). Sends: EXISTS.
         """
-        return as_flag(await self._look(("EXISTS", self.rkey)))
+        return as_flag(await self._read_plain(("EXISTS", self.rkey)))
 
     async def delete_redis_key(self) -> None:
         """Delete the key, whatever type it has; its memory is freed in the background.
 
         One round trip, O(1). Sends: UNLINK.
         """
-        await self._send(("UNLINK", self.rkey))
+        await self._write_plain(("UNLINK", self.rkey))
 
     async def clear(self) -> int:
         """Remove everything; the key is gone, its TTL with it.
@@ -161,7 +157,7 @@ class RedisKey(AwaitedInstead, RedisCollection):
 
         One round trip, O(1): memory is freed in the background. Sends: UNLINK.
         """
-        return as_int(await self._send(("UNLINK", self.rkey)))
+        return as_int(await self._write_plain(("UNLINK", self.rkey)))
 
     # --- for the collections --------------------------------------------------------------------
 
@@ -169,27 +165,27 @@ class RedisKey(AwaitedInstead, RedisCollection):
         """A write, with what the key's TTL policy owes for it."""
         if self._ttl is None:
             return self._executor.ask(command, self, field)
-        return self._executor.execute(self._writing((command,), first, field=field))
+        return self._executor.execute(self._write_unit((command,), first, field=field))
 
     def _read(self, command: Command, field: object = None) -> Call:
         """A read that returns stored values, with what ``renew="read"`` owes for it."""
         if self._ttl is None:
             return self._executor.ask_again(command, self, field)
-        return self._executor.execute(self._reading((command,), first, field=field))
+        return self._executor.execute(self._read_unit((command,), first, field=field))
 
-    def _writing(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
+    def _write_unit(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
         """The unit of plain write commands, with what the key's TTL policy owes for them."""
         if self._ttl is None:
             return Unit(commands, decode, self, field=field)
         policy = "" if self._ttl.per_item else self._policy()
-        return self._with_ttl({self.rkey: policy}, commands, decode, field=field)
+        return self._unit_with_ttl({self.rkey: policy}, commands, decode, field=field)
 
-    def _reading(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
+    def _read_unit(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
         """The unit of commands that return stored values, with what ``renew="read"`` owes for them."""
         policy = self._read_policy()
         if not policy:
             return Unit(commands, decode, self, field=field, read_only=True)
-        return self._with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
+        return self._unit_with_ttl({self.rkey: policy}, commands, decode, field=field, read_only=True)
 
     def _scan(
         self,
@@ -211,7 +207,7 @@ class RedisKey(AwaitedInstead, RedisCollection):
 
         async def fetch() -> tuple[Sequence[Raw], bool]:
             nonlocal cursor
-            reply = as_array(await self._look((command, self.rkey, cursor, *options)))
+            reply = as_array(await self._read_plain((command, self.rkey, cursor, *options)))
             cursor = as_bytes(reply[0])
             return page_of(reply[1]), cursor != b"0"
 

@@ -26,6 +26,7 @@ from typing_extensions import TypeVar
 from purse._engine.hooks import refuse_in_atomic
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_int, as_optional_bytes
 from purse._engine.scripts import ScriptCall, load_script
+from purse._engine.slots import hash_tag
 from purse._engine.unit import Command, Unit
 from purse.codecs import Codec
 from purse.codecs._binding import bind_codec
@@ -67,7 +68,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
 
     __slots__ = ("_codec", "_names", "_number", "_spread", "prefix", "suffix")
 
-    _redis_type = "string"
+    redis_type = "string"
     _items_can_expire = True
     _instead = MAPPING
 
@@ -98,15 +99,15 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
             )
         self.prefix = prefix
         self.suffix = suffix
-        self._spread = bool(suffix)
+        self._spread = self.__purse_spread__ = bool(suffix)
         self._codec = bind_codec(value_type, codec)
         self._names = KeyNames(prefix, suffix, key_type)
         self._number: Number | None = number_of(value_type, self._codec)
 
     # --- for the engine -------------------------------------------------------------------------
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``RedisCollection.explain``."""
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         text = str(error) if isinstance(error, ResponseError) else ""
         if field is not None and NOT_A_NUMBER.search(text):
             return DecodeError(
@@ -120,17 +121,15 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
                 "another key, or remove it with delete(key).",
                 key=self.prefix,
             )
-        return super().explain(error, field)
+        return super().__purse_explain__(error, field)
 
-    def slot_of(self, field: object) -> str | None:
-        """See ``RedisCollection.slot_of``: with a suffix each entry has a slot of its own."""
-        return self._where(field) if self._spread else super().slot_of(field)
+    def __purse_slot_of__(self, field: object) -> str:
+        """See ``Origin``: with a suffix the slot is that of the entry, so ``field`` must be its key."""
+        if not self._spread or field is None:
+            return super().__purse_slot_of__(field)
+        return hash_tag(self._names.name(cast("K", field)).decode(errors="surrogateescape"))
 
     # --- policies and many commands -----------------------------------------------------------------
-
-    @property
-    def _name(self) -> str:
-        return self.prefix
 
     def _policy(self) -> str:
         # Each entry is a key, so "its own clock" and "the key's clock" are the same.
@@ -216,30 +215,30 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
 
     def _scan(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[bytes]:
         """What fetches the names of entries, page by page."""
-        return self._searching(_Scan(self._names.pattern(match), self._names.own, batch_hint, self._redis_type))
+        return self._searching(_Scan(self._names.pattern(match), self._names.own, batch_hint, self.redis_type))
 
     def _scan_with_markers(self) -> Fetch[bytes]:
         """What fetches the names of entries and markers, and perhaps of others, page by page."""
-        return self._searching(_Scan(self._names.pattern_with_markers(), list, None, self._redis_type))
+        return self._searching(_Scan(self._names.pattern_with_markers(), list, None, self.redis_type))
 
     def _searching(self, scan: _Scan) -> Fetch[bytes]:
         async def fetch() -> tuple[list[bytes], bool]:
             if scan.is_new:
                 await self._refuse_cluster_node()
-            return scan.advance(await self._look(scan.command())), scan.more
+            return scan.advance(await self._read_plain(scan.command())), scan.more
 
         return fetch
 
     def _entries(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[Entry]:
         """What fetches entries, page by page; those that vanished meanwhile are left out."""
-        scan = _Scan(self._names.pattern(match), self._names.own, batch_hint, self._redis_type)
+        scan = _Scan(self._names.pattern(match), self._names.own, batch_hint, self.redis_type)
         following: list[bytes] | None = None
 
         async def fetch() -> tuple[list[Entry], bool]:
             nonlocal following
             if scan.is_new:
                 await self._refuse_cluster_node()
-            names = scan.advance(await self._look(scan.command())) if following is None else following
+            names = scan.advance(await self._read_plain(scan.command())) if following is None else following
             more = scan.more
             commands: list[Command] = [("MGET", *page) for page in paged(names, 1 if self._spread else PAGE)]
             if more:

@@ -113,6 +113,6 @@ class AwaitedInstead:
             call = self._instead.get(operator)
             if call is None:
                 raise TypeError(_UNSUPPORTED[operator].format(type(self).__name__))
-            this = "c" if self.declared_as is None else f"store.{self.declared_as[1]}"
+            this = "c" if self.__purse_declared__ is None else f"store.{self.__purse_declared__[1]}"
             shown = call.format(*map(short, arguments), c=this)
             raise TypeError(f"{named(self._name)}: {_SYNTAX[operator]} cannot wait for Redis; write {shown}")

@@ -159,7 +159,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         if not self._maxsize:
             return await self.put_many(items)
         encoded = self._encoded(wanted := listed(items, self.rkey, "put_many_nowait", "put_nowait"))
-        return self._accepted(await self._send(self._offer(encoded, len(wanted)))) if wanted else 0
+        return self._accepted(await self._write_plain(self._offer(encoded, len(wanted)))) if wanted else 0
 
     # --- taking ---------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
         One round trip, O(1). Sends: LLEN (a ``RedisPriorityQueue``: ZCARD).
         """
-        return as_int(await self._look((self._size, self.rkey)))
+        return as_int(await self._read_plain((self._size, self.rkey)))
 
     async def empty(self) -> bool:
         """Whether there are no items.
@@ -344,10 +344,10 @@ class BaseQueue(RedisKey, Generic[I, E]):
     async def _put_waiting(self, call: ScriptCall, count: int) -> int:
         line = self._line()
         # Without a detour, unless others have come before.
-        reply = None if line.bringing else await self._send(call)
+        reply = None if line.bringing else await self._write_plain(call)
         if reply is None:
             room = Look(self._size, (self._maxsize - count).__ge__, self.qsize)
-            reply = await line.bring(lambda: self._send(call), room)
+            reply = await line.bring(lambda: self._write_plain(call), room)
         return as_int(reply)
 
     def _accepted(self, reply: Reply) -> int:
@@ -365,7 +365,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         return self._taking((self._pop, self.rkey, most))
 
     def _taking(self, command: Command) -> Unit[list[E]]:
-        return self._writing((command,), lambda replies: self._elements(replies[0]))
+        return self._write_unit((command,), lambda replies: self._elements(replies[0]))
 
 
 class _Skipping(Generic[I]):

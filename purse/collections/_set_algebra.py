@@ -178,16 +178,16 @@ class SetAlgebra(RedisKey, Generic[V]):
         policies = _policies([(self, self._policy()), (destination, destination._policy())])
         concerned = _Keys((self.rkey, destination.rkey))
         return await self._executor.execute(
-            self._with_ttl(policies, moves, lambda replies: any(map(as_flag, replies)), field=concerned)
+            self._unit_with_ttl(policies, moves, lambda replies: any(map(as_flag, replies)), field=concerned)
         )
 
     # --- private --------------------------------------------------------------------------------
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``RedisKey.explain``."""
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         if not isinstance(field, _Keys):
-            return super().explain(error, field)
-        explained = super().explain(error, None)
+            return super().__purse_explain__(error, field)
+        explained = super().__purse_explain__(error, None)
         if not isinstance(explained, WrongKind):
             return explained
         keys = " or ".join(map(named, dict.fromkeys(field)))
@@ -204,7 +204,7 @@ class SetAlgebra(RedisKey, Generic[V]):
         keys = _Keys(one.rkey for one in sets)
         policies = _policies([(one, one._read_policy()) for one in sets])
         command = (_COMMANDS[operation], *keys)
-        return self._with_ttl(policies, (command,), first, field=keys, read_only=True)
+        return self._unit_with_ttl(policies, (command,), first, field=keys, read_only=True)
 
     def _storing(
         self, operation: Operation, method: str, destination: SetAlgebra[V], others: tuple[SetAlgebra[V], ...]

@@ -183,7 +183,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
         return await self._executor.take(self._taking(end, count), partial(self._line, end))
 
     def _taking(self, end: End, count: int) -> Unit[list[Scored]]:
-        return self._writing(((_POPS[end], self.rkey, count),), lambda replies: as_scored(replies[0]))
+        return self._write_unit(((_POPS[end], self.rkey, count),), lambda replies: as_scored(replies[0]))
 
     def _line(self, end: End) -> Line[Scored]:
         # What waits in one line is taken under one TTL policy.
@@ -201,7 +201,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
         # NX: whoever has added the member again meanwhile knew its score better.
         flat: list[Argument] = [part for raw, score in items for part in (score_word(score), raw)]
         adds: list[Command] = [("ZADD", self.rkey, "NX", *page) for page in paged(flat, 2 * PAGE)]
-        return self._writing(adds, total)
+        return self._write_unit(adds, total)
 
     def _taken(self, item: Scored) -> tuple[V, float]:
         """The item that a pop brought."""

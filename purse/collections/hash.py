@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Generic, overload
+from typing import TYPE_CHECKING, Generic, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -91,7 +91,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
 
     __slots__ = ("_codec", "_default", "_key_codec", "_number")
 
-    _redis_type = "hash"
+    __purse_structure__ = True
+    redis_type = "hash"
     _items_can_expire = True
     _instead = MAPPING
 
@@ -195,7 +196,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         raw = self._encode(self._codec, value, key)
         script = load_script("hash_setdefault")
         call = script((self.rkey,), self._field(key), raw, self._policy(), self._read_policy())
-        stored = as_optional_bytes(await self._send(call, key))
+        stored = as_optional_bytes(await self._write_plain(call, key))
         return value if stored is None else self._decode(self._codec, stored, key)
 
     @overload
@@ -225,7 +226,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             latest_first = [store((self.rkey,), field, raw, self._policy(), "") for raw in reversed(raws)]
             return Unit(latest_first, first, self, field=key)
 
-        taken = await self._executor.take(self._writing(commands, as_taken, field=key), line)
+        taken = await self._executor.take(self._write_unit(commands, as_taken, field=key), line)
         return self._decode_taken(self._codec, taken[0], key) if taken else default
 
     async def delete(self, key: K) -> int:
@@ -243,7 +244,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
 
         One round trip, O(1). Sends: HEXISTS.
         """
-        return as_flag(await self._look(("HEXISTS", self.rkey, self._field(key)), key))
+        return as_flag(await self._read_plain(("HEXISTS", self.rkey, self._field(key)), key))
 
     @overload
     async def increment(self: RedisHash[int, K], key: K, amount: int = 1) -> int: ...
@@ -332,14 +333,14 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         if not fields:
             return 0
         deletes: list[Command] = [("HDEL", self.rkey, *page) for page in paged(fields)]
-        return await self._executor.execute(self._writing(deletes, total))
+        return await self._executor.execute(self._write_unit(deletes, total))
 
     async def len(self) -> int:
         """The number of keys.
 
         One round trip, O(1). Sends: HLEN.
         """
-        return as_int(await self._look(("HLEN", self.rkey)))
+        return as_int(await self._read_plain(("HLEN", self.rkey)))
 
     async def dict(self) -> builtins.dict[K, V]:
         """The whole hash as it is at one moment.
@@ -401,15 +402,15 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """Iterate over the pairs, as ``items()`` does."""
         return self.items()
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``RedisKey.explain``."""
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         if field is not None and NOT_A_NUMBER.search(str(error)):
             return DecodeError(
                 f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was left alone.",
                 key=self.rkey,
                 field=field,
             )
-        return super().explain(error, field)
+        return super().__purse_explain__(error, field)
 
     # --- private --------------------------------------------------------------------------------
 
@@ -431,21 +432,21 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             calls = [script((self.rkey,), self._policy(), *page) for page in pages]
             return Unit(calls, total, self, field=field)
         writes: list[Command] = [("HSET", self.rkey, *page) for page in pages]
-        return self._writing(writes, total, field=field)
+        return self._write_unit(writes, total, field=field)
 
     def _reading_fields(
         self, commands: Sequence[Command], fields: list[bytes], decode: Decoder[D], *, field: object = None
     ) -> Unit[D]:
         """The unit of commands that return the values of ``fields``."""
         if self._ttl is None or self._ttl.renew != "read" or not self._ttl.per_item:
-            return self._reading(commands, decode, field=field)
+            return self._read_unit(commands, decode, field=field)
         ms = self._ttl.draw_ms()
         renewals: list[Command] = [("HPEXPIRE", self.rkey, ms, "FIELDS", len(page), *page) for page in paged(fields)]
         return Unit((*commands, *renewals), decode, self, field=field, read_only=True)
 
     def _incrementing(self, command: Command, field: bytes, key: K) -> Unit[float]:
         if self._ttl is None or not self._ttl.per_item:
-            return self._writing((command,), self._decode_sum, field=key)
+            return self._write_unit((command,), self._decode_sum, field=key)
         only_if_none = ("NX",) if self._ttl.renew == "never" else ()
         renewal = ("HPEXPIRE", self.rkey, self._ttl.draw_ms(), *only_if_none, "FIELDS", 1, field)
         return Unit((command, renewal), self._decode_sum, self, field=key)
@@ -487,11 +488,11 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         script = load_script("hash_replace")
 
         async def read() -> bytes | None:
-            return as_optional_bytes(await self._look(("HGET", self.rkey, field), key))
+            return as_optional_bytes(await self._read_plain(("HGET", self.rkey, field), key))
 
         async def replace(stored: bytes | None, raw: bytes) -> tuple[bool, bytes | None]:
             call = script((self.rkey,), field, int(stored is not None), stored or b"", raw, self._policy())
-            reply = as_array(await self._send(call, key))
+            reply = as_array(await self._write_plain(call, key))
             return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
 
         return Place(

@@ -96,6 +96,8 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
     __slots__ = ("_default",)
 
+    __purse_structure__ = True
+
     def __init__(
         self,
         redis: RedisClient,
@@ -188,11 +190,11 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         if ms is None and not keepttl and self._ttl is not None:
             if self._ttl.renew == "never" and not nx:
                 call = load_script("key_space_set")((name,), "XX" if xx else "", raw, self._policy())
-                return was_stored(await self._send(call, key))
+                return was_stored(await self._write_plain(call, key))
             ms = self._ttl.draw_ms()
         clock = ("KEEPTTL",) if keepttl else () if ms is None else ("PX", ms)
         condition = ("NX",) if nx else ("XX",) if xx else ()
-        return was_stored(await self._send(("SET", name, raw, *clock, *condition), key))
+        return was_stored(await self._write_plain(("SET", name, raw, *clock, *condition), key))
 
     @overload
     async def get(self, key: K) -> V | None: ...
@@ -207,7 +209,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
         One round trip, O(1). Sends: GET; with ``TTL(renew="read")`` GETEX.
         """
-        raw = await self._look(self._reading(self._names.name(key)), key)
+        raw = await self._read_plain(self._get_command(self._names.name(key)), key)
         if raw is None:
             return default if default is not MISSING else self._default and self._default(key)
         return self._decode(self._codec, as_bytes(raw), key)
@@ -291,7 +293,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         ms = lifetime_ms(ex, px)
 
         async def look() -> bytes | None:
-            return as_optional_bytes(await self._look(self._reading(name), key))
+            return as_optional_bytes(await self._read_plain(self._get_command(name), key))
 
         async def make() -> bytes:
             made = factory()
@@ -347,7 +349,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
         One round trip, O(1). Sends: EXISTS.
         """
-        return as_flag(await self._look(("EXISTS", self._names.name(key)), key))
+        return as_flag(await self._read_plain(("EXISTS", self._names.name(key)), key))
 
     @overload
     async def increment(self: RedisKeySpace[int, K], key: K, amount: int = 1) -> int: ...
@@ -375,9 +377,9 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         added = addend(self._number, amount, key=self.prefix, field=key)
         command = ("INCRBY" if self._number == "int" else "INCRBYFLOAT", name, added)
         if self._ttl is None:
-            return as_sum(self._number, await self._send(command, key))
+            return as_sum(self._number, await self._write_plain(command, key))
         call = load_script("with_ttl")((name,), self._policy(), len(command), *command)
-        return as_sum(self._number, as_array(await self._send(call, key))[0])
+        return as_sum(self._number, as_array(await self._write_plain(call, key))[0])
 
     # --- the time of an entry -------------------------------------------------------------------
 
@@ -386,14 +388,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
         One round trip, O(1). Sends: TTL.
         """
-        return as_int(await self._look(("TTL", self._names.name(key)), key))
+        return as_int(await self._read_plain(("TTL", self._names.name(key)), key))
 
     async def pttl(self, key: K) -> int:
         """Milliseconds left; -1 if the entry never expires, -2 if there is none.
 
         One round trip, O(1). Sends: PTTL.
         """
-        return as_int(await self._look(("PTTL", self._names.name(key)), key))
+        return as_int(await self._read_plain(("PTTL", self._names.name(key)), key))
 
     async def expires_in(self, key: K) -> timedelta | None:
         """The time left, or None if the entry never expires.
@@ -435,14 +437,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
         One round trip, O(1). Sends: PERSIST.
         """
-        return as_flag(await self._send(("PERSIST", self._names.name(key)), key))
+        return as_flag(await self._write_plain(("PERSIST", self._names.name(key)), key))
 
     # --- private ------------------------------------------------------------------------------------
 
     def _encode_value(self, value: V, key: object) -> bytes:
         return self._encode(self._codec, value, key)
 
-    def _reading(self, name: bytes) -> Command:
+    def _get_command(self, name: bytes) -> Command:
         """The command that reads a value, with what ``renew="read"`` owes for it."""
         ttl = self._ttl
         return ("GETEX", name, "PX", ttl.draw_ms()) if ttl is not None and ttl.renew == "read" else ("GET", name)
@@ -452,13 +454,13 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             raise ValueError(f"an entry lives for at most {MAX_MS} ms, not {ms} ms; to keep it for ever, persist(key)")
         if ms <= 0:
             return bool(await self.delete(key))
-        return as_flag(await self._send(("PEXPIRE", self._names.name(key), ms), key))
+        return as_flag(await self._write_plain(("PEXPIRE", self._names.name(key), ms), key))
 
     async def _store_default(self, name: bytes, raw: bytes, ms: int | None, key: K) -> bytes:
         """Store ``raw`` unless there is a value; the very object ``raw`` if it was stored, else what is there."""
         policy = self._policy() if ms is None else policy_of(ms)
         call = load_script("key_space_setdefault")((name,), raw, policy, self._read_policy())
-        stored = as_optional_bytes(await self._send(call, key))
+        stored = as_optional_bytes(await self._write_plain(call, key))
         return raw if stored is None else stored
 
     def _place(self, key: K) -> Place[V]:
@@ -467,11 +469,11 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         script = load_script("key_space_replace")
 
         async def read() -> bytes | None:
-            return as_optional_bytes(await self._look(("GET", name), key))
+            return as_optional_bytes(await self._read_plain(("GET", name), key))
 
         async def replace(stored: bytes | None, raw: bytes) -> tuple[bool, bytes | None]:
             call = script((name,), int(stored is not None), stored or b"", raw, self._policy())
-            reply = as_array(await self._send(call, key))
+            reply = as_array(await self._write_plain(call, key))
             return (True, raw) if as_int(reply[0]) else (False, as_optional_bytes(reply[1]))
 
         return Place(

@@ -74,7 +74,8 @@ class RedisList(RedisKey, Generic[V]):
 
     __slots__ = ("_codec", "_form", "_maxlen")
 
-    _redis_type = "list"
+    __purse_structure__ = True
+    redis_type = "list"
     _instead = LIST
 
     def __init__(
@@ -226,7 +227,7 @@ class RedisList(RedisKey, Generic[V]):
         trim = destination._trim("RPUSH" if dest == "right" else "LPUSH")
         policies = {self.rkey: self._policy(), destination.rkey: destination._policy()}
         try:
-            raw = await self._executor.execute(self._with_ttl(policies, (command, *trim), first))
+            raw = await self._executor.execute(self._unit_with_ttl(policies, (command, *trim), first))
         except WrongKind as error:
             raise WrongKind(
                 f"{self._where()} or {named(destination.rkey)}: one of the two keys does not hold a list, so "
@@ -285,7 +286,7 @@ class RedisList(RedisKey, Generic[V]):
         raw = self._encode(self._codec, item, index)
         script = load_script("list_insert")
         call = script((self.rkey,), place, raw, os.urandom(16), self._maxlen or 0, self._policy())
-        if as_int(await self._send(call, index)) < 0:
+        if as_int(await self._write_plain(call, index)) < 0:
             raise self._out_of_range(f"list already at its maximum size of {self._maxlen}")
 
     async def slice(self, start: int, stop: int | None = None) -> list[V]:
@@ -340,7 +341,7 @@ class RedisList(RedisKey, Generic[V]):
             return None if reply is None else as_int(reply)
         commands = [("LPOS", self.rkey, form) for form in forms]
         if len(commands) == 1:
-            replies = [await self._look(commands[0])]
+            replies = [await self._read_plain(commands[0])]
         else:
             replies = await self._executor.execute(Unit(commands, list, self, read_only=True))
         return min((as_int(reply) for reply in replies if reply is not None), default=None)
@@ -366,7 +367,7 @@ class RedisList(RedisKey, Generic[V]):
             return as_int(await self._write(("LREM", self.rkey, count, forms[0])))
         script = load_script("list_remove_any") if any_order else load_script("list_remove")
         call = script((self.rkey,), count, os.urandom(16), self._policy(), *forms)
-        return as_int(await self._send(call))
+        return as_int(await self._write_plain(call))
 
     # --- the whole list -------------------------------------------------------------------------
 
@@ -375,7 +376,7 @@ class RedisList(RedisKey, Generic[V]):
 
         One round trip, O(1). Sends: LLEN.
         """
-        return as_int(await self._look(("LLEN", self.rkey)))
+        return as_int(await self._read_plain(("LLEN", self.rkey)))
 
     def values(self, batch_size: int | None = PAGE, *, on_error: OnError = "raise") -> AsyncIterator[V]:
         """Iterate over the elements from head to tail, page by page; no snapshot (see the module).
@@ -396,7 +397,7 @@ class RedisList(RedisKey, Generic[V]):
 
         async def fetch() -> tuple[list[bytes], bool]:
             nonlocal start
-            page = as_all_bytes(await self._look(("LRANGE", self.rkey, start, start + size - 1)))
+            page = as_all_bytes(await self._read_plain(("LRANGE", self.rkey, start, start + size - 1)))
             start += size
             return page, len(page) == size
 
@@ -410,11 +411,11 @@ class RedisList(RedisKey, Generic[V]):
 
     # --- private --------------------------------------------------------------------------------
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``RedisKey.explain``."""
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         if isinstance(error, ResponseError) and ("index out of range" in str(error) or "no such key" in str(error)):
             return self._out_of_range(f"list assignment index out of range: {field}")
-        return super().explain(error, field)
+        return super().__purse_explain__(error, field)
 
     async def _push(self, command: str, items: list[V]) -> int:
         if not items:
@@ -427,7 +428,7 @@ class RedisList(RedisKey, Generic[V]):
             length = as_int(replies[len(pushes) - 1])
             return length if self._maxlen is None else min(length, self._maxlen)
 
-        return await self._executor.execute(self._writing((*pushes, *self._trim(command)), decode))
+        return await self._executor.execute(self._write_unit((*pushes, *self._trim(command)), decode))
 
     def _trim(self, command: str) -> tuple[Command, ...]:
         """What keeps ``maxlen`` after a push at one end: drop what is too much at the other."""
@@ -443,11 +444,11 @@ class RedisList(RedisKey, Generic[V]):
             push = "RPUSH" if command == "RPOP" else "LPUSH"
 
             def put_back(raws: list[bytes]) -> Unit[object]:
-                return self._writing([(push, self.rkey, *page) for page in paged(raws[::-1])], first)
+                return self._write_unit([(push, self.rkey, *page) for page in paged(raws[::-1])], first)
 
             return self._executor.line(self.rkey, f"{command} {self._ttl}", None, put_back)
 
-        taken = await self._executor.take(self._writing(((command, self.rkey),), as_taken, field=index), line)
+        taken = await self._executor.take(self._write_unit(((command, self.rkey),), as_taken, field=index), line)
         if not taken:
             raise self._out_of_range("pop from an empty list")
         return self._decode_taken(self._codec, taken[0], index)

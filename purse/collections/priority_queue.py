@@ -87,7 +87,9 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
 
     __slots__ = ("_codec",)
 
-    _redis_type = "sorted set"
+    __purse_structure__ = True
+    redis_type = "zset"
+    _in_words = "sorted set"
     _pop = "ZPOPMIN"
     _size = "ZCARD"
     _next = ("ZRANGE", 0, 0, "WITHSCORES")
@@ -143,7 +145,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         ]
 
     def _put_one(self, encoded: Sequence[Argument]) -> Call:
-        return self._send(self._script(encoded))
+        return self._write_plain(self._script(encoded))
 
     def _putting(self, encoded: Sequence[Argument]) -> Unit[int]:
         return Unit([self._script(page) for page in paged(encoded, _WORDS * PAGE)], total, self)
@@ -159,7 +161,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
             ("ZADD", self.rkey, *(word for member, score in page for word in (repr(score), member)))
             for page in paged(elements)
         ]
-        return self._writing(adds, lambda replies: None)
+        return self._write_unit(adds, lambda replies: None)
 
     def _item(self, element: Member, *, taken: bool) -> tuple[V, float]:
         member, priority = element

@@ -67,12 +67,12 @@ class _ListQueue(BaseQueue[V, bytes], Generic[V]):
 
     def _put_one(self, encoded: Sequence[Argument]) -> Call:
         if self._maxsize:
-            return self._send(self._script(encoded))
+            return self._write_plain(self._script(encoded))
         return self._write((self._push, self.rkey, *encoded))
 
     def _putting(self, encoded: Sequence[Argument]) -> Unit[int]:
         pushes: list[Command] = [(self._push, self.rkey, *page) for page in paged(encoded)]
-        return self._writing(pushes, lambda replies: as_int(replies[len(pushes) - 1]))
+        return self._write_unit(pushes, lambda replies: as_int(replies[len(pushes) - 1]))
 
     def _script(self, encoded: Sequence[Argument]) -> ScriptCall:
         return load_script("queue_put")((self.rkey,), self._push, self._maxsize, self._policy(), *encoded)
@@ -83,7 +83,7 @@ class _ListQueue(BaseQueue[V, bytes], Generic[V]):
         return [] if reply is None else as_all_bytes(reply)
 
     def _put_back(self, elements: list[bytes]) -> Unit[object]:
-        return self._writing([("RPUSH", self.rkey, *page) for page in paged(elements[::-1])], lambda replies: None)
+        return self._write_unit([("RPUSH", self.rkey, *page) for page in paged(elements[::-1])], lambda replies: None)
 
     def _item(self, element: bytes, *, taken: bool) -> V:
         return (self._decode_taken if taken else self._decode)(self._codec, element)
@@ -110,7 +110,8 @@ class RedisQueue(_ListQueue[V], Generic[V]):
 
     __slots__ = ()
 
-    _redis_type = "list"
+    __purse_structure__ = True
+    redis_type = "list"
     _push = "LPUSH"
 
     @staticmethod
@@ -138,7 +139,8 @@ class RedisLifoQueue(_ListQueue[V], Generic[V]):
 
     __slots__ = ()
 
-    _redis_type = "list"
+    __purse_structure__ = True
+    redis_type = "list"
     _push = "RPUSH"
 
     @staticmethod

@@ -74,7 +74,8 @@ class RedisSet(SetAlgebra[V]):
 
     __slots__ = ("_codec", "_form")
 
-    _redis_type = "set"
+    __purse_structure__ = True
+    redis_type = "set"
     _instead = SET
 
     def __init__(
@@ -144,7 +145,7 @@ class RedisSet(SetAlgebra[V]):
             raws = self._encode_all(self._codec, members, itertools.count())
         except EncodeError as error:
             raise self._not_one_by_one(error, "update", members) from error.__cause__
-        return await self._executor.execute(self._writing(self._pages("SADD", raws), total))
+        return await self._executor.execute(self._write_unit(self._pages("SADD", raws), total))
 
     async def remove(self, *members: V) -> int:
         """Remove ``members``, all at one moment.
@@ -166,7 +167,7 @@ class RedisSet(SetAlgebra[V]):
             raws = [form for nth, member in enumerate(members) for form in self._forms(self._codec, member, nth)]
         except EncodeError as error:
             raise self._not_one_by_one(error, "remove", members) from error.__cause__
-        return await self._executor.execute(self._writing(self._pages("SREM", raws), total))
+        return await self._executor.execute(self._write_unit(self._pages("SREM", raws), total))
 
     async def discard(self, member: V) -> bool:
         """Remove ``member``, in whatever form it is stored.
@@ -191,8 +192,8 @@ class RedisSet(SetAlgebra[V]):
         """
         forms = self._forms(self._codec, member)
         if len(forms) == 1:
-            return as_flag(await self._look(("SISMEMBER", self.rkey, forms[0])))
-        return any(map(as_flag, as_array(await self._look(("SMISMEMBER", self.rkey, *forms)))))
+            return as_flag(await self._read_plain(("SISMEMBER", self.rkey, forms[0])))
+        return any(map(as_flag, as_array(await self._read_plain(("SMISMEMBER", self.rkey, *forms)))))
 
     async def contains_many(self, members: Iterable[V]) -> list[bool]:
         """Whether each of ``members`` is in the set, all looked for at one moment. Never restarts a TTL.
@@ -241,7 +242,7 @@ class RedisSet(SetAlgebra[V]):
         One round trip, O(1), with ``count`` O(count). Sends: SPOP; with a TTL policy inside EVALSHA with_ttl.
         """
         if count is None:
-            taken = await self._executor.take(self._writing((("SPOP", self.rkey),), as_taken), self._line)
+            taken = await self._executor.take(self._write_unit((("SPOP", self.rkey),), as_taken), self._line)
             if not taken:
                 raise self._empty("pop from an empty set")
             return self._decode_taken(self._codec, taken[0])
@@ -249,7 +250,7 @@ class RedisSet(SetAlgebra[V]):
         wanted = _checked(count)
         if not wanted:
             return []
-        pop = self._writing((("SPOP", self.rkey, wanted),), lambda replies: as_members(replies[0]))
+        pop = self._write_unit((("SPOP", self.rkey, wanted),), lambda replies: as_members(replies[0]))
         raws = await self._executor.take(pop, self._line)
         try:
             return self._decode_all(self._codec, raws, itertools.repeat(None))
@@ -292,7 +293,7 @@ class RedisSet(SetAlgebra[V]):
 
         One round trip, O(1). Sends: SCARD.
         """
-        return as_int(await self._look(("SCARD", self.rkey)))
+        return as_int(await self._read_plain(("SCARD", self.rkey)))
 
     async def members(self) -> list[V]:
         """All members as they are at one moment, each once, in no order.
@@ -367,7 +368,7 @@ class RedisSet(SetAlgebra[V]):
         return self._executor.line(self.rkey, f"SPOP {self._ttl}", None, self._put_back)
 
     def _put_back(self, raws: list[bytes]) -> Unit[object]:
-        return self._writing(self._pages("SADD", raws), total)
+        return self._write_unit(self._pages("SADD", raws), total)
 
     def _empty(self, what: str) -> KeyError:
         return KeyError(f"{self._where()}: {what}")

@@ -97,7 +97,9 @@ class RedisSortedSet(SortedSetEnds[V]):
 
     __slots__ = ("_codec", "_value_type")
 
-    _redis_type = "sorted set"
+    __purse_structure__ = True
+    redis_type = "zset"
+    _in_words = "sorted set"
     _instead = SORTED_SET
 
     def __init__(
@@ -212,7 +214,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             return await self._executor.execute(self._storing(options, changes, _sum_of_all))
         flat: list[Argument] = [part for raw, ((_, word), _) in stored.items() for part in (word, raw)]
         adds: list[Command] = [("ZADD", self.rkey, *options, *page) for page in paged(flat, 2 * PAGE)]
-        return await self._executor.execute(self._writing(adds, total))
+        return await self._executor.execute(self._write_unit(adds, total))
 
     async def increment(self, member: tuple[V, float]) -> tuple[V, float]:
         """Add to the score of a member on the server; one that is not there counts as 0 and is added.
@@ -268,7 +270,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             unit = self._storing(("INCR",), zip(words, forms, strict=True), _scores_of_all)
         else:
             steps = [("ZINCRBY", self.rkey, word, known[0]) for word, known in zip(words, forms, strict=True)]
-            unit = self._writing(steps, lambda replies: [as_score(reply) for reply in replies])
+            unit = self._write_unit(steps, lambda replies: [as_score(reply) for reply in replies])
         return [*zip(values, await self._executor.execute(unit), strict=True)]
 
     async def remove(self, *members: V) -> int:
@@ -287,7 +289,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         if not raws:
             return 0
         removals: list[Command] = [("ZREM", self.rkey, *page) for page in paged(raws)]
-        return await self._executor.execute(self._writing(removals, total))
+        return await self._executor.execute(self._write_unit(removals, total))
 
     async def remove_by_rank(self, min_rank: int, max_rank: int) -> int:
         """Remove the members with these ranks, ``max_rank`` included; negative ones count from the highest score.
@@ -353,7 +355,7 @@ class RedisSortedSet(SortedSetEnds[V]):
             return []
         raws = [form for known in forms for form in known]
         reads: list[Command] = [("ZMSCORE", self.rkey, *page) for page in paged(raws)]
-        replies = await self._executor.execute(self._reading(reads, list))
+        replies = await self._executor.execute(self._read_unit(reads, list))
         found = (score for page in replies for score in as_array(page))
         scores = [_first_found([*itertools.islice(found, len(known))]) for known in forms]
         return [*zip(values, scores, strict=True)]
@@ -373,7 +375,7 @@ class RedisSortedSet(SortedSetEnds[V]):
         name = "ZREVRANK" if descending else "ZRANK"
         commands = [(name, self.rkey, form) for form in self._forms(self._codec, member)]
         if len(commands) == 1:
-            replies = [await self._look(commands[0])]
+            replies = [await self._read_plain(commands[0])]
         else:
             replies = await self._executor.execute(Unit(commands, list, self, read_only=True))
         return next((as_int(reply) for reply in replies if reply is not None), None)
@@ -468,7 +470,7 @@ class RedisSortedSet(SortedSetEnds[V]):
 
         One round trip, O(log N). Sends: ZCOUNT.
         """
-        return as_int(await self._look(("ZCOUNT", self.rkey, *self._score_range(min_score, max_score))))
+        return as_int(await self._read_plain(("ZCOUNT", self.rkey, *self._score_range(min_score, max_score))))
 
     # --- the whole sorted set -------------------------------------------------------------------
 
@@ -477,7 +479,7 @@ class RedisSortedSet(SortedSetEnds[V]):
 
         One round trip, O(1). Sends: ZCARD.
         """
-        return as_int(await self._look(("ZCARD", self.rkey)))
+        return as_int(await self._read_plain(("ZCARD", self.rkey)))
 
     def values(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"

@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket
 from purse._declaration.field_spec import FieldSpec
 from purse._declaration.signatures import parameters_of
 from purse.codecs._shown import shown
-from purse.collections import RedisCollection
+from purse.collections import RedisObject
 from purse.fastapi._providing import provide, taking
 from purse.fastapi._running import check_store
 from purse.limits import Identity, RateLimit, RedisRateLimiter
@@ -110,7 +110,7 @@ def rate_limit(
 
 def _check_limiter(given: object) -> None:
     if not isinstance(given, FieldSpec) or not issubclass(
-        cast("FieldSpec[RedisCollection]", given).collection, RedisRateLimiter
+        cast("FieldSpec[RedisObject]", given).collection, RedisRateLimiter
     ):
         told = shown(given)  # pyright: ignore[reportUnknownArgumentType] - narrowed to type[Unknown]
         raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {told}")

@@ -23,6 +23,8 @@ from purse._engine.hooks import refuse_in_atomic
 from purse._engine.registry import executor_for
 from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_int, as_optional_bytes
 from purse._engine.scripts import load_script
+from purse._engine.slots import hash_tag
+from purse._engine.unit import Noted
 from purse.codecs._shown import shown
 from purse.collections._base import PAGE
 from purse.inspect._fields import fields, pattern_of, redis_type_of
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from purse._declaration.field_spec import FieldSpec
     from purse._engine.interface import Executor
     from purse._engine.unit import Command
-    from purse.collections import RedisCollection, RedisKey, RedisKeySpace
+    from purse.collections import RedisKey, RedisKeySpace, RedisObject
 
 __all__ = ["FieldDescription", "StoreDescription", "describe"]
 
@@ -128,11 +130,11 @@ async def describe(store: Store, *, scan: int | None = 10_000) -> StoreDescripti
     if not bound:
         return StoreDescription(cls.__name__, {})
     executor = executor_for(next(iter(bound.values()))[1].redis)
-    asking = _Describing(cls.__name__)
+    note = f"describe() of a {cls.__name__}"
     single = {name: cast("RedisKey", made).rkey for name, (spec, made) in bound.items() if not spec.is_key_space}
     spaces = {name: cast("_Space", made) for name, (spec, made) in bound.items() if spec.is_key_space}
     replies, counts = await asyncio.gather(
-        _look(executor, asking, single.values()), _count(executor, asking, spaces, scan)
+        _look(executor, note, single.values()), _count(executor, Noted(note), spaces, scan)
     )
     described = {
         name: counts.described(name, spec, spaces[name])
@@ -160,32 +162,32 @@ def _class_of(store: Store) -> type[Store]:
 # --- keys -------------------------------------------------------------------------------------------
 
 
-def _collection(store: Store, name: str) -> RedisCollection:
-    return cast("RedisCollection", attrgetter(name)(store))
+def _collection(store: Store, name: str) -> RedisObject:
+    return cast("RedisObject", attrgetter(name)(store))
 
 
-async def _look(executor: Executor, asking: _Describing, keys: Iterable[str]) -> dict[str, list[Reply]]:
+async def _look(executor: Executor, note: str, keys: Iterable[str]) -> dict[str, list[Reply]]:
     """What the script says about each key."""
     script = load_script("describe")
     groups = _by_slot(keys)
-    replies = await asyncio.gather(*(executor.ask_again(script(group), asking) for group in groups))
+    asked = (executor.ask_again(script(group), Noted(note, tag)) for tag, group in groups.items())
+    replies = await asyncio.gather(*asked)
     return {
         key: as_array(part)
-        for group, reply in zip(groups, replies, strict=True)
+        for group, reply in zip(groups.values(), replies, strict=True)
         for key, part in zip(group, as_array(reply), strict=True)
     }
 
 
-def _by_slot(keys: Iterable[str]) -> list[tuple[str, ...]]:
-    """The keys, in groups that are in one hash slot of a cluster."""
+def _by_slot(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The keys by their hash tags: those of one are in one slot of a cluster."""
     groups: dict[str, list[str]] = {}
     for key in dict.fromkeys(keys):
-        tag, closed, _ = key.partition("{")[2].partition("}")
-        groups.setdefault(tag if tag and closed else key, []).append(key)
-    return [*map(tuple, groups.values())]
+        groups.setdefault(hash_tag(key), []).append(key)
+    return {tag: tuple(group) for tag, group in groups.items()}
 
 
-def _described(name: str, spec: FieldSpec[RedisCollection], key: str, reply: list[Reply]) -> FieldDescription:
+def _described(name: str, spec: FieldSpec[RedisObject], key: str, reply: list[Reply]) -> FieldDescription:
     kind, length, left_ms, memory, encoding = reply
     stored = _text(kind)
     left = _number(left_ms)
@@ -235,7 +237,7 @@ class _Counts:
             least = len(begin) + len(end)
             self.found[name] += sum(key.startswith(begin) and key.endswith(end) and len(key) >= least for key in names)
 
-    def described(self, name: str, spec: FieldSpec[RedisCollection], space: _Space) -> FieldDescription:
+    def described(self, name: str, spec: FieldSpec[RedisObject], space: _Space) -> FieldDescription:
         found, length = self.found[name], None
         if self.complete:
             length = found
@@ -252,7 +254,7 @@ class _Counts:
         )
 
 
-async def _count(executor: Executor, asking: _Describing, spaces: Mapping[str, _Space], scan: int | None) -> _Counts:
+async def _count(executor: Executor, asking: Noted, spaces: Mapping[str, _Space], scan: int | None) -> _Counts:
     """Count the entries of all key spaces in one pass over the keys of the database."""
     counts = _Counts(dict.fromkeys(spaces, 0))
     if not spaces or scan == 0:
@@ -295,15 +297,3 @@ def _check_scan(scan: object) -> None:
         raise ValueError(
             f"describe(): scan={scan} is below 0; write 0 to count no key spaces, None to look at all keys"
         )
-
-
-class _Describing:
-    """Explains errors of ``describe()``."""
-
-    def __init__(self, store: str) -> None:
-        self._store = store
-
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``Origin.explain``."""
-        error.add_note(f"purse: describe() of a {self._store}")
-        return error

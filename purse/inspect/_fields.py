@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, cast
 
 from purse._declaration.metaclass import declaration_of
 from purse.codecs._shown import shown
-from purse.limits import RedisRateLimiter, RedisSemaphore
 from purse.store import Store
 
 if TYPE_CHECKING:
     from purse._declaration.field_spec import FieldSpec
-    from purse.collections import RedisCollection
+    from purse.collections import RedisObject
+    from purse.collections._object import RedisType
 
 __all__ = ["class_of", "fields", "options_of", "pattern_of", "redis_type_of"]
 
 
-def fields(store: Store | type[Store]) -> Mapping[str, FieldSpec[RedisCollection]]:
+def fields(store: Store | type[Store]) -> Mapping[str, FieldSpec[RedisObject]]:
     """The fields of a store class, or of the class of a store, in the order of declaration.
 
     Inherited fields come first, as in ``dataclasses.fields``. The mapping cannot be changed.
@@ -46,7 +46,7 @@ def class_of(store: Store | type[Store], asking: str) -> type[Store]:
     return cls
 
 
-def options_of(spec: FieldSpec[RedisCollection]) -> dict[str, object]:
+def options_of(spec: FieldSpec[RedisObject]) -> dict[str, object]:
     """What ``RedisList.field(...)`` was given beside TTL, codec and names: limits, defaults, rates."""
     return dict(spec.options)
 
@@ -56,13 +56,6 @@ def pattern_of(prefix: str, suffix: str) -> str:
     return f"{prefix}*{suffix}"
 
 
-def redis_type_of(spec: FieldSpec[RedisCollection]) -> str:
+def redis_type_of(spec: FieldSpec[RedisObject]) -> RedisType:
     """The Redis type of the field's key, or keys, as TYPE calls it."""
-    collection = spec.collection
-    if issubclass(collection, RedisSemaphore):
-        return "zset"
-    if issubclass(collection, RedisRateLimiter):
-        return "list" if options_of(spec).get("algorithm") == "sliding_window" else "string"
-    # Collections say it in words that messages are made of.
-    said = collection._redis_type  # pyright: ignore[reportPrivateUsage]
-    return "zset" if said == "sorted set" else said
+    return spec.collection.__purse_type__(options_of(spec))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from purse._declaration.field_spec import FieldSpec
-    from purse.collections import RedisCollection
+    from purse.collections import RedisObject
     from purse.store import Store
     from purse.ttl import TTL
 
@@ -124,7 +124,7 @@ def schema(store: Store | type[Store]) -> StoreSchema:
     }
 
 
-def _field_schema(spec: FieldSpec[RedisCollection]) -> FieldSchema:
+def _field_schema(spec: FieldSpec[RedisObject]) -> FieldSchema:
     options = options_of(spec)
     defaults = {"default", "default_factory"}
     value_type = spec.value_type if spec.holds_values else None
@@ -145,7 +145,7 @@ def _field_schema(spec: FieldSpec[RedisCollection]) -> FieldSchema:
     }
 
 
-def _key_of(spec: FieldSpec[RedisCollection]) -> str:
+def _key_of(spec: FieldSpec[RedisObject]) -> str:
     return pattern_of(spec.key, "}" if spec.slots == "key" else "") if spec.is_key_space else spec.key
 
 
@@ -156,7 +156,7 @@ def _value_schema(value_type: object, codec: str | None) -> dict[str, JsonValue]
     return found
 
 
-def _codec_name(spec: FieldSpec[RedisCollection]) -> str:
+def _codec_name(spec: FieldSpec[RedisObject]) -> str:
     codec = spec.codec
     if codec is None:
         made: object = codec_for(cast("type[object]", spec.value_type))

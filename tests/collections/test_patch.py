@@ -283,7 +283,7 @@ async def test_open_models_take_no_alias_for_a_new_field(redis: Redis) -> None:
 async def test_always_slower_than_others(plants: RedisHash[Plant], monkeypatch: pytest.MonkeyPatch) -> None:
     """After a hundred attempts it is an EditConflict, whose advice is one that ``patch`` can follow."""
     await plants.set("a", Plant(name="a"))
-    send = RedisHash[Plant]._send  # pyright: ignore[reportPrivateUsage]
+    send = RedisHash[Plant]._write_plain  # pyright: ignore[reportPrivateUsage]
     rival = RedisHash(plants.redis, "plants", Plant)
 
     async def late(self: RedisHash[Plant], call: object, field: object = None) -> object:
@@ -291,7 +291,7 @@ async def test_always_slower_than_others(plants: RedisHash[Plant], monkeypatch: 
             await rival.modify("a", lambda plant: Plant(name=plant.name, high=plant.high + 1))
         return await send(self, call, field)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(RedisHash, "_send", late)
+    monkeypatch.setattr(RedisHash, "_write_plain", late)
     with pytest.raises(EditConflict, match=r"during each of 100 attempts; .* modify\(attempts=\)"):
         await plants.patch("a", low=1)
     monkeypatch.undo()

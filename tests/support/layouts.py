@@ -228,7 +228,7 @@ class Written:
         found = cls()
         recorder = cast("Recorder", registry.executor_for(store.__purse_binding__.client))
         for path, kind in kinds.items():
-            collection = store
+            collection: object = store
             for name in path.split("."):
                 collection = getattr(collection, name)
             if isinstance(collection, RedisKeySpace):

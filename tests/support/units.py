@@ -13,9 +13,15 @@ from purse._engine.unit import Command, Unit
 class Unexplained:
     """Leaves errors as they are."""
 
-    def explain(self, error: Exception, field: object) -> Exception:
-        """See ``Origin.explain``."""
+    __purse_spread__ = False
+
+    def __purse_explain__(self, error: Exception, field: object) -> Exception:
+        """See ``Origin``."""
         return error
+
+    def __purse_slot_of__(self, field: object) -> str:
+        """See ``Origin``."""
+        return ""
 
 
 def unit(*commands: Command | ScriptCall, read_only: bool = False) -> Unit[list[Reply]]:

@@ -11,7 +11,7 @@ from typing import Literal, assert_type
 from pydantic import JsonValue
 
 from purse import RedisHash, Store
-from purse.collections import RedisCollection
+from purse.collections import RedisObject
 from purse.inspect import (
     FieldDescription,
     FieldSchema,
@@ -33,7 +33,7 @@ class Garden(Store, namespace="typing-inspected"):
 
 def declared(garden: Garden) -> None:
     """What a class declares."""
-    assert_type(fields(Garden), Mapping[str, FieldSpec[RedisCollection]])
+    assert_type(fields(Garden), Mapping[str, FieldSpec[RedisObject]])
     assert_type(schema(Garden), StoreSchema)
     assert_type(schema(garden), StoreSchema)
     assert_type(schema(Garden)["parameters"], dict[str, str])

@@ -32,7 +32,7 @@ from purse import (
     codec_for,
     field,
 )
-from purse.collections import RedisCollection
+from purse.collections import RedisObject
 from purse.inspect import FieldSpec, fields
 
 M = TypeVar("M", bound=BaseModel)
@@ -371,9 +371,9 @@ def specs(spec: FieldSpec[RedisList[str]]) -> None:
 
 def inspected(garden: Garden) -> None:
     """Questions about stores."""
-    assert_type(fields(Garden), Mapping[str, FieldSpec[RedisCollection]])
-    assert_type(fields(garden), Mapping[str, FieldSpec[RedisCollection]])
-    any_field: FieldSpec[RedisCollection] = Garden.plants
+    assert_type(fields(Garden), Mapping[str, FieldSpec[RedisObject]])
+    assert_type(fields(garden), Mapping[str, FieldSpec[RedisObject]])
+    any_field: FieldSpec[RedisObject] = Garden.plants
     assert_type(any_field.key, str)
 
 
