@@ -22,13 +22,8 @@ have; questions about stores are functions in ``purse.inspect``.
 from __future__ import annotations
 
 import asyncio
-import os
-import weakref
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Concatenate, Never, NoReturn, ParamSpec, TypeAlias, TypeVar, cast, overload
-
-from redis.asyncio import Redis
 
 from purse._declaration.field_spec import Binding, binding_of
 from purse._declaration.isolation import prefix_of
@@ -43,7 +38,6 @@ from purse._engine.registry import executor_for
 from purse._engine.replies import as_int
 from purse._engine.slots import hash_tag
 from purse._engine.unit import Noted
-from purse._engine.urls import check_url
 from purse.codecs._shown import quoted
 from purse.collections._key_space_entries import on_a_cluster_node
 from purse.errors import DeclarationError
@@ -52,7 +46,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from purse.collections.key_space import RedisKeySpace
-    from purse.embedded import Server
+    from purse.embedded._opening import Opened
 
 __all__ = ["Store"]
 
@@ -100,8 +94,7 @@ class Store(StoreBase):
 
     if TYPE_CHECKING:  # typing.get_type_hints(Garden) tells the fields, and evaluates whatever is annotated here
         __purse_binding__: Binding
-        __purse_owned__: bool
-        __purse_server__: Server | None
+        __purse_opened__: Opened | None
 
         # In a class of stores `home: Shelf` declares a nested store, whose fields Shop.home.lines are declarations, as
         # those of Shelf are. At run time Shop.home is a NestedSpec. In any other class a store is a plain attribute.
@@ -111,8 +104,7 @@ class Store(StoreBase):
         def __get__(self: S, instance: object, owner: type[object]) -> S: ...
         def __get__(self: S, instance: object, owner: type[object]) -> type[S] | S: ...
     else:
-        __purse_owned__ = False
-        __purse_server__ = None
+        __purse_opened__ = None
 
     def __init__(self, redis: RedisClient, **parameters: Value) -> None:
         cls = type(self)
@@ -160,34 +152,19 @@ class Store(StoreBase):
             ServerNotFound, ServerFailed: there is no embedded server to run, or it did not start.
         """
         check_open_arguments(cast("type[Store]", cls), parameters)
-        server = None
-        scheme = check_url(url, "open()")
-        elsewhere = os.environ.get("PURSE_REDIS_URL") if scheme == "embedded" else None
-        if elsewhere and check_url(elsewhere, "PURSE_REDIS_URL") != "embedded":
-            url = elsewhere
-        elif scheme == "embedded":
-            from purse.embedded import Server
+        from purse.embedded._opening import open_client  # not loaded by importing the package
 
-            server = Server()
-            server.start()
+        opened = open_client(url, "open()")
         try:
-            # redis-py leaves **kwargs untyped.
-            client = Redis.from_url(url if server is None else server.url)  # pyright: ignore[reportUnknownMemberType]
-            store = cls(client, *arguments, **parameters)
+            store = cls(opened.client, *arguments, **parameters)
         except BaseException:
-            if server is not None:
-                server.close()
+            opened.discard()
             raise
-        if server is not None:
-            # Whoever keeps only a collection keeps its client, and with it the server.
-            weakref.finalize(client, server.close)
-        opened = cast("Store", store)
-        opened.__purse_owned__ = True
-        opened.__purse_server__ = server
+        cast("Store", store).__purse_opened__ = opened
         return store
 
     async def aclose(self) -> None:
-        """Close what ``open()`` opened; calls after it raise ``StoreClosed``. Twice is once.
+        """Close what ``open()`` opened; calls after it raise ``StoreClosed``. Calling it again has no effect.
 
         Waiting calls of this store fail with a ``ConnectionError`` or ``StoreClosed``. Connections that other event
         loops have opened are closed by those, in their own threads. Does nothing for ``Garden(client)``: the client is
@@ -196,14 +173,8 @@ class Store(StoreBase):
         Sends nothing.
         """
         refuse_in_atomic("aclose", "closes connections")
-        if not self.__purse_owned__:
-            return
-        client = binding_of(self).client
-        async with AsyncExitStack() as stack:  # last in, first out, and each even if another failed
-            if self.__purse_server__ is not None:
-                stack.push_async_callback(asyncio.to_thread, self.__purse_server__.close)
-            stack.push_async_callback(client.aclose)
-            stack.push_async_callback(executor_for(client).aclose)
+        if self.__purse_opened__ is not None:
+            await self.__purse_opened__.aclose()
 
     @overload
     def atomic(self) -> Coroutine[object, None, tuple[()]]: ...

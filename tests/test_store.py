@@ -347,7 +347,7 @@ async def test_an_embedded_server_belongs_to_its_store() -> None:
         await garden.plants.set("spinach", SPINACH)
         assert await garden.plants.get("spinach") == SPINACH
         assert await other.plants.get("spinach") is None
-        servers = [store.__purse_server__ for store in (garden, other)]
+        servers = [store.__purse_opened__ and store.__purse_opened__.server for store in (garden, other)]
         assert all(server is not None and server.running for server in servers)
 
     assert not any(server is not None and server.running for server in servers)
@@ -378,10 +378,12 @@ async def test_a_collection_keeps_its_embedded_server() -> None:
 async def test_a_dropped_embedded_store_takes_its_server_with_it() -> None:
     """Without ``aclose`` the server ends with the last object that could use it."""
     garden = Garden.open("embedded://")
-    server, there = garden.__purse_server__, weakref.ref(garden)
-    assert server is not None
+    opened, there = garden.__purse_opened__, weakref.ref(garden)
+    assert opened is not None
+    assert opened.server is not None
+    server = opened.server
 
-    del garden
+    del garden, opened
     gc.collect()
 
     assert there() is None

@@ -12,11 +12,14 @@ and of a URL that is refused nothing is shown but its scheme.
 from __future__ import annotations
 
 import inspect
+import os
 import re
 
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 
-__all__ = ["check_url"]
+from purse._engine.clients import RedisClient
+
+__all__ = ["check_url", "client_for", "embedded_is_at"]
 
 _SCHEMES = ("redis", "rediss", "unix")
 _FORMS = "redis://host:6379/0, rediss://host:6379/0 (TLS), unix:///path/to/redis.sock, embedded://"
@@ -34,7 +37,7 @@ def check_url(url: object, asked: str) -> str:
     """The scheme of a URL that ``redis.asyncio.Redis.from_url`` reads as it is meant, or ``embedded``.
 
     Args:
-        asked: who takes it, for messages: ``open()``.
+        asked: the function that takes it, for messages: ``open()``.
 
     Raises:
         ValueError: it is something else. The message says what to write, and shows no part of what may be a password.
@@ -59,6 +62,21 @@ def check_url(url: object, asked: str) -> str:
     if fault is not None:
         raise ValueError(f"{asked}: this {scheme}:// URL {fault}. {_write()}. {_ENCODE}")
     return scheme
+
+
+def embedded_is_at() -> str | None:
+    """The URL of the server that the environment offers in place of an embedded one: ``PURSE_REDIS_URL``.
+
+    Raises:
+        ValueError: it is not a URL of Redis.
+    """
+    url = os.environ.get("PURSE_REDIS_URL")
+    return url if url and check_url(url, "PURSE_REDIS_URL") != "embedded" else None
+
+
+def client_for(url: str) -> RedisClient:
+    """A client of redis-py for a URL that was checked; no I/O."""
+    return Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves **kwargs untyped
 
 
 def _write() -> str:

@@ -13,7 +13,7 @@ What belongs to a running application, and what to a request:
     a request    UserStore(client, user_id=<from the path>)      a store with parameters is bound to its own values
 
 Nothing is kept in ``app.state`` or ``request.state``, and nothing is added to the OpenAPI schema but the parameters of
-stores. ``Store.open`` decides what a URL means, so ``embedded://`` works, too.
+stores. A URL means what it means to ``Store.open``, so ``embedded://`` works, too.
 
     _running    lifespan, bind: which clients there are, and which of them a request belongs to
     _providing  Inject, provide: dependencies that FastAPI calls

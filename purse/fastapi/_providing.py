@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection
 
 from purse._declaration.metaclass import complete, declaration_of
 from purse._engine.forks import ThreadLock
-from purse.fastapi._running import check_store, serving
+from purse.fastapi._running import check_store, servers_for
 from purse.store import Store
 
 __all__ = ["Inject", "Provider", "provide", "taking"]
@@ -82,7 +82,7 @@ def _provider_of(cls: type[S]) -> Provider[S]:
     if declaration.template is None or not declaration.template.parameters:
 
         async def provide_plain(connection: HTTPConnection) -> S:
-            return serving(connection.scope, cls).plain(cls)
+            return servers_for(connection.scope, cls).plain(cls)
 
         return taking(provide_plain, {"connection": HTTPConnection})
 
@@ -91,7 +91,7 @@ def _provider_of(cls: type[S]) -> Provider[S]:
     async def provide_bound(__connection__: HTTPConnection, **values: str) -> S:
         # Which parameters there are, and of which types, is known only at run time.
         make = cast("Callable[..., S]", cls)
-        return make(serving(__connection__.scope, cls).client_of(cls), **values)
+        return make(servers_for(__connection__.scope, cls).client_of(cls), **values)
 
     parameters = declaration.parameters.values()
     return taking(

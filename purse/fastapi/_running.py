@@ -18,22 +18,18 @@ from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from purse._declaration.field_spec import binding_of
 from purse._engine.clients import RedisClient, check_client
 from purse._engine.forks import ThreadLock
 from purse.codecs._shown import shown
+from purse.embedded._opening import open_client
 from purse.store import Store
 
-__all__ = ["Servers", "bind", "check_store", "lifespan", "serving"]
+__all__ = ["Servers", "bind", "check_store", "lifespan", "servers_for"]
 
 A = TypeVar("A", bound=Starlette)
 P = ParamSpec("P")
 S = TypeVar("S", bound=Store)
 T = TypeVar("T")
-
-
-class _Client(Store, namespace="purse-fastapi"):
-    """A store without fields: whoever opens it has the client of a URL, and its embedded server if it needs one."""
 
 
 class Servers:
@@ -132,9 +128,9 @@ def lifespan(
 
 
 def _opened(url: str, stack: AsyncExitStack) -> RedisClient:
-    opened = _Client.open(url)
+    opened = open_client(url, "lifespan()")
     stack.push_async_callback(opened.aclose)
-    return binding_of(opened).client
+    return opened.client
 
 
 def _began(place: int, servers: Servers) -> None:
@@ -182,13 +178,13 @@ def bind(
     No I/O. A store without parameters is always the same object while the application runs.
     """
     cls = cast("type[S]", check_store(store, "bind()"))
-    servers = serving(where.scope if isinstance(where, HTTPConnection) else {"app": where}, cls)
+    servers = servers_for(where.scope if isinstance(where, HTTPConnection) else {"app": where}, cls)
     if not args and not kwargs:
         return servers.plain(cls)
     return store(servers.client_of(cls), *args, **kwargs)
 
 
-def serving(scope: Mapping[str, object], cls: type[Store]) -> Servers:
+def servers_for(scope: Mapping[str, object], cls: type[Store]) -> Servers:
     """The start-up that serves a request.
 
     Raises:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
@@ -30,7 +29,7 @@ from purse._declaration.metaclass import declaration_of
 from purse._declaration.nested import flattened
 from purse._engine.loops import PerLoop, at_end, everywhere, forget_ended
 from purse._engine.registry import executor_for
-from purse._engine.urls import check_url
+from purse._engine.urls import check_url, embedded_is_at
 from purse.embedded import Server
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def serving() -> Generator[str]:
 
     Nothing is sent to a server that is not started here. Starting one blocks for 10 to 30 ms.
     """
-    elsewhere = os.environ.get("PURSE_REDIS_URL")
-    if elsewhere and check_url(elsewhere, "PURSE_REDIS_URL") != "embedded":
+    elsewhere = embedded_is_at()
+    if elsewhere is not None:
         yield elsewhere
         return
     with Server() as server:
