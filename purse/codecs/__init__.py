@@ -20,13 +20,15 @@ microseconds more, for ``str`` and ``bytes`` nothing.
 Where what is done:
 
     _binding                which codec a collection gets, and what a codec of the user's has to prove
-    _value_codecs           the codecs: raw text and bytes, JSON, JSON in one order, JSON in its canonical form
+    _value_codecs           what a codec is, and those of raw text and bytes
+    _json_codecs            JSON, JSON in one order, JSON in its canonical form
     _adapters               pydantic's side of a type: its validator and its schema
     _plain                  which values need no second look, as they come back equal for certain
     _canonical              one sequence of bytes for equal values, where the server compares bytes
     _sameness               whether what came back is the same, by state and not by ``==``
     _same_scalars, _state   what that means for numbers, texts and times, and for instances
     _unset                  whether fields that were not set can be left out
+    _difference             the first place where two values differ
     _codec_types            what a codec says it stores
     _type_names             what a type is called, and what it is at the core
     _type_caches            caches by type

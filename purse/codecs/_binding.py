@@ -5,24 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast, overload
 
+from purse.codecs._adapters import adapter_for
 from purse.codecs._canonical import has_serializer
 from purse.codecs._codec_types import stored_by
-from purse.codecs._sameness import Rule
+from purse.codecs._json_codecs import CanonicalCodec, JsonCodec, OrderedCodec
+from purse.codecs._sameness import Rule, lost
 from purse.codecs._shown import evidence, is_hidden, quoted
 from purse.codecs._type_caches import cached_by_type
 from purse.codecs._type_names import fits, is_hashable, type_name, unwrapped
-from purse.codecs._value_codecs import (
-    BytesCodec,
-    CanonicalCodec,
-    Codec,
-    ConstrainedCodec,
-    JsonCodec,
-    OrderedCodec,
-    TextCodec,
-    ValueCodec,
-    adapter_for,
-    lost,
-)
+from purse.codecs._value_codecs import BytesCodec, Codec, ConstrainedCodec, TextCodec, ValueCodec
 from purse.codecs._wording import changed, invalid, message_of, wrong_type
 from purse.errors import CodecError, DeclarationError, DecodeError, EncodeError, PurseError
 
@@ -31,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
-    from purse.codecs._sameness import Difference
+    from purse.codecs._difference import Difference
 
 __all__ = ["CodecFactory", "Json", "bind_codec", "canonical_codec_for", "checked", "codec_for", "key_codec_for"]
 

@@ -29,12 +29,13 @@ from typing import TypeAlias, cast
 
 from pydantic import BaseModel
 
+from purse.codecs._difference import ABSENT, NEVER_SET, WAS_SET, Difference
 from purse.codecs._same_scalars import FLAT, KEPT, SAME, SOUND
 from purse.codecs._state import Reduced, field_names, held, is_cached, own_slots, reduced
 from purse.codecs._type_caches import cached_by_type
-from purse.codecs._wording import ABSENT, NEVER_SET, WAS_SET, fix_for, short
+from purse.codecs._wording import fix_for, short
 
-__all__ = ["EXACT", "Difference", "Rule", "first_difference"]
+__all__ = ["EXACT", "Rule", "first_difference", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +59,6 @@ class Rule:
 EXACT = Rule()
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first place where two values differ.
-
-    Attributes:
-        path: where, as Python would write it: ``secrets.token``, ``[0].name``, ``['bed']``; empty at the top.
-        before: the part that was written.
-        after: what it would come back as.
-        owner: the model whose field this is, if the last step was a field.
-        field: the name of that field.
-        fix: what to write instead, where the judge knows it.
-    """
-
-    path: str
-    before: object
-    after: object
-    owner: BaseModel | None = None
-    field: str = ""
-    fix: str = ""
-
-    def inside(self, step: str) -> Difference:
-        """The same difference, seen from one level further up."""
-        dot = "." if self.path and not self.path.startswith("[") else ""
-        return replace(self, path=step + dot + self.path)
-
-
 Judge: TypeAlias = Callable[[object, object, Rule], "Difference | None"]
 
 
@@ -97,6 +72,14 @@ def first_difference(before: object, after: object, rule: Rule = EXACT) -> Diffe
         return _difference(before, after, rule)
     except RecursionError:  # perhaps a cycle, which a codec of the user's may be able to store
         return _difference(before, after, replace(rule, begun=set()))
+
+
+def lost(value: object, back: object, rule: Rule = EXACT) -> Difference | None:
+    """What of ``value`` is not in ``back``; nothing, if it has the same type and the same state."""
+    found = first_difference(value, back, rule)
+    if found is None and type(back) is not type(value) and not (type(back) is float and type(value) is int):
+        return Difference("", value, back)
+    return found
 
 
 def _difference(before: object, after: object, rule: Rule) -> Difference | None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import FunctionType
 from typing import Final, cast
 
+from purse.codecs._difference import ABSENT
 from purse.codecs._type_caches import cached_by_type
-from purse.codecs._wording import ABSENT
 
 __all__ = ["Reduced", "field_names", "held", "is_cached", "own_slots", "reduced"]
 

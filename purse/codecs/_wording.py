@@ -16,50 +16,21 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from datetime import datetime, time
-from enum import Enum
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 from typing_extensions import is_typeddict
 
+from purse.codecs._difference import Difference, Mark
 from purse.codecs._shown import is_hidden, said, shown
 from purse.codecs._type_names import fits, plain_class, type_name, unwrapped
 
-if TYPE_CHECKING:
-    from purse.codecs._sameness import Difference
-
-__all__ = [
-    "ABSENT",
-    "NEVER_SET",
-    "WAS_SET",
-    "changed",
-    "fix_for",
-    "invalid",
-    "message_of",
-    "not_read_back",
-    "short",
-    "unwritable",
-    "wrong_type",
-]
+__all__ = ["changed", "fix_for", "invalid", "message_of", "not_read_back", "short", "unwritable", "wrong_type"]
 
 _SECRETS = (SecretStr, SecretBytes, Secret)
 _BYTES_FIX = 'ser_json_bytes="base64"', 'val_json_bytes="base64"'
 _NAN_FIX = ('ser_json_inf_nan="constants"',)
 _INVERSE_FIX = "write what would come back, or make the type's serializer and validator inverse"
-
-
-class Mark(Enum):
-    """What a message calls something that is not a value."""
-
-    ABSENT = "nothing"
-    WAS_SET = "a field that was set"
-    NEVER_SET = "one that was never set"
-
-    def __repr__(self) -> str:
-        return self.value
-
-
-ABSENT, WAS_SET, NEVER_SET = Mark
 
 
 def short(value: object) -> str:

@@ -12,9 +12,9 @@ from typing import Annotated, Literal, TypeAlias, cast, get_args, get_origin
 
 from purse._engine.replies import Reply, as_bytes, as_int
 from purse.codecs import codec_for
+from purse.codecs._json_codecs import JsonCodec
 from purse.codecs._shown import place, shown
 from purse.codecs._type_names import one_less, unwrapped
-from purse.codecs._value_codecs import JsonCodec
 from purse.errors import EncodeError
 
 __all__ = ["NOT_A_NUMBER", "Number", "addend", "as_sum", "number_of"]

@@ -16,8 +16,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticOmit, from_json, to_json
 from pydantic_core.core_schema import DataclassArgsSchema, ModelFieldsSchema, TypedDictSchema
 
+from purse.codecs._adapters import adapter_for
 from purse.codecs._canonical import Plan, canonical
-from purse.codecs._value_codecs import adapter_for
 from purse.errors import DeclarationError
 
 __all__ = ["json_schema_of"]

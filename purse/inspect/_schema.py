@@ -19,8 +19,9 @@ from pydantic import JsonValue
 from purse._coordination.rates import Rate
 from purse._declaration.metaclass import complete, declaration_of
 from purse.codecs import codec_for
+from purse.codecs._json_codecs import JsonCodec
 from purse.codecs._type_names import type_name, unwrapped
-from purse.codecs._value_codecs import BytesCodec, ConstrainedCodec, JsonCodec, TextCodec
+from purse.codecs._value_codecs import BytesCodec, ConstrainedCodec, TextCodec
 from purse.errors import DeclarationError
 from purse.inspect._fields import class_of, options_of, pattern_of, redis_type_of
 from purse.inspect._json_schema import json_schema_of

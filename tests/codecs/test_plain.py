@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field, field_serializer, field_validator
 
+from purse.codecs._adapters import adapter_for
+from purse.codecs._json_codecs import CanonicalCodec, JsonCodec
 from purse.codecs._plain import plain_check
-from purse.codecs._value_codecs import CanonicalCodec, JsonCodec, ValueCodec, adapter_for
+from purse.codecs._value_codecs import ValueCodec
 from purse.errors import EncodeError
 
 

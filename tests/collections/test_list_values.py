@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from purse import RedisLifoQueue, RedisList, RedisPriorityQueue, RedisQueue
 from purse.codecs._binding import canonical_codec_for
-from purse.codecs._value_codecs import CanonicalCodec, OrderedCodec
+from purse.codecs._json_codecs import CanonicalCodec, OrderedCodec
 
 TOKYO = timezone(timedelta(hours=9))
 NOON = datetime(2024, 7, 1, 12, tzinfo=TOKYO)

@@ -48,7 +48,7 @@ from purse._engine.links import Links
 from purse._engine.loops import PerLoop
 from purse._engine.modes import Engine, Mode
 from purse._engine.registry import executor_for
-from purse.codecs._value_codecs import JsonCodec, OrderedCodec
+from purse.codecs._json_codecs import JsonCodec, OrderedCodec
 from purse.collections._paging import collector_paused
 from purse.embedded import Server
 from purse.errors import ServerFailed, StoreClosed
