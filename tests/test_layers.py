@@ -38,14 +38,14 @@ def needed_by(*distributions: str) -> set[str]:
 
 @pytest.mark.parametrize("modules", ["purse.collections, purse.codecs, purse.ttl", "purse.store, purse.inspect"])
 def test_importing_brings_only_what_is_declared(modules: str) -> None:
-    """redis, hiredis, pydantic, typing-extensions and what they need; no extra, nothing that only tests have."""
+    """The dependencies in pyproject.toml and what they need; no extra, nothing that only tests have."""
     # What redis-py and pydantic take along where it is installed (OpenTelemetry) is their affair.
     taken_along = distributions_loaded_by("redis.asyncio, pydantic")
 
     names = distributions_loaded_by(modules) - {"redis-purse"}
 
     assert {"redis", "pydantic"} <= names
-    assert names <= needed_by("redis", "hiredis", "pydantic", "typing-extensions") | taken_along
+    assert names <= needed_by("redis", "hiredis", "pydantic", "orjson", "typing-extensions") | taken_along
 
 
 def distributions_loaded_by(modules: str) -> set[str]:

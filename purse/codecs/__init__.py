@@ -24,6 +24,7 @@ Where what is done:
     _json_codecs            JSON, JSON in one order, JSON in its canonical form
     _adapters               pydantic's side of a type: its validator and its schema
     _plain                  which values need no second look, as they come back equal for certain
+    _plain_json             plain JSON, written and read by orjson
     _canonical              one sequence of bytes for equal values, where the server compares bytes
     _sameness               whether what came back is the same, by state and not by ``==``
     _same_scalars, _state   what that means for numbers, texts and times, and for instances

@@ -22,6 +22,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from purse.codecs._adapters import adapter_for
 from purse.codecs._canonical import canonical, makes_no_bytes, plan_for
 from purse.codecs._plain import plain_check
+from purse.codecs._plain_json import json_reader, json_writer
 from purse.codecs._sameness import EXACT, Rule, first_difference, lost
 from purse.codecs._shown import evidence
 from purse.codecs._type_names import type_name
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from purse.codecs._canonical import Plan
     from purse.codecs._plain import PlainCheck
+    from purse.codecs._plain_json import JsonWriter
 
 __all__ = ["CanonicalCodec", "JsonCodec", "OrderedCodec"]
 
@@ -48,7 +50,7 @@ class JsonCodec(ValueCodec[T]):
         exclude_unset: leave out the fields of models that were never set, and keep them unset.
     """
 
-    __slots__ = ("_load_json", "_rule", "_to_json", "exclude_unset", "is_plain")
+    __slots__ = ("_load_json", "_load_plain", "_rule", "_to_json", "_write_plain", "exclude_unset", "is_plain")
 
     _ordered: ClassVar[bool] = False  # whether the fields of a model are written in declared order
     _exact: ClassVar[Rule] = EXACT
@@ -60,12 +62,16 @@ class JsonCodec(ValueCodec[T]):
         # Until the first use these bind; then they are pydantic's own, without a layer between.
         self._to_json: Callable[..., bytes] = self._first_dump
         self._load_json: Callable[..., T] = self._first_load
+        self._write_plain: JsonWriter | None = None
+        self._load_plain: Callable[[bytes], T] | None = None
         self.is_plain: PlainCheck | None = None
 
     def encode(self, value: T, /) -> bytes:
         try:
             if self.is_plain is not None and self.is_plain(value):
                 return self._to_json(value)
+            if self._write_plain is not None and (written := self._write_plain(value)) is not None:
+                return written
             raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
             if self._is_kept(value, self._load_json(raw, by_alias=True, by_name=True)):
                 return raw
@@ -75,8 +81,8 @@ class JsonCodec(ValueCodec[T]):
 
     def decode(self, raw: bytes, /) -> T:
         try:
-            if self.is_plain is not None:
-                return self._load_json(raw)  # no aliases, so no word about them
+            if self._load_plain is not None:
+                return self._load_plain(raw)
             return self._load_json(raw, by_alias=True, by_name=True)
         except PurseError:
             raise
@@ -94,11 +100,11 @@ class JsonCodec(ValueCodec[T]):
             raise EncodeError(unwritable(self.value_type, error)) from evidence(error)
 
     def decode_all(self, raws: Iterable[bytes], /) -> list[T]:
-        load = self._load_json
-        if load == self._first_load or self.is_plain is None:
+        load = self._load_plain
+        if load is None:
             return super().decode_all(raws)
         try:
-            return [*map(load, raws)]  # no aliases, so no word about them
+            return [*map(load, raws)]
         except ValidationError as error:
             raise DecodeError(invalid(self.value_type, error)) from evidence(error)
 
@@ -126,7 +132,12 @@ class JsonCodec(ValueCodec[T]):
         # there, which needs all that comes before. Whoever finds less than that binds once more, to the same.
         self._rule = rule
         self._to_json = to_json
-        self._load_json = adapter.validator.validate_json
+        self._load_json = load = adapter.validator.validate_json
+        if plain is None:
+            self._write_plain = json_writer(adapter.core_schema, sort=self._exact.normal)
+            self._load_plain = json_reader(adapter.core_schema, load)
+        else:
+            self._load_plain = load  # no aliases, so no word about them
         self.is_plain = plain
         return adapter
 
@@ -173,18 +184,21 @@ class OrderedCodec(JsonCodec[T]):
     like that.
     """
 
-    __slots__ = ("_normal_plan", "_plan")
+    __slots__ = ("_normal_plan", "_plan", "_sort_plain")
 
     _ordered = True
     _plan: Plan
     _normal_plan: Plan
+    _sort_plain: JsonWriter | None
 
     def encode(self, value: T, /) -> bytes:
         try:
             if self.is_plain is not None and self.is_plain(value):
-                raw = self._to_json(value)
-                if not self._plan.normal or b"-0.0" not in raw:
-                    return raw
+                plain: bytes | None = self._to_json(value)
+            else:
+                plain = None if self._write_plain is None else self._write_plain(value)
+            if plain is not None and not (self._plan.normal and b"-0.0" in plain):
+                return plain
             raw = self._to_json(value, by_alias=False, round_trip=True, warnings=False)
             back = self._load_json(raw, by_alias=True, by_name=True)
             if self._is_kept(value, back):
@@ -203,15 +217,17 @@ class OrderedCodec(JsonCodec[T]):
 
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
         raw = self.encode(value)
-        normal, older = self._in_normal_form(raw), self._form_of_2x(value)
+        normal, older = self._in_normal_form(value, raw), self._form_of_2x(value)
         if normal == raw and not older:
             return ()
         return tuple(dict.fromkeys((raw, normal, *older)))[1:]
 
-    def _in_normal_form(self, raw: bytes) -> bytes:
+    def _in_normal_form(self, value: T, raw: bytes) -> bytes:
         plan = self._normal_plan
         if plan is self._plan or not (plan.walk or b"-0.0" in raw):
             return raw
+        if self._sort_plain is not None and b"-0.0" not in raw and (written := self._sort_plain(value)) is not None:
+            return written
         return canonical(self._read(raw), raw, plan)
 
     def _form_of_2x(self, value: T) -> tuple[bytes, ...]:
@@ -228,6 +244,7 @@ class OrderedCodec(JsonCodec[T]):
         adapter = cast("TypeAdapter[T]", adapter_for(self.value_type))
         self._normal_plan = plan_for(adapter.core_schema)
         self._plan = self._chosen(self._normal_plan)
+        self._sort_plain = json_writer(adapter.core_schema, sort=True)
         return super()._bind()
 
     def _chosen(self, plan: Plan) -> Plan:
