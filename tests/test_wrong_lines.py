@@ -1,12 +1,8 @@
-"""The wrong lines of ``tests/typing``: that each is wrong by one token, and that both checkers see just these lines."""
+"""The wrong lines of ``tests/typing``: that each is wrong by one token, and that type checkers see just these lines."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 import tokenize
 import tomllib
 from collections.abc import Iterator
@@ -16,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.checkers import CHECKERS, IGNORED, faults_of, verdict_of
 from tests.support.scripts import ROOT
 
+TYPING = ROOT / "tests" / "typing"
 FILES = ("wrong.py", "wrong_calls.py")
-IGNORED = re.compile(r"  # (?:type|pyright): ignore\[.*")
 MARKS = re.compile(r"  # type: ignore\[[\w, -]+\]  # pyright: ignore\[[\w, ]+\]$")
 
 
@@ -80,7 +77,7 @@ def is_one_token(right: tuple[str, ...], wrong: tuple[str, ...]) -> bool:
     return right != wrong and (right[1:] == wrong[1:] or right[1:] == wrong or right == wrong[1:])
 
 
-ALL = [(FILE, *pair) for FILE in FILES for pair in pairs_of(ROOT / "tests" / "typing" / FILE)]
+ALL = [(FILE, *pair) for FILE in FILES for pair in pairs_of(TYPING / FILE)]
 
 
 @pytest.mark.parametrize(
@@ -96,60 +93,26 @@ def test_a_wrong_line_is_a_right_one_with_one_token_changed(right: Line | None, 
 
 def test_there_are_enough_of_them() -> None:
     """At least forty, and as many as there are ignore comments: the tokenizer has overlooked none."""
-    ignored = sum(len(IGNORED.findall((ROOT / "tests" / "typing" / name).read_text("utf-8"))) for name in FILES)
+    ignored = sum(len(IGNORED.findall((TYPING / name).read_text("utf-8"))) for name in FILES)
 
     assert len(ALL) == ignored
     assert len(ALL) >= 40
 
 
-@pytest.fixture(scope="module")
-def unmarked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A package with the wrong lines, and nothing that says so."""
-    package = tmp_path_factory.mktemp("wrong") / "unmarked"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    for name in FILES:
-        text = (ROOT / "tests" / "typing" / name).read_text("utf-8")
-        (package / name).write_text(IGNORED.sub("", text), "utf-8")
-    return package
+@pytest.mark.parametrize(
+    "checker", ["mypy", *(pytest.param(name, marks=pytest.mark.thorough) for name in CHECKERS if name != "mypy")]
+)
+def test_a_checker_refuses_the_wrong_lines_and_no_other(checker: str, tmp_path: Path) -> None:
+    """Line by line, in its strict mode, but for the checker's own faults, each of which is listed with its reason."""
+    verdict = verdict_of(checker, tmp_path)
+
+    assert (verdict.refused, verdict.accepted) == faults_of(checker)
 
 
-EXPECTED = {(name, wrong.number) for name, _, wrong in ALL}
+def test_faults_are_few_and_explained() -> None:
+    """mypy, pyright and basedpyright accept every right line; no checker has more than ten faults."""
+    faults = tomllib.loads((TYPING / "faults.toml").read_text("utf-8"))["fault"]
 
-
-def test_mypy_reports_the_wrong_lines_and_no_other(unmarked: Path) -> None:
-    """Line by line, in strict mode."""
-    command = ["mypy", "--config-file", "mypy.ini", "--cache-dir", str(unmarked.parent / "mypy"), "--output", "json"]
-
-    ended = checked(*command, *(str(unmarked / name) for name in FILES))
-
-    assert ended.stdout, ended.stderr
-    found = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
-    assert {(Path(each["file"]).name, each["line"]) for each in found if each["severity"] == "error"} == EXPECTED
-
-
-def test_pyright_reports_the_wrong_lines_and_no_other(unmarked: Path) -> None:
-    """Line by line, in strict mode."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pyright"]
-    settings |= {"include": ["unmarked"], "exclude": [], "extraPaths": [str(ROOT)]}
-    project = unmarked.parent / "pyrightconfig.json"
-    project.write_text(json.dumps(settings), "utf-8")
-
-    ended = checked("pyright", "--outputjson", "--project", str(project))
-
-    assert ended.stdout, ended.stderr
-    found = json.loads(ended.stdout)["generalDiagnostics"]
-    lines = {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in found}
-    assert lines == EXPECTED
-
-
-def checked(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a checker of this environment on this version of purse."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"MYPYPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    assert all(fault["checker"] in CHECKERS and fault["reason"].endswith(".") for fault in faults)
+    assert not any(faults_of(checker)[0] for checker in ("mypy", "pyright", "basedpyright"))
+    assert all(sum(map(len, faults_of(checker))) <= 10 for checker in CHECKERS)

@@ -312,6 +312,16 @@ async def kinds_of_stores(client: Redis, shop: Shop, plants: Plants, user: UserS
     Clock(client)  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]
 
 
+async def declared_inside(shop: Shop) -> None:
+    """What a nested store declares."""
+    Shop.home.lines.key
+    Shop.home.line.key  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    await shop.home.lines.len()
+    await Shop.home.lines.len()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    lines: FieldSpec[RedisList[str]] = Shop.home.lines
+    lines_: FieldSpec[RedisList[int]] = Shop.home.lines  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
 def constructors(client: Redis) -> None:
     """Collections by themselves."""
     RedisHash(client, "k", str)
