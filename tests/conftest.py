@@ -9,6 +9,7 @@ the tests empty their server, which must be one that they started.
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import os
 import sys
@@ -45,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without ``--all``, tests that are marked thorough are deselected."""
     selection.choose(config, items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Thousands of tests are collected: what lives until the end is not searched by each ``gc.collect()`` in a test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

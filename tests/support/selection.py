@@ -52,9 +52,12 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
         return
     directory = config.invocation_params.dir
     named = {(directory / argument.partition("::")[0]).resolve() for argument in config.args}
-    left = [item for item in items if item.get_closest_marker("thorough") and item.path not in named]
+    taken: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        (left if item.get_closest_marker("thorough") and item.path not in named else taken).append(item)
     if left:
-        items[:] = [item for item in items if item not in set(left)]
+        items[:] = taken
         config.hook.pytest_deselected(items=left)
         if (output := getattr(config, "workeroutput", None)) is not None:
             output[_LEFT_OUT] = len(left)
