@@ -31,6 +31,8 @@ from tests.collections.garden import collect
 from tests.support import purse2
 from tests.support.purse2 import SAMPLES, Plant, Sample, same, scored
 
+pytestmark = pytest.mark.xdist_group("redis-purse 2.x")
+
 Purse2 = Callable[[str], None]
 
 _REQUIREMENTS = ("redis-purse==2.0.2", "redis<6")

@@ -21,6 +21,8 @@ import pytest
 from purse.embedded import Server
 from tests.support.scripts import ROOT, run
 
+pytestmark = pytest.mark.xdist_group("port 6379")
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
