@@ -38,24 +38,18 @@ async def monitor(server: Server, garden: Garden) -> AsyncIterator[Monitor]:
 @pytest.fixture
 async def restricted(server: Server, redis: Redis) -> AsyncIterator[Callable[[str], Awaitable[Garden]]]:
     """Makes the store of a user who may do everything but one command."""
-    clients: list[Redis] = []
 
     async def without(command: str) -> Garden:
         # redis-py leaves execute_command untyped.
         rules = ("ACL", "SETUSER", "gardener", "on", ">secret", "~*", "+@all", f"-{command}")
         await redis.execute_command(*rules)  # type: ignore[no-untyped-call]  # pyright: ignore
-        clients.append(connect(server.url, username="gardener", password="secret"))
-        return Garden(clients[-1])
+        return Garden(connect(server.url, username="gardener", password="secret"))
 
     yield without
-    for client in clients:
-        await client.aclose()
     await redis.acl_deluser("gardener")  # pyright: ignore[reportUnknownMemberType]
 
 
 @pytest.fixture
-async def wire(proxy: Proxy, redis: Redis) -> AsyncIterator[Garden]:
+async def wire(proxy: Proxy, redis: Redis) -> Garden:
     """A store behind the proxy; its server has nothing stored."""
-    client = connect(proxy.url)
-    yield Garden(client)
-    await client.aclose()
+    return Garden(connect(proxy.url))

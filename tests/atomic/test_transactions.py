@@ -155,7 +155,6 @@ async def test_scripts_survive_a_flush_at_any_moment(garden: Garden, server: Ser
     assert await flushing > 20
     counts = garden.hour.get("gate"), garden.log.len(), garden.visits.len(), garden.numbers.len()
     assert await garden.atomic(*counts) == (200, 200, 200, 200)
-    await flusher.aclose()
 
 
 async def test_nobody_comes_between(garden: Garden, server: Server) -> None:

@@ -336,7 +336,6 @@ async def test_the_words_of_a_server_are_bounded(proxy: Proxy) -> None:
         with pytest.raises(RedisError) as caught:
             await h.get("a")
         check(told(caught.value))
-    await client.aclose()
 
 
 async def test_collections_of_hostile_names_have_a_repr(redis: Redis) -> None:

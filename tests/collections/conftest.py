@@ -1,6 +1,6 @@
 """Settings of Hypothesis, and the two collections that most tests here use.
 
-``PURSE_HYPOTHESIS=long`` runs many more examples than the default.
+``--all`` runs more examples than the default run, ``PURSE_HYPOTHESIS=long`` many more.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from purse.embedded import Server
 from tests.collections.garden import Plant
 from tests.support.engines import parametrize
 from tests.support.monitor import Monitor, load_scripts
+from tests.support.selection import size
 
 # The server is one for the whole session, which is what a real server is; its speed is not ours to judge.
 _CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-settings.register_profile(
-    "short", max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=_CHECKS
-)
-settings.register_profile(
-    "long", max_examples=500, stateful_step_count=60, deadline=None, suppress_health_check=_CHECKS
-)
-settings.load_profile(os.environ.get("PURSE_HYPOTHESIS") or "short")
+for name, examples, steps in [("short", 12, 25), ("thorough", 30, 30), ("long", 500, 60)]:
+    settings.register_profile(
+        name, max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=_CHECKS
+    )
+settings.load_profile(os.environ.get("PURSE_HYPOTHESIS") or size("short", "thorough"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

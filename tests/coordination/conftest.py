@@ -47,7 +47,6 @@ async def masters(cluster: Masters) -> AsyncIterator[list[Redis]]:
     await asyncio.gather(*(client.flushall() for client in clients))  # pyright: ignore[reportUnknownMemberType]
     yield clients
     cluster.heal()
-    await asyncio.gather(*(client.aclose() for client in clients))
 
 
 @pytest.fixture
@@ -56,15 +55,12 @@ async def others(cluster: Masters, masters: list[Redis]) -> AsyncIterator[list[R
     clients = [connect(server.url, socket_timeout=None) for server in cluster.servers]
     yield clients
     cluster.heal()
-    await asyncio.gather(*(client.aclose() for client in clients))
 
 
 @pytest.fixture
-async def clients(redis: Redis, server: Server) -> AsyncIterator[list[Redis]]:
+async def clients(redis: Redis, server: Server) -> list[Redis]:
     """Four clients, each with a connection of its own."""
-    clients = [connect(server.url) for _ in range(4)]
-    yield clients
-    await asyncio.gather(*(client.aclose() for client in clients))
+    return [connect(server.url) for _ in range(4)]
 
 
 @pytest.fixture

@@ -295,4 +295,3 @@ async def test_a_fence_is_refused_by_another_run(cluster: Masters, masters: list
 
     assert (late, given, twice) == (0, 1, 0)
     assert await again.get("!fence!{gate}") == b"7"
-    await again.aclose()

@@ -274,7 +274,6 @@ async def test_either_protocol(server: Server, redis: Redis, protocol: int) -> N
     client = connect(server.url, protocol=protocol, decode_responses=True)
     limiter = RedisRateLimiter(client, "api", rate="2/hour")
     assert [(await limiter.hit()).allowed for _ in range(3)] == [True, True, False]
-    await client.aclose()
 
 
 # --- many at once -------------------------------------------------------------------------------
@@ -434,7 +433,6 @@ async def test_a_server_that_hangs_holds_nobody_up_for_longer(redis: Redis, prox
 
     proxy.heal()
     assert (await limiter.wait(timeout=30)).allowed
-    await client.aclose()
 
 
 async def test_a_lost_reply_counts_once(redis: Redis, proxy: Proxy) -> None:
@@ -452,4 +450,3 @@ async def test_a_lost_reply_counts_once(redis: Redis, proxy: Proxy) -> None:
     proxy.heal()
 
     assert (await limiter.peek()).remaining == 4
-    await client.aclose()

@@ -153,7 +153,6 @@ async def test_both_protocols_and_old_fashioned_clients(cluster: Masters, master
         assert await lock.locked() > 9000
 
     await no_keys_on(masters)
-    await asyncio.gather(*(client.aclose() for client in clients))
 
 
 # --- what is somebody else's --------------------------------------------------------------------
@@ -220,7 +219,6 @@ async def test_validity_that_was_spent_on_the_way_is_not_handed_out(wires: list[
     assert await Redlock("gate", clients, auto_release_time=200).acquire(timeout=0.3) is False
 
     await no_keys_on(masters, seconds=2)
-    await asyncio.gather(*(client.aclose() for client in clients))
 
 
 async def test_the_clock_starts_before_the_first_request(wires: list[Proxy]) -> None:
@@ -232,8 +230,6 @@ async def test_the_clock_starts_before_the_first_request(wires: list[Proxy]) -> 
 
     async with Redlock("gate", clients, auto_release_time=2000) as lease:
         assert 0 < lease.remaining <= 2 - 0.1 - 0.02 - 0.002
-
-    await asyncio.gather(*(client.aclose() for client in clients))
 
 
 async def test_a_wall_clock_that_jumps_changes_nothing(

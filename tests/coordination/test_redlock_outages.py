@@ -158,7 +158,6 @@ async def test_a_master_that_forgets_lets_a_second_holder_in(forgetful: tuple[Ma
 
     assert await Redlock("gate", second).acquire(timeout=1)
     assert holder._held[0].remaining > 0  # pyright: ignore[reportPrivateUsage]
-    await asyncio.gather(*(client.aclose() for client in second))
 
 
 async def test_min_uptime_keeps_masters_out_that_may_have_forgotten(forgetful: tuple[Masters, list[Redis]]) -> None:
@@ -175,4 +174,3 @@ async def test_min_uptime_keeps_masters_out_that_may_have_forgotten(forgetful: t
 
     assert await lock.acquire(timeout=6)
     await lock.release()
-    await asyncio.gather(*(client.aclose() for client in second))

@@ -189,7 +189,6 @@ async def test_a_failed_release_does_not_mask_the_body(redis: Redis, proxy: Prox
         await lose_the_server(None)
 
     assert await RedisSemaphore(redis, "workers", limit=2).available() == 1
-    await client.aclose()
 
 
 async def test_each_call_is_one_script(redis: Redis, server: Server) -> None:

@@ -162,7 +162,6 @@ async def test_a_permit_whose_reply_was_lost_comes_back(redis: Redis, proxy: Pro
         await acquiring
     await until(lambda: semaphore.available(), 1)
     await until(no_task_left, True)
-    await client.aclose()
 
 
 async def test_a_server_that_hangs_holds_nobody_up_for_longer(own_server: Server) -> None:
@@ -181,7 +180,6 @@ async def test_a_server_that_hangs_holds_nobody_up_for_longer(own_server: Server
 
     await until(lambda: semaphore.available(), 1)
     await until(no_task_left, True)
-    await client.aclose()
 
 
 async def test_time_that_is_already_spent_is_never_handed_out(own_server: Server) -> None:
@@ -197,7 +195,6 @@ async def test_time_that_is_already_spent_is_never_handed_out(own_server: Server
 
     assert (await asyncio.wait_for(acquiring, 30)).remaining > 0
     assert await once is None
-    await client.aclose()
 
 
 async def test_permits_outlive_a_server_that_keeps_its_data(own_server: Server) -> None:
@@ -214,7 +211,6 @@ async def test_permits_outlive_a_server_that_keeps_its_data(own_server: Server) 
     await permit.release()
 
     assert (await asyncio.wait_for(waiting, 30)).remaining > 0
-    await client.aclose()
 
 
 async def test_a_server_that_stays_away_is_reported(own_server: Server) -> None:
@@ -234,7 +230,6 @@ async def test_a_server_that_stays_away_is_reported(own_server: Server) -> None:
     own_server.start()
     assert await semaphore.available() == 0
     assert await RedisSemaphore(client, "workers", limit=2).acquire(timeout=30) is not None
-    await client.aclose()
 
 
 HOLD = """

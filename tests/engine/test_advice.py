@@ -121,7 +121,6 @@ async def test_an_authority_that_is_not_known(tls: TlsProxy, authority: Path) ->
     assert RUNNING not in note
     client = connect(f"{tls.url}?ssl_ca_certs={authority}")
     assert await RedisHash(client, "tls", int).get("a") is None
-    await client.aclose()
 
 
 async def test_a_file_that_is_missing(tls: TlsProxy) -> None:

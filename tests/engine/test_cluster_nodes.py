@@ -284,7 +284,6 @@ async def test_a_proxy_that_hangs_up_at_the_question_is_searched(redis: Redis, p
     assert await collect(space.keys()) == ["ada"]
     assert await space.clear() == 1
     assert proxy.accepted <= connections + 1
-    await client.aclose()
 
 
 async def test_a_silent_server_is_asked_again(redis: Redis, proxy: Proxy) -> None:
@@ -301,4 +300,3 @@ async def test_a_silent_server_is_asked_again(redis: Redis, proxy: Proxy) -> Non
 
     assert await space.len() == 1
     assert await asked(redis, "hello") > before
-    await client.aclose()

@@ -61,4 +61,3 @@ async def test_who_waits_for_room(proxy: Proxy, redis: Redis) -> None:
     proxy.stall()
     large = [asyncio.create_task(send(client, "SET", "k", b"x" * 2**20)) for _ in range(64)]
     await _all_leave([*large, *(asyncio.create_task(send(client, "PING")) for _ in range(CROWD))])
-    await client.aclose()

@@ -67,7 +67,6 @@ async def test_many_first_callers_share_one_connection(proxy: Proxy, redis: Redi
 
     assert sorted(reply for reply in replies if isinstance(reply, int)) == list(range(1, 201))
     assert proxy.accepted == 1
-    await client.aclose()
 
 
 async def test_each_caller_gets_its_own_reply(redis: Redis) -> None:
@@ -87,7 +86,6 @@ async def test_a_pool_of_one_serves_purse_and_its_owner(server: Server, redis: R
 
     assert len({reply for reply in replies if isinstance(reply, int)}) == 10_000
     assert await client.get("n") == b"10000"
-    await client.aclose()
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
@@ -99,7 +97,6 @@ async def test_replies_are_bytes(server: Server, redis: Redis, protocol: int, de
     assert await send(client, "SET", b"\xff", b"\xfe") == b"OK"
     assert await read(client, "GET", b"\xff") == b"\xfe"
     assert await read(client, "LRANGE", "none", 0, -1) == []
-    await client.aclose()
 
 
 async def test_a_unit_of_several_commands_is_isolated(redis: Redis) -> None:
@@ -142,7 +139,6 @@ async def test_a_loose_unit(proxy: Proxy, redis: Redis) -> None:
     with pytest.raises(ConnectionError, match="not sent again"):
         await execute(loose(("INCR", "n"), ("GET", "word")))
     assert await read(client, "GET", "n") == b"7"
-    await client.aclose()
 
 
 async def test_an_error_inside_exec_is_raised(redis: Redis) -> None:
@@ -186,7 +182,6 @@ async def test_scripts_survive_a_flush_at_any_moment(redis: Redis, server: Serve
     await flushing
 
     assert await read(redis, "MGET", "alone", "plain", "inside") == [b"200"] * 3
-    await flusher.aclose()
 
 
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
@@ -263,7 +258,6 @@ async def test_a_cancelled_first_caller_does_not_stop_the_others(proxy: Proxy) -
 
     assert await second == b"second"
     assert first.cancelled()
-    await client.aclose()
 
 
 async def test_server_refusals_keep_the_connection(redis: Redis, proxy: Proxy) -> None:
@@ -288,7 +282,6 @@ async def test_an_idle_connection_outlasts_the_socket_timeout(proxy: Proxy) -> N
 
     assert await send(client, "PING") == b"PONG"
     assert proxy.accepted == 1
-    await client.aclose()
 
 
 async def test_closing_the_client_closes_the_link(redis: Redis, server: Server) -> None:
@@ -374,7 +367,6 @@ async def test_a_wrong_password_is_reported_as_such(redis: Redis, server: Server
         await send(client, "PING")
 
     assert "password" in "".join(caught.value.__notes__)
-    await client.aclose()
 
 
 def test_other_clients_are_refused_with_the_right_one_named() -> None:

@@ -173,7 +173,6 @@ async def test_a_stalled_server_is_noticed_in_time(own_server: Server) -> None:
     reply = await read(client, "GET", "n")
     assert isinstance(reply, bytes)
     assert 1 <= int(reply) <= 50  # each at most once, although the caller was told "timeout"
-    await client.aclose()
 
 
 async def test_a_slow_server_is_not_taken_for_a_stalled_one(proxy: Proxy) -> None:
@@ -184,8 +183,6 @@ async def test_a_slow_server_is_not_taken_for_a_stalled_one(proxy: Proxy) -> Non
 
     for i in range(5):
         assert await read(client, "ECHO", str(i)) == str(i).encode()
-
-    await client.aclose()
 
 
 async def test_acknowledged_writes_survive_a_kill(own_server: Server) -> None:
@@ -217,7 +214,6 @@ async def test_acknowledged_writes_survive_a_kill(own_server: Server) -> None:
     assert acknowledged <= stored
     assert len(stored - acknowledged) <= len(writers)
     assert await read(client, "SCARD", "seen") == len(stored)
-    await client.aclose()
 
 
 async def test_a_sequential_caller_sees_at_most_one_error(own_server: Server) -> None:
@@ -239,7 +235,6 @@ async def test_a_sequential_caller_sees_at_most_one_error(own_server: Server) ->
             except RedisError as error:
                 errors.append(error)
         assert len(errors) <= 1, errors
-    await client.aclose()
 
 
 async def _restart_after(server: Server, seconds: float) -> None:

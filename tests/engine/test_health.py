@@ -41,7 +41,6 @@ async def test_the_first_write_after_a_silent_drop(redis: Redis, proxy: Proxy, l
     later[0] += INTERVAL + 0.1
     assert sorted(await asyncio.gather(*(visits.increment("gate") for _ in range(5)))) == [3, 4, 5, 6, 7]
     assert await visits.pop("gate") == 7
-    await client.aclose()
 
 
 async def test_without_an_interval_it_is_an_error(redis: Redis, proxy: Proxy, later: list[float]) -> None:
@@ -53,7 +52,6 @@ async def test_without_an_interval_it_is_an_error(redis: Redis, proxy: Proxy, la
     later[0] += 60
     with pytest.raises(TimeoutError, match="not sent again"):
         await send(client, "INCR", "n")
-    await client.aclose()
 
 
 async def test_a_ping_after_idleness_alone(redis: Redis, proxy: Proxy, later: list[float]) -> None:
@@ -70,7 +68,6 @@ async def test_a_ping_after_idleness_alone(redis: Redis, proxy: Proxy, later: li
     assert await read(client, "GET", "a") == b"x"
     assert await read(client, "GET", "a") == b"x"
     assert (proxy.requests.count(b"PING"), statistics(client).commands) == (1, commands + 3)
-    await client.aclose()
 
 
 async def test_a_user_who_may_not_ping(redis: Redis, proxy: Proxy, later: list[float]) -> None:
@@ -101,4 +98,3 @@ async def test_a_caller_that_is_cancelled_while_the_server_is_asked(
     await asyncio.gather(calling, return_exceptions=True)
 
     assert await queue.get_many(9) == [1, 2]
-    await client.aclose()

@@ -50,7 +50,6 @@ async def test_queued_writes_take_no_memory(proxy: Proxy, redis: Redis) -> None:
     assert peak < 5 * OUTBOX
     assert await asyncio.gather(*calls) == [b"OK"] * 64
     assert [await redis.strlen(f"k{n}") for n in range(64)] == [MIB] * 64
-    await client.aclose()
 
 
 @pytest.mark.engines("shared", "driven")
@@ -92,7 +91,6 @@ async def test_who_gives_up_while_waiting_for_room_sends_nothing(proxy: Proxy, r
     assert await send(client, "PING") == b"PONG"
     stored = {int(value[:6]) for value in await redis.lrange("list", 0, -1)}
     assert stored == {*range(40)} - {*range(30, 35)}
-    await client.aclose()
 
 
 @pytest.mark.parametrize("room", [True, False], ids=["in the outbox", "waiting for room"])
@@ -120,7 +118,6 @@ async def test_who_gave_up_leaves_nothing(proxy: Proxy, redis: Redis, room: bool
     proxy.heal()
     assert await asyncio.gather(*writes) == [b"OK"] * len(writes)
     assert statistics(client).waiting == await redis.llen("list") == 0
-    await client.aclose()
 
 
 async def test_who_waits_for_room_goes_on_elsewhere(proxy: Proxy, redis: Redis) -> None:
@@ -141,7 +138,6 @@ async def test_who_waits_for_room_goes_on_elsewhere(proxy: Proxy, redis: Redis) 
     assert len(answered) >= waiting
     assert len(set(stored)) == len(stored)
     assert {*answered} <= {*stored}
-    await client.aclose()
 
 
 @pytest.mark.parametrize("argument", ["\ud800", None, "too much"])
@@ -171,7 +167,6 @@ async def test_what_cannot_be_packed_gives_its_place_back(
         await asyncio.gather(*(send(client, "PING") for _ in range(200)))
 
     assert all(isinstance(outcome, (UnicodeEncodeError, TypeError, MemoryError)) for outcome in outcomes)
-    await client.aclose()
 
 
 async def test_what_goes_over_the_wire_is_counted(redis: Redis, server: Server, engine: str) -> None:
@@ -193,7 +188,6 @@ async def test_what_goes_over_the_wire_is_counted(redis: Redis, server: Server, 
     else:
         assert seen.batches == 3  # the first, one that thought it was alone, and all the others
         assert seen.connections == 1
-    await client.aclose()
 
 
 @pytest.mark.engines("shared", "driven")
@@ -209,7 +203,6 @@ async def test_reconnects_are_counted(proxy: Proxy) -> None:
     await send(client, "PING")
 
     assert statistics(client).reconnects == 3
-    await client.aclose()
 
 
 async def _connections(client: Redis) -> int:

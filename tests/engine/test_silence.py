@@ -112,7 +112,6 @@ async def test_the_clients_own_limit_holds(redis: Redis, proxy: Proxy) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(30):
             await send(client, "INCR", "n")
-    await client.aclose()
 
 
 @pytest.mark.engines("shared")

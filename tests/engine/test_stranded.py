@@ -88,7 +88,6 @@ async def test_short_timeouts_strand_nothing(redis: Redis, server: Server, pop: 
     await asyncio.gather(*workers, return_exceptions=True)
 
     assert seen == [*range(150)]
-    await other.aclose()
 
 
 async def test_all_getters_are_cancelled_together(redis: Redis, server: Server) -> None:
@@ -108,7 +107,6 @@ async def test_all_getters_are_cancelled_together(redis: Redis, server: Server) 
 
         taken = [outcome for outcome in outcomes if isinstance(outcome, int)]
         assert taken + await queue.get_many(20) == [*range(10)], steps
-    await other.aclose()
 
 
 @pytest.mark.parametrize("eager", [False, EAGER])

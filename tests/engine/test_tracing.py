@@ -185,7 +185,6 @@ async def test_another_database_and_a_unix_socket_are_named(server: Server, span
 
     (span,) = spans.get_finished_spans()
     assert facts(span, "server.address", "server.port", "db.namespace") == (str(server.socket_path), None, "3")
-    await client.aclose()
 
 
 async def test_when_it_is_off_nothing_is_recorded(redis: Redis, spans: InMemorySpanExporter) -> None:

@@ -182,7 +182,6 @@ async def test_a_refusal_is_remembered(
 
     assert await transact(client) == [b"OK", b"OK"]
     assert proxy.accepted == accepted
-    await client.aclose()
 
 
 @pytest.mark.parametrize("right", ["multi", "exec"])
@@ -205,7 +204,6 @@ async def test_a_right_that_is_taken_away(server: Server, redis: Redis, gardener
     assert await redis.exists("left", "right") == 0
     counted = await asyncio.gather(*(send(client, "INCR", "n") for _ in range(5)))
     assert sorted(n for n in counted if isinstance(n, int)) == [1, 2, 3, 4, 5]
-    await client.aclose()
 
 
 # --- allowed --------------------------------------------------------------------------------------
@@ -222,7 +220,6 @@ async def test_it_costs_no_round_trip(proxy: Proxy, redis: Redis) -> None:
 
     assert bytes(proxy.requests) == pack(unit(*BOTH))[0] * 20
     assert (statistics(client).commands, statistics(client).batches) == (21, 21)
-    await client.aclose()
 
 
 async def test_it_is_asked_before_the_first_call(server: Server, redis: Redis) -> None:
@@ -236,7 +233,6 @@ async def test_it_is_asked_before_the_first_call(server: Server, redis: Redis) -
 
         assert first == ["MULTI", "EXEC", "SET"]
         assert [words[0] for words in await monitor.commands()] == ["MULTI", "SET", "SET", "EXEC"]
-    await client.aclose()
 
 
 @pytest.mark.engines("shared", "driven")
@@ -255,7 +251,6 @@ async def test_the_order_is_kept(proxy: Proxy, redis: Redis) -> None:
 
     assert replies == [1, [2, 3], 4, [5, 5], 5]
     assert proxy.requests.count(QUESTION[0]) == 1
-    await client.aclose()
 
 
 async def test_a_unit_that_waits_for_the_answer_can_be_cancelled(proxy: Proxy, redis: Redis) -> None:
@@ -273,7 +268,6 @@ async def test_a_unit_that_waits_for_the_answer_can_be_cancelled(proxy: Proxy, r
     assert isinstance(outcomes[0], asyncio.CancelledError)
     assert outcomes[1:] == [[b"OK", b"OK"]] * 2
     assert proxy.requests.count(b"left") == 2
-    await client.aclose()
 
 
 async def question_is_out(proxy: Proxy, beyond: int = 0) -> bool:
@@ -294,7 +288,6 @@ async def test_a_connection_that_is_lost_before_the_answer(proxy: Proxy, redis: 
 
     assert await call == [1, 2]
     assert await transact(client) == [b"OK", b"OK"]
-    await client.aclose()
 
 
 async def test_a_proxy_that_hangs_up(proxy: Proxy, redis: Redis) -> None:
@@ -308,7 +301,6 @@ async def test_a_proxy_that_hangs_up(proxy: Proxy, redis: Redis) -> None:
         assert await send(client, "PING") == b"PONG"
 
     assert await all_keys(redis) == []
-    await client.aclose()
 
 
 @pytest.mark.engines("shared", "driven")
@@ -322,7 +314,6 @@ async def test_a_thousand_units_on_a_new_connection(proxy: Proxy, redis: Redis) 
 
     assert replies == [[nth, nth] for nth in range(1, 1001)]
     assert proxy.requests.count(QUESTION[0]) == 1
-    await client.aclose()
 
 
 @pytest.mark.engines("shared")

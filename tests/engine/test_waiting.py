@@ -205,7 +205,6 @@ async def test_waiting_outlasts_the_socket_timeout(redis: Redis, server: Server,
     await put(redis, 7)
 
     assert await waiting == 7
-    await client.aclose()
 
 
 @pytest.mark.engines("shared")
@@ -236,7 +235,6 @@ async def test_a_connection_that_died_unnoticed_is_found_out(
     proxy.heal()
 
     assert await asyncio.wait_for(waiting, 5) == 1
-    await client.aclose()
 
 
 async def _listening(client: Redis) -> int:
@@ -259,7 +257,6 @@ async def test_losing_every_connection_while_waiting_loses_nothing(redis: Redis,
         await until(lambda: _length(client), 9 - number)
 
     assert await asyncio.gather(*waiting) == [*range(10)]
-    await client.aclose()
 
 
 async def test_refusals_reach_those_who_wait(redis: Redis) -> None:

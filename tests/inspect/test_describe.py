@@ -298,8 +298,6 @@ async def test_every_client_sees_the_same(server_url: str, redis: Redis, setting
     assert await describe(Garden(client)) == await describe(Garden(redis))
     assert await describe(Sessions(client)) == await describe(store)
 
-    await client.aclose()
-
 
 class Empty(Store, namespace="inspected-empty"):
     """No fields."""
