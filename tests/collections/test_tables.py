@@ -3,190 +3,259 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 from types import ModuleType
-from typing import Any, TypeAlias, cast
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, NoPermissionError, TimeoutError
+from redis.exceptions import ConnectionError, NoPermissionError, ResponseError, TimeoutError
 
-from purse.collections import RedisKey
+from purse.collections import RedisHash, RedisKey, RedisKeySpace
 from purse.embedded import Server
 from purse.errors import DecodeError, WrongKind
-from tests.collections.tables import key_space, lifo_queue, priority_queue, queue, sorted_set
-from tests.collections.tables import set as set_
-from tests.collections.tables.case import Case
-from tests.collections.test_wire import count_trips
+from purse.ttl import TTL
+from tests.collections.garden import collect
+from tests.collections.tables import TABLES, key, key_space
+from tests.collections.tables.proving import AnyCase, every_table, prove, refill, state
+from tests.collections.tables.trips import count_trips
 from tests.support.clients import all_keys, command, connect
-from tests.support.monitor import Monitor
+from tests.support.monitor import Monitor, spoken
 from tests.support.pages import documented_permissions
 from tests.support.proxy import Proxy
 
-AnyCase: TypeAlias = Case[Any]
-
-TABLES: dict[str, ModuleType] = {
-    "set": set_,
-    "sorted set": sorted_set,
-    "key space": key_space,
-    "queue": queue,
-    "lifo queue": lifo_queue,
-    "priority queue": priority_queue,
-}
-EVERY = [(table, case) for table in TABLES.values() for case in table.CALLS]
-NAMES = [f"{name}.{case.name}" for name, table in TABLES.items() for case in table.CALLS]
-
-TOKENS = re.compile(r"\b[0-9a-f]{16}\b")
-
-every_case = pytest.mark.parametrize(("table", "case"), EVERY, ids=NAMES)
-every_table = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
+WRITE = TTL(hours=1)
+READ = TTL(hours=1, renew="read")
+NEVER = TTL(hours=1, renew="never")
+WITH_A_TTL = ("EVALSHA", "EVAL", "PEXPIRE", "PTTL")
 
 
-@every_case
+def sends(table: ModuleType, case: AnyCase, policy: TTL | None) -> tuple[str, ...]:
+    """What a call sends with a policy."""
+    if policy is None or (case.clock == "read" and policy is not READ):
+        return case.sends
+    if case.timed is not None:
+        return case.timed
+    if case.clock == "look" or any(line.startswith("EVALSHA") for line in case.sends):
+        return case.sends
+    return (f"EVALSHA with_ttl {getattr(table, 'CLOCK', table.KEY)}",)
+
+
+@every_table
 async def test_what_it_sends(
-    redis: Redis, monitor: Monitor, monkeypatch: pytest.MonkeyPatch, table: ModuleType, case: AnyCase
+    redis: Redis, monitor: Monitor, monkeypatch: pytest.MonkeyPatch, table: ModuleType
 ) -> None:
-    """The commands that the table names are what the server receives, in as many round trips as it says."""
-    await table.fill(redis)
-    collection = table.build(redis)
-    await collection._executor.ask(("PING",), collection)
-    await collection._executor.is_cluster_node()  # asked once on each connection, before the first search
+    """The commands that the table names are what the server receives, in as many round trips as it says.
+
+    With a TTL policy that concerns the call, the call and its clock are one command, or one script.
+    """
+    await RedisHash(redis, "any", int).exists()
+    await collect(RedisKeySpace(redis, "any:", int).keys())  # before the first search each connection is asked once
     trips = count_trips(monkeypatch)
-    await monitor.commands()
 
-    await case.call(collection)
+    async def holds(case: AnyCase) -> None:
+        for policy in (None, WRITE, READ, NEVER) if case.clock or case.timed else (None,):
+            if table is key_space and policy is NEVER and case.clock == "write":
+                continue  # a script, because Redis has no such command: see test_key_space_ttl
+            collection = table.build(redis, policy)
+            await refill(redis, table)
+            await monitor.commands()
+            trips.clear()
 
-    received = [" ".join(words) for words in await monitor.commands()]
-    if table is key_space:
-        received = [TOKENS.sub(key_space.TOKEN, line) for line in received]
-    assert [line for line in received if line not in ("MULTI", "EXEC")] == [*case.sends]
-    assert case.trips is None or len(trips) == case.trips
+            await case.call(collection)
 
+            received = [spoken(words) for words in await monitor.commands()]
+            assert [line for line in received if line not in ("MULTI", "EXEC")] == [*sends(table, case, policy)]
+            assert case.trips is None or len(trips) == case.trips
 
-@every_case
-async def test_a_key_of_another_type(redis: Redis, table: ModuleType, case: AnyCase) -> None:
-    """It is left alone, and whoever needs the right type is told so by name."""
-    await table.fill(redis)
-    keys = await all_keys(redis)
-    await redis.delete(*keys)
-    for key in keys:
-        await redis.xadd(key, {"other": "type"})
-    before = [await redis.dump(key) for key in keys]
-    collection = table.build(redis)
-
-    error: Exception | None = None
-    try:
-        await case.call(collection)
-    except WrongKind as wrong:
-        error = wrong
-
-    assert (error is not None) == case.touches
-    if error is not None:
-        assert str(error).startswith(table.KEY)
-        assert [await redis.dump(key) for key in keys] == before
+    await prove(table, holds)
 
 
-@every_case
-async def test_bytes_that_are_no_value(redis: Redis, table: ModuleType, case: AnyCase) -> None:
-    """Whoever decodes what is stored raises an error that names the key; nobody else does."""
-    await table.spoil(redis)
-    collection = table.build(redis)
+@every_table
+async def test_a_key_of_another_type(redis: Redis, table: ModuleType) -> None:
+    """It is left alone, its time to live too, and a call that needs the right type raises an error with the key."""
 
-    error: DecodeError | None = None
-    try:
-        await case.call(collection)
-    except DecodeError as undecodable:
-        error = undecodable
-    except (KeyError, IndexError):
-        pass
+    async def holds(case: AnyCase) -> None:
+        for policy in (None, WRITE, READ, NEVER):
+            await refill(redis, table)
+            keys = await all_keys(redis)
+            await redis.delete(*keys)
+            for stored in keys:
+                await redis.xadd(stored, {"other": "type"})
+                await redis.pexpire(stored, 50_000)
+            before = [await redis.dump(stored) for stored in keys]
 
-    assert (error is not None) == case.reads
-    if error is not None:
-        assert table.KEY in str(error)
-        assert error.key is not None
-        assert error.key.startswith(table.KEY)
+            error: Exception | None = None
+            try:
+                await case.call(table.build(redis, policy))
+            except WrongKind as wrong:
+                error = wrong
+
+            assert (error is not None) == case.touches
+            if isinstance(error, WrongKind):
+                assert isinstance(error, ResponseError)
+                assert str(error).startswith(table.KEY)
+                assert error.key is not None
+                assert error.key.startswith(table.KEY)
+                assert [await redis.dump(stored) for stored in keys] == before
+                assert all([0 < await redis.pttl(stored) <= 50_000 for stored in keys])
+
+    await prove(table, holds)
+
+
+@every_table
+async def test_bytes_that_are_no_value(redis: Redis, table: ModuleType) -> None:
+    """A call that decodes what is stored raises an error with the key and the bytes; no other call does."""
+
+    async def holds(case: AnyCase) -> None:
+        await command(redis, "FLUSHDB")
+        await table.spoil(redis)
+
+        error: DecodeError | None = None
+        try:
+            await case.call(table.build(redis))
+        except DecodeError as undecodable:
+            error = undecodable
+        except (KeyError, IndexError):
+            pass
+
+        assert (error is not None) == case.reads
+        if error is not None:
+            assert table.KEY in str(error)
+            assert error.key is not None
+            assert error.key.startswith(table.KEY)
+            copy = pickle.loads(pickle.dumps(error))
+            assert (copy.key, copy.field, copy.raw, str(copy)) == (error.key, error.field, error.raw, str(error))
+
+    await prove(table, holds)
 
 
 @pytest.mark.engines("shared")
-@every_case
-async def test_only_the_documented_permissions(server: Server, redis: Redis, table: ModuleType, case: AnyCase) -> None:
-    """A user who may run nothing but the documented commands can make the call."""
-    await table.fill(redis)
-    allowed = [f"+{name.lower()}" for name in case.acl]
-    rules = ["reset", "on", ">secret", "~*", "-@all", "+hello", "+ping", "+multi", "+exec", *allowed]
-    await command(redis, "ACL", "SETUSER", "gardener", *rules)
-    assert server.port is not None
+@every_table
+async def test_only_the_documented_permissions(server: Server, redis: Redis, table: ModuleType) -> None:
+    """A user who may run only the documented commands can make the call.
+
+    A write with a TTL policy needs the scripts and the commands of the clock in addition.
+    """
     client = connect(f"redis://gardener:secret@127.0.0.1:{server.port}")
-    try:
-        await case.call(table.build(client))
-    except NoPermissionError as refusal:
-        pytest.fail(f"{case.name} needs more: {refusal}")
-    finally:
-        await client.aclose()
-        await command(redis, "ACL", "DELUSER", "gardener")
+    in_addition = getattr(table, "WITH_A_TTL", WITH_A_TTL)
+
+    async def holds(case: AnyCase) -> None:
+        for policy, more in ((None, ()), (WRITE, in_addition), (NEVER, in_addition)):
+            if policy and case.clock != "write":
+                continue
+            await refill(redis, table)
+            allowed = [f"+{name.lower()}" for name in (*case.acl, *more)]
+            rules = ["reset", "on", ">secret", "~*", "-@all", "+hello", "+ping", "+multi", "+exec", *allowed]
+            await command(redis, "ACL", "SETUSER", "gardener", *rules)
+            try:
+                await case.call(table.build(client, policy))
+            except NoPermissionError as refusal:
+                raise AssertionError(f"{case.name} needs more: {refusal}") from None
+
+    await prove(table, holds)
+    await command(redis, "ACL", "DELUSER", "gardener")
 
 
-async def state(redis: Redis, *, whole: bool) -> dict[bytes, object]:
-    """All that is stored; or only how much of it, where a call does not always do the same."""
-    found: dict[bytes, object] = {}
-    for key in await all_keys(redis):
-        kind = await redis.type(key)
-        held: list[object]
-        if kind == b"set":
-            held = sorted(await command(redis, "SMEMBERS", key))
-        elif kind == b"zset":
-            pairs = await command(redis, "ZRANGE", key, 0, -1, "WITHSCORES")
-            # Of a member of a priority queue without the 36 bytes in front, which have the time in them.
-            held = [word[36:] if bytes(word).startswith(b"~") else word for word in flat(pairs)]
-        elif kind == b"list":
-            held = await command(redis, "LRANGE", key, 0, -1)
-        else:
-            held = [await redis.get(key)]
-        found[key] = held if whole else len(held)
-    return found
-
-
-def flat(pairs: list[Any]) -> list[bytes]:
-    """Members and scores one after the other, as RESP2 has them, also if RESP3 has them in pairs."""
-    words: list[Any] = []
-    for part in pairs:
-        words += part if isinstance(part, list) else [part]
-    return [word if isinstance(word, bytes) else str(word).encode() for word in words]
-
-
-@every_case
-async def test_a_cut_reply_never_doubles_an_effect(
-    redis: Redis, proxy: Proxy, table: ModuleType, case: AnyCase
-) -> None:
+@every_table
+async def test_a_cut_reply_never_doubles_an_effect(redis: Redis, proxy: Proxy, table: ModuleType) -> None:
     """Wherever its reply is cut, a call has happened once, or, with an error, at most once; the next call is right."""
-    await table.fill(redis)
-    await case.call(table.build(redis))
-    after = await state(redis, whole=case.same)
     client = connect(proxy.url)
-    collection = table.build(client)
-    for cut in (0, 1, 4, 11, 30):
-        await command(redis, "FLUSHDB")
-        await table.fill(redis)
-        before = await state(redis, whole=case.same)
-        await collection._executor.ask_again(("PING",), collection)
-        proxy.cut_after(cut)
+    ready = RedisHash(client, "any", int).exists
 
-        lost = False
-        try:
-            await case.call(collection)
-        except (ConnectionError, TimeoutError):
-            lost = True
-        proxy.heal()
+    async def holds(case: AnyCase) -> None:
+        for policy in (None, WRITE) if case.clock == "write" else (None,):
+            await refill(redis, table)
+            await case.call(table.build(redis, policy))
+            after = await state(redis, whole=case.same)
+            collection = table.build(client, policy)
+            for cut in (0, 1, 4, 11, 30) if case.trips else ():
+                await refill(redis, table)
+                before = await state(redis, whole=case.same)
+                await ready()
+                connections = proxy.accepted
+                proxy.cut_after(cut)
 
-        assert await state(redis, whole=case.same) in ([before, after] if lost else [after])
-    await client.aclose()
+                lost = False
+                try:
+                    await case.call(collection)
+                except (ConnectionError, TimeoutError):
+                    lost = True
+                proxy.heal()
+
+                assert await state(redis, whole=case.same) in ([before, after] if lost else [after])
+                await ready()
+                if proxy.accepted == connections:
+                    break  # no reply has so many bytes
+
+    await prove(table, holds)
+
+
+# --- the time to live -----------------------------------------------------------------------------
+
+DECLARED_MS, SHORT_MS = 100_000, 50_000
+CLOCKS: dict[str, TTL | None] = {
+    "write": TTL(milliseconds=DECLARED_MS),
+    "read": TTL(milliseconds=DECLARED_MS, renew="read"),
+    "never": TTL(milliseconds=DECLARED_MS, renew="never"),
+    "no policy": None,
+}
+RESTARTED_BY = {"write": ("write", "read"), "read": ("read",), "look": ()}
+"""The policies that restart the clock, for each kind of call."""
+
+
+def clock_of(left_ms: int) -> str:
+    """Which time runs: the declared one, from a moment ago; the shorter one that the test has set; or none."""
+    for name, set_ms in (("declared", DECLARED_MS), ("set before", SHORT_MS)):
+        if set_ms - 5000 < left_ms <= set_ms:
+            return name
+    return {-1: "none"}.get(left_ms, f"{left_ms} ms")
+
+
+@pytest.mark.engines("shared")
+@every_table
+async def test_what_restarts_the_clock(redis: Redis, table: ModuleType) -> None:
+    """A write restarts the clock with ``renew="write"`` and "read", a read only with "read", a look never.
+
+    With "never" the clock counts from the creation: a write leaves a running clock alone and starts one where there is
+    none. A call without a policy leaves every clock alone. A policy changes nothing else of what a call does.
+    """
+    watched = getattr(table, "CLOCK", table.KEY)
+
+    async def holds(case: AnyCase) -> None:
+        if not case.clock:
+            return
+        await refill(redis, table)
+        await case.call(table.build(redis))
+        after = await state(redis, whole=case.same)
+        for renew, policy in CLOCKS.items():
+            if table is key_space and policy is None and case.clock == "write":
+                continue  # Redis' SET takes the time to live away
+            restarts = renew in RESTARTED_BY[case.clock]
+            starts = restarts or (renew == "never" and case.clock == "write")
+            for left_ms, expected in (
+                (SHORT_MS, "declared" if restarts else "set before"),
+                (0, "declared" if starts else "none"),
+            ):
+                await refill(redis, table)
+                if left_ms:
+                    await redis.pexpire(watched, left_ms)
+                await case.call(table.build(redis, policy))
+                assert clock_of(await redis.pttl(watched)) == expected, f"renew={renew}, {left_ms} ms were left"
+                assert await state(redis, whole=case.same) == after
+
+    await prove(table, holds)
+
+
+# --- the tables -----------------------------------------------------------------------------------
 
 
 @every_table
 def test_every_method_is_in_the_table(table: ModuleType) -> None:
     """A new public method has a place where it must be entered."""
-    collection = cast("type[object]", type(table.build(Redis())))
-    inherited = set(dir(RedisKey))
+    collection = RedisKey if table is key else cast("type[object]", type(table.build(Redis())))
+    inherited: set[str] = set() if table is key else set(dir(RedisKey))
     methods = {
         name
         for name, _ in inspect.getmembers(collection, inspect.isfunction)
@@ -197,22 +266,15 @@ def test_every_method_is_in_the_table(table: ModuleType) -> None:
     assert methods <= entered
 
 
-PAGES = {
-    "set": "set",
-    "sorted set": "sorted_set",
-    "key space": "key_space",
-    "queue": "queue",
-    "lifo queue": "queue",
-    "priority queue": "queue",
-}
+PAGES = {"key": "list", "sorted set": "sorted_set", "key space": "key_space"}
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_page_has_every_method(name: str) -> None:
     """The table of the page names each method, and the commands that a user must be allowed."""
-    documented = documented_permissions(PAGES[name])
+    documented = documented_permissions("queue" if "queue" in name else PAGES.get(name, name))
 
     for case in TABLES[name].CALLS:
-        method = "async for" if case.name.startswith("async for") else case.name.split()[0].split("(")[0]
+        method = "async for" if case.name.startswith("async for") else re.split(r"\W", case.name)[0]
         assert method in documented
         assert {name.lower() for name in case.acl} <= documented[method], case.name

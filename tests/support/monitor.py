@@ -75,6 +75,15 @@ class Monitor:
         return words
 
 
+def spoken(command: tuple[str, ...]) -> str:
+    """A command as the documentation has it: a script by its name and its keys, which are what is promised of it."""
+    if command[0] in ("EVAL", "EVALSHA"):
+        return " ".join((*command[:2], *command[3 : 3 + int(command[2])]))
+    if command[0] == "RESTORE":
+        return " ".join(command[:2])  # without what a server has made
+    return " ".join(command)
+
+
 def _unescaped(word: bytes) -> str:
     def meaning(escape: re.Match[bytes]) -> bytes:
         code = escape[1]

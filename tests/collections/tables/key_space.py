@@ -11,16 +11,17 @@ from purse.ttl import TTL
 from tests.collections.garden import collect
 from tests.collections.tables.case import Case
 
-__all__ = ["CALLS", "KEY", "build", "fill", "spoil"]
+__all__ = ["CALLS", "CLOCK", "KEY", "WITH_A_TTL", "build", "fill", "spoil"]
 
 Ints: TypeAlias = RedisKeySpace[int]
 
 KEY = "{numbers}:one:"
 A, NEW = f"{KEY}a", f"{KEY}new"
 MARK_A, MARK_NEW = f"making!{A}", f"making!{NEW}"
-
-TOKEN = "<token>"
-"""Stands for the random token of a marker."""
+CLOCK = A
+"""The key whose time to live is looked at."""
+WITH_A_TTL = ("EVALSHA", "EVAL", "SET", "EXISTS", "PTTL", "PEXPIRE")
+"""What a user needs in addition with a policy."""
 
 _SCRIPT = ("EVALSHA", "EVAL")
 _SCAN = f"SCAN 0 MATCH {KEY}* COUNT 500 TYPE string"
@@ -55,36 +56,79 @@ async def _edit(space: Ints) -> None:
 
 
 CALLS: list[Case[Ints]] = [
-    Case("set", lambda s: s.set("a", 5), (f"SET {A} 5",), ("SET",), touches=False),
+    Case(
+        "set",
+        lambda s: s.set("a", 5),
+        (f"SET {A} 5",),
+        ("SET",),
+        touches=False,
+        clock="write",
+        timed=(f"SET {A} 5 PX 3600000",),
+    ),
     Case("set with ex", lambda s: s.set("a", 5, 60), (f"SET {A} 5 PX 60000",), ("SET",), touches=False),
-    Case("set with px", lambda s: s.set("a", 5, px=60), (f"SET {A} 5 PX 60",), ("SET",), touches=False),
-    Case("set with nx", lambda s: s.set("a", 5, nx=True), (f"SET {A} 5 NX",), ("SET",), touches=False),
-    Case("set with xx", lambda s: s.set("a", 5, xx=True), (f"SET {A} 5 XX",), ("SET",), touches=False),
+    Case("set with px", lambda s: s.set("a", 5, px=60_000), (f"SET {A} 5 PX 60000",), ("SET",), touches=False),
+    Case(
+        "set with nx",
+        lambda s: s.set("a", 5, nx=True),
+        (f"SET {A} 5 NX",),
+        ("SET",),
+        touches=False,
+        clock="look",
+        timed=(f"SET {A} 5 PX 3600000 NX",),
+    ),
+    Case(
+        "set with xx",
+        lambda s: s.set("a", 5, xx=True),
+        (f"SET {A} 5 XX",),
+        ("SET",),
+        touches=False,
+        clock="write",
+        timed=(f"SET {A} 5 PX 3600000 XX",),
+    ),
     Case("set with keepttl", lambda s: s.set("a", 5, keepttl=True), (f"SET {A} 5 KEEPTTL",), ("SET",), touches=False),
-    Case("get", lambda s: s.get("a"), (f"GET {A}",), ("GET",), reads=True),
-    Case("get with a default", lambda s: s.get("a", 7), (f"GET {A}",), ("GET",), reads=True),
+    Case(
+        "get", lambda s: s.get("a"), (f"GET {A}",), ("GET",), reads=True, clock="read", timed=(f"GETEX {A} PX 3600000",)
+    ),
+    Case(
+        "get with a default",
+        lambda s: s.get("a", 7),
+        (f"GET {A}",),
+        ("GET",),
+        reads=True,
+        clock="read",
+        timed=(f"GETEX {A} PX 3600000",),
+    ),
     Case(
         "setdefault",
         lambda s: s.setdefault("a", 5),
-        (f"EVALSHA key_space_setdefault 1 {A} 5  ",),
+        (f"EVALSHA key_space_setdefault {A}",),
         (*_SCRIPT, "GET"),
         reads=True,
+        clock="read",
     ),
     Case(
         "setdefault with ex",
         lambda s: s.setdefault("a", 5, 60),
-        (f"EVALSHA key_space_setdefault 1 {A} 5 key:60000 ",),
+        (f"EVALSHA key_space_setdefault {A}",),
         (*_SCRIPT, "GET"),
         reads=True,
     ),
-    Case("get_or_create", lambda s: s.get_or_create("a", lambda: 5), (f"GET {A}",), ("GET",), reads=True),
+    Case(
+        "get_or_create",
+        lambda s: s.get_or_create("a", lambda: 5),
+        (f"GET {A}",),
+        ("GET",),
+        reads=True,
+        clock="read",
+        timed=(f"GETEX {A} PX 3600000",),
+    ),
     Case(
         "get_or_create a missing one",
         lambda s: s.get_or_create("new", lambda: 5),
         (
             f"GET {NEW}",
-            f"EVALSHA key_space_claim 2 {NEW} {MARK_NEW} {TOKEN} 3600000 400 ",
-            f"EVALSHA key_space_made 2 {NEW} {MARK_NEW} {TOKEN}- 10000 5  ",
+            f"EVALSHA key_space_claim {NEW} {MARK_NEW}",
+            f"EVALSHA key_space_made {NEW} {MARK_NEW}",
         ),
         (*_SCRIPT, "GET", "SET", "DBSIZE", "UNLINK"),
         trips=3,
@@ -105,21 +149,22 @@ CALLS: list[Case[Ints]] = [
         reads=True,
     ),
     Case("delete", lambda s: s.delete("a"), (f"UNLINK {MARK_A}", f"UNLINK {A}"), ("UNLINK",), touches=False),
-    Case("contains", lambda s: s.contains("a"), (f"EXISTS {A}",), ("EXISTS",), touches=False),
-    Case("increment", lambda s: s.increment("a", -3), (f"INCRBY {A} -3",), ("INCRBY",), reads=True),
+    Case("contains", lambda s: s.contains("a"), (f"EXISTS {A}",), ("EXISTS",), touches=False, clock="look"),
+    Case("increment", lambda s: s.increment("a", -3), (f"INCRBY {A} -3",), ("INCRBY",), reads=True, clock="write"),
     Case(
         "modify",
         lambda s: s.modify("a", lambda n: n + 1),
-        (f"GET {A}", f"EVALSHA key_space_replace 1 {A} 1 1 2 "),
+        (f"GET {A}", f"EVALSHA key_space_replace {A}"),
         (*_SCRIPT, "GET", "SET"),
         trips=2,
         reads=True,
+        clock="write",
     ),
     Case("modify to the same", lambda s: s.modify("a", lambda n: n), (f"GET {A}",), ("GET",), reads=True),
     Case(
         "patch",
         _patch,
-        (f"GET {NEW}", f'EVALSHA key_space_replace 1 {NEW} 0  {{"n":1}} '),
+        (f"GET {NEW}", f"EVALSHA key_space_replace {NEW}"),
         (*_SCRIPT, "GET", "SET"),
         trips=2,
         touches=False,
@@ -127,38 +172,65 @@ CALLS: list[Case[Ints]] = [
     Case(
         "edit",
         _edit,
-        (f"GET {NEW}", f"EVALSHA key_space_replace 1 {NEW} 0  [1] "),
+        (f"GET {NEW}", f"EVALSHA key_space_replace {NEW}"),
         (*_SCRIPT, "GET", "SET"),
         trips=2,
         touches=False,
     ),
-    Case("ttl", lambda s: s.ttl("a"), (f"TTL {A}",), ("TTL",), touches=False),
-    Case("pttl", lambda s: s.pttl("a"), (f"PTTL {A}",), ("PTTL",), touches=False),
-    Case("expires_in", lambda s: s.expires_in("a"), (f"PTTL {A}",), ("PTTL",), touches=False),
+    Case("ttl", lambda s: s.ttl("a"), (f"TTL {A}",), ("TTL",), touches=False, clock="look"),
+    Case("pttl", lambda s: s.pttl("a"), (f"PTTL {A}",), ("PTTL",), touches=False, clock="look"),
+    Case("expires_in", lambda s: s.expires_in("a"), (f"PTTL {A}",), ("PTTL",), touches=False, clock="look"),
     Case("expire", lambda s: s.expire("a", 1.5), (f"PEXPIRE {A} 1500",), ("PEXPIRE",), touches=False),
     Case("pexpire", lambda s: s.pexpire("a", 1500), (f"PEXPIRE {A} 1500",), ("PEXPIRE",), touches=False),
     Case("expire now", lambda s: s.expire("a", 0), (f"UNLINK {MARK_A}", f"UNLINK {A}"), ("UNLINK",), touches=False),
     Case("persist", lambda s: s.persist("a"), (f"PERSIST {A}",), ("PERSIST",), touches=False),
-    Case("update", lambda s: s.update({"a": 5, "new": 6}), (f"MSET {A} 5 {NEW} 6",), ("MSET",), touches=False),
+    Case(
+        "update",
+        lambda s: s.update({"a": 5, "new": 6}),
+        (f"MSET {A} 5 {NEW} 6",),
+        ("MSET",),
+        touches=False,
+        clock="write",
+        timed=(f"EVALSHA key_space_set {A} {NEW}",),
+    ),
     Case(
         "update if_none_exist",
         lambda s: s.update({"a": 5, "new": 6}, True),
         (f"MSETNX {A} 5 {NEW} 6",),
         ("MSETNX",),
         touches=False,
+        clock="look",
+        timed=(f"EVALSHA key_space_set {A} {NEW}",),
     ),
-    Case("update with nothing", lambda s: s.update({}), (), (), trips=0, touches=False),
-    Case("set_many", lambda s: s.set_many({"a": 5, "new": 6}), (f"MSET {A} 5 {NEW} 6",), ("MSET",), touches=False),
+    Case("update with nothing", lambda s: s.update({}), (), (), trips=0, touches=False, clock="look"),
+    Case(
+        "set_many",
+        lambda s: s.set_many({"a": 5, "new": 6}),
+        (f"MSET {A} 5 {NEW} 6",),
+        ("MSET",),
+        touches=False,
+        clock="write",
+        timed=(f"EVALSHA key_space_set {A} {NEW}",),
+    ),
     Case(
         "set_many with a ttl",
         lambda s: s.set_many({"a": 5, "new": 6}, 60),
-        (f"EVALSHA key_space_set 2 {A} {NEW}  5 key:60000 6 key:60000",),
+        (f"EVALSHA key_space_set {A} {NEW}",),
         (*_SCRIPT, "SET"),
         touches=False,
     ),
-    Case("set_many with nothing", lambda s: s.set_many({}), (), (), trips=0, touches=False),
-    Case("get_many", lambda s: s.get_many(["a", "new"]), (f"MGET {A} {NEW}",), ("MGET",), reads=True, touches=False),
-    Case("get_many of nothing", lambda s: s.get_many([]), (), (), trips=0, touches=False),
+    Case("set_many with nothing", lambda s: s.set_many({}), (), (), trips=0, touches=False, clock="look"),
+    Case(
+        "get_many",
+        lambda s: s.get_many(["a", "new"]),
+        (f"MGET {A} {NEW}",),
+        ("MGET",),
+        reads=True,
+        touches=False,
+        clock="read",
+        timed=(f"EVALSHA key_space_read {A} {NEW}",),
+    ),
+    Case("get_many of nothing", lambda s: s.get_many([]), (), (), trips=0, touches=False, clock="look"),
     Case(
         "delete_many",
         lambda s: s.delete_many(["a", "new"]),
@@ -167,18 +239,39 @@ CALLS: list[Case[Ints]] = [
         touches=False,
     ),
     Case("delete_many of nothing", lambda s: s.delete_many([]), (), (), trips=0, touches=False),
-    Case("len", lambda s: s.len(), (_SCAN,), ("SCAN",), touches=False),
+    Case("len", lambda s: s.len(), (_SCAN,), ("SCAN",), touches=False, clock="look"),
     Case("clear", lambda s: s.clear(), (_SCAN_WITH_MARKERS, f"UNLINK {A}"), ("SCAN", "UNLINK"), trips=2, touches=False),
-    Case("keys", lambda s: collect(s.keys()), (_SCAN,), ("SCAN",), touches=False),
-    Case("keys with the prefix", lambda s: collect(s.keys(None, True)), (_SCAN,), ("SCAN",), touches=False),
+    Case("keys", lambda s: collect(s.keys()), (_SCAN,), ("SCAN",), touches=False, clock="look"),
+    Case(
+        "keys with the prefix", lambda s: collect(s.keys(None, True)), (_SCAN,), ("SCAN",), touches=False, clock="look"
+    ),
     Case(
         "keys with a pattern",
         lambda s: collect(s.keys(10, match="b*")),
         (f"SCAN 0 MATCH {KEY}b* COUNT 10 TYPE string",),
         ("SCAN",),
         touches=False,
+        clock="look",
     ),
-    Case("values", lambda s: collect(s.values()), (_SCAN, _MGET), ("SCAN", "MGET"), trips=2, reads=True, touches=False),
-    Case("items", lambda s: collect(s.items()), (_SCAN, _MGET), ("SCAN", "MGET"), trips=2, reads=True, touches=False),
-    Case("async for", collect, (_SCAN, _MGET), ("SCAN", "MGET"), trips=2, reads=True, touches=False),
+    Case(
+        "values",
+        lambda s: collect(s.values()),
+        (_SCAN, _MGET),
+        ("SCAN", "MGET"),
+        trips=2,
+        reads=True,
+        touches=False,
+        clock="look",
+    ),
+    Case(
+        "items",
+        lambda s: collect(s.items()),
+        (_SCAN, _MGET),
+        ("SCAN", "MGET"),
+        trips=2,
+        reads=True,
+        touches=False,
+        clock="look",
+    ),
+    Case("async for", collect, (_SCAN, _MGET), ("SCAN", "MGET"), trips=2, reads=True, touches=False, clock="look"),
 ]

@@ -8,16 +8,11 @@ from redis.asyncio import Redis
 
 from purse.collections.priority_queue import RedisPriorityQueue
 from tests.collections.tables.case import Case
-from tests.collections.tables.queue import MAXSIZE, Builder
+from tests.collections.tables.queue import Builder
 
 KEY = "priorities"
 
-_WORDS = "1.5 3ff8000000000000 5"
-_MORE = f"{_WORDS} 2.0 4000000000000000 6"
-_PUT = f"EVALSHA priority_queue_put 1 {KEY} 0  {_WORDS}"
-_PUT_BOUNDED = f"EVALSHA priority_queue_put 1 {KEY} {MAXSIZE}  {_WORDS}"
-_PUT_MANY = f"EVALSHA priority_queue_put 1 {KEY} 0  {_MORE}"
-_PUT_MANY_BOUNDED = f"EVALSHA priority_queue_put 1 {KEY} {MAXSIZE}  {_MORE}"
+_PUT = f"EVALSHA priority_queue_put {KEY}"
 _INSIDE = ("EVALSHA", "EVAL", "TIME", "ZREVRANGEBYSCORE", "ZADD")
 _INSIDE_BOUNDED = (*_INSIDE, "ZCARD")
 _ITEM = (5, 1.5)
@@ -38,28 +33,33 @@ build = Builder(lambda redis, ttl, maxsize: RedisPriorityQueue(redis, KEY, int, 
 bounded = build.bounded
 
 CALLS: list[Case[RedisPriorityQueue[int]]] = [
-    Case("put", lambda q: q.put(_ITEM), (_PUT,), _INSIDE),
-    Case("put with maxsize", lambda q: bounded(q).put(_ITEM), (_PUT_BOUNDED,), _INSIDE_BOUNDED),
-    Case("put_nowait", lambda q: q.put_nowait(_ITEM), (_PUT,), _INSIDE),
-    Case("put_nowait with maxsize", lambda q: bounded(q).put_nowait(_ITEM), (_PUT_BOUNDED,), _INSIDE_BOUNDED),
-    Case("put_many", lambda q: q.put_many(_ITEMS), (_PUT_MANY,), _INSIDE),
-    Case("put_many with maxsize", lambda q: bounded(q).put_many(_ITEMS), (_PUT_MANY_BOUNDED,), _INSIDE_BOUNDED),
-    Case("put_many_nowait", lambda q: q.put_many_nowait(_ITEMS), (_PUT_MANY,), _INSIDE),
+    Case("put", lambda q: q.put(_ITEM), (_PUT,), _INSIDE, clock="write"),
+    Case("put with maxsize", lambda q: bounded(q).put(_ITEM), (_PUT,), _INSIDE_BOUNDED, clock="write"),
+    Case("put_nowait", lambda q: q.put_nowait(_ITEM), (_PUT,), _INSIDE, clock="write"),
+    Case("put_nowait with maxsize", lambda q: bounded(q).put_nowait(_ITEM), (_PUT,), _INSIDE_BOUNDED, clock="write"),
+    Case("put_many", lambda q: q.put_many(_ITEMS), (_PUT,), _INSIDE, clock="write"),
+    Case("put_many with maxsize", lambda q: bounded(q).put_many(_ITEMS), (_PUT,), _INSIDE_BOUNDED, clock="write"),
+    Case("put_many_nowait", lambda q: q.put_many_nowait(_ITEMS), (_PUT,), _INSIDE, clock="write"),
     Case(
         "put_many_nowait with maxsize",
         lambda q: bounded(q).put_many_nowait(_ITEMS),
-        (_PUT_MANY_BOUNDED,),
+        (_PUT,),
         _INSIDE_BOUNDED,
+        clock="write",
     ),
-    Case("get", lambda q: q.get(), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
-    Case("get with a timeout", lambda q: q.get(timeout=5), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
-    Case("async for", lambda q: anext(q), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
-    Case("consume", lambda q: anext(aiter(q.consume())), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
-    Case("get_nowait", lambda q: q.get_nowait(), (f"ZPOPMIN {KEY}",), ("ZPOPMIN",), reads=True),
-    Case("get_many", lambda q: q.get_many(1), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True),
-    Case("peek", lambda q: q.peek(), (f"ZRANGE {KEY} 0 0 WITHSCORES",), ("ZRANGE",), reads=True),
-    Case("qsize", lambda q: q.qsize(), (f"ZCARD {KEY}",), ("ZCARD",)),
-    Case("empty", lambda q: q.empty(), (f"ZCARD {KEY}",), ("ZCARD",)),
-    Case("full", lambda q: q.full(), (), (), trips=0, touches=False),
-    Case("full with maxsize", lambda q: bounded(q).full(), (f"ZCARD {KEY}",), ("ZCARD",)),
+    Case("get", lambda q: q.get(), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True, clock="write"),
+    Case(
+        "get with a timeout", lambda q: q.get(timeout=5), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True, clock="write"
+    ),
+    Case("async for", lambda q: anext(q), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True, clock="write"),
+    Case(
+        "consume", lambda q: anext(aiter(q.consume())), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True, clock="write"
+    ),
+    Case("get_nowait", lambda q: q.get_nowait(), (f"ZPOPMIN {KEY}",), ("ZPOPMIN",), reads=True, clock="write"),
+    Case("get_many", lambda q: q.get_many(1), (f"ZPOPMIN {KEY} 1",), ("ZPOPMIN",), reads=True, clock="write"),
+    Case("peek", lambda q: q.peek(), (f"ZRANGE {KEY} 0 0 WITHSCORES",), ("ZRANGE",), reads=True, clock="read"),
+    Case("qsize", lambda q: q.qsize(), (f"ZCARD {KEY}",), ("ZCARD",), clock="look"),
+    Case("empty", lambda q: q.empty(), (f"ZCARD {KEY}",), ("ZCARD",), clock="look"),
+    Case("full", lambda q: q.full(), (), (), trips=0, touches=False, clock="look"),
+    Case("full with maxsize", lambda q: bounded(q).full(), (f"ZCARD {KEY}",), ("ZCARD",), clock="look"),
 ]

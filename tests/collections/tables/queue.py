@@ -41,28 +41,36 @@ class Builder(Generic[B]):
 
 def calls(bounded: Callable[[Q], Q], key: str, push: str) -> list[Case[Q]]:
     """The calls of a queue that is a list with three elements."""
-    script = f"EVALSHA queue_put 1 {key} {push} {MAXSIZE} "
+    script = f"EVALSHA queue_put {key}"
     inside = ("EVALSHA", "EVAL", "LLEN", push)
     return [
-        Case("put", lambda q: q.put(5), (f"{push} {key} 5",), (push,)),
-        Case("put with maxsize", lambda q: bounded(q).put(5), (f"{script} 5",), inside),
-        Case("put_nowait", lambda q: q.put_nowait(5), (f"{push} {key} 5",), (push,)),
-        Case("put_nowait with maxsize", lambda q: bounded(q).put_nowait(5), (f"{script} 5",), inside),
-        Case("put_many", lambda q: q.put_many([5, 6]), (f"{push} {key} 5 6",), (push,)),
-        Case("put_many with maxsize", lambda q: bounded(q).put_many([5, 6]), (f"{script} 5 6",), inside),
-        Case("put_many_nowait", lambda q: q.put_many_nowait([5, 6]), (f"{push} {key} 5 6",), (push,)),
-        Case("put_many_nowait with maxsize", lambda q: bounded(q).put_many_nowait([5, 6]), (f"{script} 5 6",), inside),
-        Case("get", lambda q: q.get(), (f"RPOP {key} 1",), ("RPOP",), reads=True),
-        Case("get with a timeout", lambda q: q.get(timeout=5), (f"RPOP {key} 1",), ("RPOP",), reads=True),
-        Case("async for", lambda q: anext(q), (f"RPOP {key} 1",), ("RPOP",), reads=True),
-        Case("consume", lambda q: anext(aiter(q.consume())), (f"RPOP {key} 1",), ("RPOP",), reads=True),
-        Case("get_nowait", lambda q: q.get_nowait(), (f"RPOP {key}",), ("RPOP",), reads=True),
-        Case("get_many", lambda q: q.get_many(1), (f"RPOP {key} 1",), ("RPOP",), reads=True),
-        Case("peek", lambda q: q.peek(), (f"LINDEX {key} -1",), ("LINDEX",), reads=True),
-        Case("qsize", lambda q: q.qsize(), (f"LLEN {key}",), ("LLEN",)),
-        Case("empty", lambda q: q.empty(), (f"LLEN {key}",), ("LLEN",)),
-        Case("full", lambda q: q.full(), (), (), trips=0, touches=False),
-        Case("full with maxsize", lambda q: bounded(q).full(), (f"LLEN {key}",), ("LLEN",)),
+        Case("put", lambda q: q.put(5), (f"{push} {key} 5",), (push,), clock="write"),
+        Case("put with maxsize", lambda q: bounded(q).put(5), (script,), inside, clock="write"),
+        Case("put_nowait", lambda q: q.put_nowait(5), (f"{push} {key} 5",), (push,), clock="write"),
+        Case("put_nowait with maxsize", lambda q: bounded(q).put_nowait(5), (script,), inside, clock="write"),
+        Case("put_many", lambda q: q.put_many([5, 6]), (f"{push} {key} 5 6",), (push,), clock="write"),
+        Case("put_many with maxsize", lambda q: bounded(q).put_many([5, 6]), (script,), inside, clock="write"),
+        Case("put_many_nowait", lambda q: q.put_many_nowait([5, 6]), (f"{push} {key} 5 6",), (push,), clock="write"),
+        Case(
+            "put_many_nowait with maxsize",
+            lambda q: bounded(q).put_many_nowait([5, 6]),
+            (script,),
+            inside,
+            clock="write",
+        ),
+        Case("get", lambda q: q.get(), (f"RPOP {key} 1",), ("RPOP",), reads=True, clock="write"),
+        Case(
+            "get with a timeout", lambda q: q.get(timeout=5), (f"RPOP {key} 1",), ("RPOP",), reads=True, clock="write"
+        ),
+        Case("async for", lambda q: anext(q), (f"RPOP {key} 1",), ("RPOP",), reads=True, clock="write"),
+        Case("consume", lambda q: anext(aiter(q.consume())), (f"RPOP {key} 1",), ("RPOP",), reads=True, clock="write"),
+        Case("get_nowait", lambda q: q.get_nowait(), (f"RPOP {key}",), ("RPOP",), reads=True, clock="write"),
+        Case("get_many", lambda q: q.get_many(1), (f"RPOP {key} 1",), ("RPOP",), reads=True, clock="write"),
+        Case("peek", lambda q: q.peek(), (f"LINDEX {key} -1",), ("LINDEX",), reads=True, clock="read"),
+        Case("qsize", lambda q: q.qsize(), (f"LLEN {key}",), ("LLEN",), clock="look"),
+        Case("empty", lambda q: q.empty(), (f"LLEN {key}",), ("LLEN",), clock="look"),
+        Case("full", lambda q: q.full(), (), (), trips=0, touches=False, clock="look"),
+        Case("full with maxsize", lambda q: bounded(q).full(), (f"LLEN {key}",), ("LLEN",), clock="look"),
     ]
 
 
