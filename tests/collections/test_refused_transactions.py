@@ -23,7 +23,7 @@ from purse.embedded import Server
 from tests.collections import calls
 from tests.collections.tables.case import Case
 from tests.collections.test_tables import TABLES
-from tests.collections.test_wire import count_trips
+from tests.collections.tables.trips import count_trips
 from tests.support.clients import all_keys, command, connect
 
 Call: TypeAlias = Callable[[Redis], Awaitable[object]]
