@@ -7,11 +7,12 @@ from typing import TypeAlias
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError
 
 from purse.collections import RedisHash, RedisList
-from purse.ttl import TTL
+from tests.collections.tables.trips import count_trips
 from tests.support.clients import connect
+from tests.support.monitor import Monitor
 from tests.support.proxy import Proxy
 
 Write: TypeAlias = Callable[[RedisHash[int], RedisList[str]], Awaitable[object]]
@@ -34,43 +35,14 @@ WRITES: dict[str, tuple[Write, State]] = {
     "move": (lambda h, xs: xs.move(xs), (HASH, ["y", "z", "x"])),
     "remove": (lambda h, xs: xs.remove("y"), (HASH, ["x", "z"])),
 }
-every_write = pytest.mark.parametrize(("write", "after"), WRITES.values(), ids=WRITES.keys())
 # modify() reads first, and a read whose reply is lost is sent again.
 IN_ONE_TRIP = {name: case for name, case in WRITES.items() if name != "modify"}
 in_one_trip = pytest.mark.parametrize(("write", "after"), IN_ONE_TRIP.values(), ids=IN_ONE_TRIP.keys())
-with_and_without_policy = pytest.mark.parametrize("ttl", [None, TTL(hours=1)], ids=["no policy", "policy"])
 
 
 async def stored(redis: Redis) -> State:
     """What is stored, read past the proxy."""
     return await RedisHash(redis, "h", int).dict(), await RedisList(redis, "xs", str).slice(0)
-
-
-@every_write
-@with_and_without_policy
-async def test_a_cut_reply_never_doubles_an_effect(
-    redis: Redis, proxy: Proxy, write: Write, after: State, ttl: TTL | None
-) -> None:
-    """Wherever its reply is cut, a write has happened once, or, with an error, at most once; the next call is right."""
-    client = connect(proxy.url)
-    h, xs = RedisHash(client, "h", int, ttl=ttl), RedisList(client, "xs", str, ttl=ttl)
-    for cut in range(0, 40, 3):
-        await redis.delete("h", "xs")
-        await RedisHash(redis, "h", int).update(HASH)
-        await RedisList(redis, "xs", str).extend(LIST)
-        assert await h.len() == 2
-        proxy.cut_after(cut)
-
-        error = None
-        try:
-            await write(h, xs)
-        except (ConnectionError, TimeoutError) as lost:
-            error = lost
-        proxy.heal()
-
-        assert await stored(redis) in ([after] if error is None else [after, (HASH, LIST)])
-        assert (await h.dict(), await xs.slice(0)) == await stored(redis)
-    await client.aclose()
 
 
 @in_one_trip
@@ -93,3 +65,20 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
     assert await stored(redis) == after
     assert await h.dict() == after[0]
     await client.aclose()
+
+
+async def test_a_script_that_the_server_lost(redis: Redis, monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After NOSCRIPT the same call goes out once more as EVAL, and the next one is EVALSHA again."""
+    visits = RedisHash(redis, "visits", int)
+    await visits.exists()
+    await redis.script_flush()
+    await monitor.commands()
+    trips = count_trips(monkeypatch)
+
+    assert await visits.setdefault("a", 1) == 1
+    assert await visits.setdefault("a", 2) == 1
+
+    # Redis does not show to MONITOR an EVALSHA that it answers with NOSCRIPT.
+    named = [command[:2] for command in await monitor.commands()]
+    assert named[-2:] == [("EVAL", "hash_setdefault"), ("EVALSHA", "hash_setdefault")]
+    assert trips == [1, 1, 1]

@@ -6,11 +6,9 @@ import pytest
 from redis.asyncio import Redis
 
 from purse.collections.key_space import RedisKeySpace
-from purse.embedded import Server
 from purse.errors import AtomicFailed, DecodeError, WrongKind
 from purse.store import Store
 from tests.collections.garden import Plant, collect
-from tests.support.clients import connect
 from tests.support.units import read
 
 PEA = Plant(name="pea")
@@ -117,27 +115,3 @@ async def test_a_failing_call_in_a_transaction(redis: Redis, visits: RedisKeySpa
 
 
 # --- clients ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("protocol", [2, 3])
-@pytest.mark.parametrize("decode", [False, True], ids=["bytes", "decode_responses"])
-async def test_every_client_reads_the_same(server: Server, redis: Redis, protocol: int, decode: bool) -> None:
-    """Whatever protocol the client speaks, and whether it decodes replies, a key space returns the same."""
-    client = connect(server.url, protocol=protocol, decode_responses=decode)
-    blobs = RedisKeySpace(client, "blobs:", bytes)
-    weights = RedisKeySpace(client, "weights:", float)
-
-    assert await blobs.set("a", b"\xff") is True
-    assert await blobs.set("a", b"x", nx=True) is False
-    assert await blobs.setdefault("a", b"x") == b"\xff"
-    assert await blobs.setdefault("b", b"\xfe") == b"\xfe"
-    assert await blobs.get_many(["a", "x", "b"]) == {"a": b"\xff", "b": b"\xfe"}
-    assert sorted(await collect(blobs)) == [("a", b"\xff"), ("b", b"\xfe")]
-    assert sorted(await collect(blobs.keys(with_prefix=True))) == ["blobs:a", "blobs:b"]
-    assert await blobs.update({"c": b"\x00"}, True) is True
-    assert await blobs.modify("c", lambda raw: raw + b"\xff") == b"\x00\xff"
-    await blobs.set_many({"c": b"d"}, 100)
-    assert await blobs.pop("c") == b"d"
-    assert await weights.increment("a", 1.5) == 1.5
-    assert (await blobs.len(), await weights.len(), await blobs.clear()) == (2, 1, 2)
-    await client.aclose()

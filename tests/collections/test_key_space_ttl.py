@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import pytest
 from redis.asyncio import Redis
@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from purse.collections.key_space import RedisKeySpace
 from purse.errors import DecodeError, WrongKind
 from purse.ttl import TTL
-from tests.collections.garden import collect
-from tests.support.monitor import Monitor
+from tests.collections.tables.key_space import CALLS, CLOCK, KEY, build, fill
+from tests.support.monitor import Monitor, spoken
 
 Visits: TypeAlias = RedisKeySpace[int]
 Call: TypeAlias = Callable[[Visits], Awaitable[object]]
@@ -27,14 +27,6 @@ READ = TTL(milliseconds=DECLARED_MS, renew="read")
 NEVER = TTL(milliseconds=DECLARED_MS, renew="never")
 PER_ITEM = TTL(milliseconds=DECLARED_MS, per_item=True)
 
-WRITES: dict[str, Call] = {
-    "set": lambda s: s.set("a", 5),
-    "set xx": lambda s: s.set("a", 5, xx=True),
-    "increment": lambda s: s.increment("a"),
-    "modify": lambda s: s.modify("a", lambda n: n + 1),
-    "update": lambda s: s.update({"a": 5, "new": 6}),
-    "set_many": lambda s: s.set_many({"a": 5, "new": 6}),
-}
 CREATIONS: dict[str, Call] = {
     "set": lambda s: s.set("new", 5),
     "set nx": lambda s: s.set("new", 5, nx=True),
@@ -46,24 +38,6 @@ CREATIONS: dict[str, Call] = {
     "update if_none_exist": lambda s: s.update({"new": 5, "newer": 6}, True),
     "set_many": lambda s: s.set_many({"new": 5}),
     "many": lambda s: s.update({str(n): n for n in range(1200)} | {"new": 5}),
-}
-READS: dict[str, Call] = {
-    "get": lambda s: s.get("a"),
-    "get_many": lambda s: s.get_many(["absent", "a"]),
-    "setdefault": lambda s: s.setdefault("a", 5),
-    "get_or_create": lambda s: s.get_or_create("a", lambda: 5),
-}
-LOOKS: dict[str, Call] = {
-    "contains": lambda s: s.contains("a"),
-    "ttl": lambda s: s.ttl("a"),
-    "pttl": lambda s: s.pttl("a"),
-    "expires_in": lambda s: s.expires_in("a"),
-    "len": lambda s: s.len(),
-    "keys": lambda s: collect(s.keys()),
-    "values": lambda s: collect(s.values()),
-    "items": lambda s: collect(s.items()),
-    "set nx": lambda s: s.set("a", 5, nx=True),
-    "update if_none_exist": lambda s: s.update({"new": 1, "a": 5}, True),
 }
 EXPLICIT: dict[str, Call] = {
     "ex": lambda s: s.set("a", 5, SHORT_MS // 1000),
@@ -101,31 +75,6 @@ def old(left_ms: int) -> bool:
     return SHORT_MS - 5000 < left_ms <= SHORT_MS
 
 
-@pytest.mark.parametrize("policy", [WRITE, READ, PER_ITEM], ids=["write", "read", "per item"])
-@each(WRITES)
-async def test_a_write_restarts_the_clock(redis: Redis, policy: TTL, call: Call) -> None:
-    """After each write the declared time of that entry runs anew, and that of others is left alone."""
-    visits = await filled(redis, policy)
-    await redis.set("visits:b", "1", px=SHORT_MS)
-
-    await call(visits)
-
-    assert fresh(await visits.pttl("a"))
-    assert old(await visits.pttl("b"))
-
-
-@each(WRITES)
-async def test_never_renewing(redis: Redis, call: Call) -> None:
-    """With ``renew="never"`` a write leaves a running clock alone and starts one where there is none."""
-    visits = await filled(redis, NEVER)
-    await call(visits)
-    assert old(await visits.pttl("a"))
-
-    await filled(redis, NEVER, left_ms=0)
-    await call(visits)
-    assert fresh(await visits.pttl("a"))
-
-
 @every_policy
 @each(CREATIONS)
 async def test_a_new_entry_gets_the_declared_time(redis: Redis, policy: TTL, call: Call) -> None:
@@ -135,32 +84,6 @@ async def test_a_new_entry_gets_the_declared_time(redis: Redis, policy: TTL, cal
     await call(visits)
 
     assert fresh(await visits.pttl("new"))
-
-
-@each(READS)
-async def test_reads_that_renew(redis: Redis, call: Call) -> None:
-    """What returns stored values restarts their clocks with ``renew="read"``, and with no other."""
-    for policy in (WRITE, NEVER, None):
-        visits = await filled(redis, policy)
-        await call(visits)
-        assert old(await visits.pttl("a"))
-
-    visits = await filled(redis, READ)
-    await call(visits)
-    assert fresh(await visits.pttl("a"))
-    assert await visits.contains("absent") is False
-
-
-@every_policy
-@each(LOOKS)
-async def test_looking_never_renews(redis: Redis, policy: TTL, call: Call) -> None:
-    """Neither scans, nor questions about an entry, nor writes that were not done restart a clock."""
-    visits = await filled(redis, policy)
-
-    await call(visits)
-
-    assert old(await visits.pttl("a"))
-    assert await visits.get_many(["a", "new"]) == {"a": 1}
 
 
 @every_policy
@@ -219,37 +142,51 @@ async def test_a_refused_write_changes_no_clock(redis: Redis, policy: TTL) -> No
     assert await redis.lrange("visits:list", 0, -1) == [b"x"]
 
 
-@pytest.mark.parametrize("renew", ["write", "read", "never"])
-async def test_what_is_sent(redis: Redis, monitor: Monitor, renew: Literal["write", "read", "never"]) -> None:
-    """The write and its clock are one command where Redis has one, else one script."""
-    visits = await filled(redis, TTL(hours=1, renew=renew))
-    once = "-once" if renew == "never" else ""
-    policy = f"key{once}:3600000"
+async def test_a_policy_per_item_is_an_ordinary_one(redis: Redis) -> None:
+    """A write restarts the clock of its entry, a read or a look does not, and those of other entries are left alone."""
+    for case in CALLS:
+        if not case.clock:
+            continue
+        await fill(redis)
+        await redis.pexpire(CLOCK, SHORT_MS)
+        await redis.set(f"{KEY}b", "1", px=SHORT_MS)
 
-    async def sent(call: Call) -> list[str]:
-        await visits.contains("a")
-        await monitor.commands()
-        await call(visits)
-        return [" ".join(words) for words in await monitor.commands()]
+        await case.call(build(redis, PER_ITEM))
 
-    setting = await sent(lambda s: s.set("a", 5))
-    assert setting == [f"EVALSHA key_space_set 1 visits:a  5 {policy}" if once else "SET visits:a 5 PX 3600000"]
-    assert await sent(lambda s: s.set("a", 5, nx=True)) == ["SET visits:a 5 PX 3600000 NX"]
-    setting = await sent(lambda s: s.set("a", 5, xx=True))
-    assert setting == [f"EVALSHA key_space_set 1 visits:a XX 5 {policy}" if once else "SET visits:a 5 PX 3600000 XX"]
-    assert await sent(lambda s: s.update({"a": 1})) == [f"EVALSHA key_space_set 1 visits:a  1 {policy}"]
-    assert await sent(lambda s: s.update({"a": 1}, True)) == [f"EVALSHA key_space_set 1 visits:a NX 1 {policy}"]
-    assert await sent(lambda s: s.increment("a")) == [f"EVALSHA with_ttl 1 visits:a {policy} 3 INCRBY visits:a 1"]
-    reading = policy if renew == "read" else ""
-    assert await sent(lambda s: s.setdefault("a", 5)) == [
-        f"EVALSHA key_space_setdefault 1 visits:a 5 {policy} {reading}"
-    ]
-    assert await sent(lambda s: s.modify("a", lambda n: n + 1)) == [
+        assert (fresh if case.clock == "write" else old)(await redis.pttl(CLOCK)), case.name
+        assert old(await redis.pttl(f"{KEY}b"))
+
+
+async def test_a_clock_that_is_never_restarted(redis: Redis, monitor: Monitor) -> None:
+    """With ``renew="never"`` a write asks for the clock first, inside a script, because Redis has no command for it."""
+    visits = await filled(redis, NEVER)
+    await visits.contains("a")
+    await monitor.commands()
+
+    await visits.set("a", 5)
+    await visits.set("a", 5, nx=True)
+    await visits.set("a", 5, xx=True)
+    await visits.update({"a": 1})
+    await visits.update({"a": 1}, True)
+    await visits.increment("a")
+    await visits.modify("a", lambda n: n + 1)
+
+    assert [spoken(command) for command in await monitor.commands()] == [
+        "EVALSHA key_space_set visits:a",
+        f"SET visits:a 5 PX {DECLARED_MS} NX",
+        "EVALSHA key_space_set visits:a",
+        "EVALSHA key_space_set visits:a",
+        "EVALSHA key_space_set visits:a",
+        "EVALSHA with_ttl visits:a",
         "GET visits:a",
-        f"EVALSHA key_space_replace 1 visits:a 1 2 3 {policy}",
+        "EVALSHA key_space_replace visits:a",
     ]
-    getting = "GETEX visits:a PX 3600000" if renew == "read" else "GET visits:a"
-    assert await sent(lambda s: s.get("a")) == [getting]
-    getting = f"EVALSHA key_space_read 1 visits:a {policy}" if renew == "read" else "MGET visits:a"
-    assert await sent(lambda s: s.get_many(["a"])) == [getting]
-    assert await sent(lambda s: s.pop("a")) == ["UNLINK making!{visits:a}", "PTTL visits:a", "GETDEL visits:a"]
+
+
+async def test_a_read_makes_no_entry(redis: Redis) -> None:
+    """With ``renew="read"`` an entry that was read and is not there is not there afterwards either."""
+    visits = await filled(redis, READ)
+
+    assert await visits.get_many(["absent", "a"]) == {"a": 1}
+
+    assert await visits.contains("absent") is False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
 from enum import IntEnum
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -326,44 +325,3 @@ async def test_calls_in_a_transaction(redis: Redis, jobs: Jobs) -> None:
     with pytest.raises(AtomicFailed) as full:
         await Beds(redis).atomic(RedisPriorityQueue(redis, "jobs", str, maxsize=2).put_nowait(("d", 1)), jobs.qsize())
     assert isinstance(full.value.__cause__, asyncio.QueueFull)
-
-
-@pytest.mark.parametrize("maxsize", [0, 9])
-async def test_every_write_restarts_the_clock(redis: Redis, maxsize: int) -> None:
-    """After each put and take the declared time runs anew; a look leaves it alone."""
-    queue = RedisPriorityQueue(redis, "jobs", int, ttl=TTL(seconds=100), maxsize=maxsize)
-    await queue.put((0, 0))
-    writes: list[Callable[[], Coroutine[Any, Any, object]]] = [
-        lambda: queue.put((1, 1)),
-        lambda: queue.put_many([(2, 1), (3, 1)]),
-        lambda: queue.put_many_nowait([(4, 1), (5, 1)]),
-        lambda: queue.get(),
-        lambda: queue.get_nowait(),
-        lambda: queue.get_many(1),
-    ]
-    for write in writes:
-        await redis.pexpire("jobs", 50_000)
-        await write()
-        assert 95 <= await queue.ttl() <= 100
-    await redis.pexpire("jobs", 50_000)
-    for look in (queue.peek, queue.qsize, queue.empty, queue.full):
-        await look()
-        assert await queue.ttl() <= 50
-
-
-async def test_renewing_at_reads_and_never(redis: Redis) -> None:
-    """``renew="read"`` counts ``peek`` too; ``renew="never"`` counts from the first put."""
-    queue = RedisPriorityQueue(redis, "jobs", int, ttl=TTL(seconds=100, renew="read"))
-    once = RedisPriorityQueue(redis, "once", int, ttl=TTL(seconds=100, renew="never"))
-    await queue.put((1, 1))
-    await once.put((1, 1))
-    assert 95 <= await once.ttl() <= 100
-    for key in ("jobs", "once"):
-        await redis.pexpire(key, 50_000)
-
-    await queue.peek()
-    await once.put_many([(2, 1), (3, 1)])
-    await once.get()
-
-    assert 95 <= await queue.ttl() <= 100
-    assert await once.ttl() <= 50

@@ -20,9 +20,8 @@ from purse.collections import (
     RedisSortedSet,
 )
 from purse.embedded import Server
-from tests.collections import calls
+from tests.collections.tables import TABLES
 from tests.collections.tables.case import Case
-from tests.collections.test_tables import TABLES
 from tests.collections.tables.trips import count_trips
 from tests.support.clients import all_keys, command, connect
 
@@ -30,14 +29,6 @@ Call: TypeAlias = Callable[[Redis], Awaitable[object]]
 
 MANY = range(1001)
 WORDS = [str(n) for n in MANY]
-
-
-async def fill_hash(redis: Redis) -> None:
-    await redis.hset("h", mapping=dict(zip(calls.FIELDS[::2], calls.FIELDS[1::2], strict=True)))
-
-
-async def fill_list(redis: Redis) -> None:
-    await redis.rpush("xs", *calls.ELEMENTS)
 
 
 async def fill_many(redis: Redis) -> None:
@@ -74,20 +65,6 @@ MORE: dict[str, Call] = {
 }
 
 CALLS: dict[str, tuple[Callable[[Redis], Awaitable[None]], dict[str, Call]]] = {
-    "hash": (
-        fill_hash,
-        {
-            name: on(RedisHash, "h", call)
-            for name, call in {**calls.HASH_WRITES, **calls.HASH_READS, **calls.HASH_LOOKS}.items()
-        },
-    ),
-    "list": (
-        fill_list,
-        {
-            name: on(RedisList, "xs", call)
-            for name, call in {**calls.LIST_WRITES, **calls.LIST_READS, **calls.LIST_LOOKS}.items()
-        },
-    ),
     **{
         name: (
             table.fill,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError
 
 from purse import statistics
 from purse.collections.set import RedisSet
@@ -204,31 +204,6 @@ async def refill(redis: Redis) -> None:
     await redis.delete("numbers", "other")
     await redis.sadd("numbers", *map(str, NUMBERS))
     await redis.sadd("other", *map(str, OTHER))
-
-
-@every_write
-@pytest.mark.parametrize("ttl", [None, TTL(hours=1)], ids=["no policy", "policy"])
-async def test_a_cut_reply_never_doubles_an_effect(
-    redis: Redis, proxy: Proxy, write: Callable[[Ints, Ints], Awaitable[object]], after: State, ttl: TTL | None
-) -> None:
-    """Wherever its reply is cut, a write has happened once, or, with an error, at most once; the next call is right."""
-    client = connect(proxy.url)
-    numbers, other = RedisSet(client, "numbers", int, ttl=ttl), RedisSet(client, "other", int, ttl=ttl)
-    for cut in (0, 1, 5, 11, 23):
-        await refill(redis)
-        assert await numbers.len() == 3
-        proxy.cut_after(cut)
-
-        error = None
-        try:
-            await write(numbers, other)
-        except (ConnectionError, TimeoutError) as lost:
-            error = lost
-        proxy.heal()
-
-        assert await stored(redis) in ([after] if error is None else [after, (NUMBERS, OTHER)])
-        assert ({*await numbers.members()}, {*await other.members()}) == await stored(redis)
-    await client.aclose()
 
 
 @pytest.mark.engines("shared")

@@ -1,4 +1,4 @@
-"""TTL policies of sets: every write carries the declared time to live, in all sets that it writes to."""
+"""TTL policies of sets: every set of a call has its own. (What each call does to a clock: test_tables.)"""
 
 from __future__ import annotations
 
@@ -11,54 +11,13 @@ from redis.asyncio import Redis
 from purse.collections.set import RedisSet
 from purse.errors import DecodeError
 from purse.ttl import TTL
-from tests.collections.garden import collect
-from tests.collections.test_ttl import NEVER, READ, SHORT_MS, WRITE, every_mode, fresh, old, renewing
+from tests.collections.test_ttl import NEVER, READ, SHORT_MS, WRITE, every_mode, fresh, old
 
 Ints: TypeAlias = RedisSet[int]
-SetCall: TypeAlias = Callable[[Ints], Awaitable[object]]
 
 
 def beside(numbers: Ints, rkey: str = "other", ttl: TTL | None = None) -> Ints:
     return RedisSet(numbers.redis, rkey, int, ttl=ttl)
-
-
-WRITES: dict[str, SetCall] = {
-    "add": lambda s: s.add(5),
-    "update": lambda s: s.update(5, 6),
-    "remove": lambda s: s.remove(1, 9),
-    "discard": lambda s: s.discard(1),
-    "pop": lambda s: s.pop(),
-    "pop with a count": lambda s: s.pop(2),
-    "move": lambda s: s.move(beside(s), 1),
-    "move to itself": lambda s: s.move(beside(s, s.rkey), 1),
-    "union_update": lambda s: s.union_update(beside(s)),
-    "intersection_update": lambda s: s.intersection_update(beside(s)),
-    "difference_update": lambda s: s.difference_update(beside(s)),
-    "union_store": lambda s: s.union_store(s, beside(s)),
-}
-READS: dict[str, SetCall] = {
-    "members": lambda s: s.members(),
-    "random": lambda s: s.random(),
-    "random with a count": lambda s: s.random(2),
-    "union": lambda s: s.union(beside(s)),
-    "intersection": lambda s: s.intersection(beside(s)),
-    "difference": lambda s: s.difference(beside(s)),
-    "union_store": lambda s: s.union_store(beside(s, "target")),
-    "intersection_store": lambda s: s.intersection_store(beside(s, "target"), beside(s)),
-    "difference_store": lambda s: s.difference_store(beside(s, "target"), beside(s)),
-    "read by another": lambda s: beside(s).union(s),
-    "used by another": lambda s: beside(s).union_update(s),
-}
-LOOKS: dict[str, SetCall] = {
-    "contains": lambda s: s.contains(1),
-    "contains_many": lambda s: s.contains_many([1, 9]),
-    "is_subset": lambda s: s.is_subset(beside(s)),
-    "len": lambda s: s.len(),
-    "values": lambda s: collect(s.values()),
-    "async for": collect,
-}
-every_write = pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-every_read = pytest.mark.parametrize("call", READS.values(), ids=READS.keys())
 
 
 async def filled(redis: Redis, policy: TTL | None, left_ms: int = SHORT_MS) -> Ints:
@@ -68,46 +27,6 @@ async def filled(redis: Redis, policy: TTL | None, left_ms: int = SHORT_MS) -> I
     if left_ms:
         await redis.pexpire("thing", left_ms)
     return RedisSet(redis, "thing", int, ttl=policy)
-
-
-# --- writes -------------------------------------------------------------------------------------
-
-
-@renewing
-@every_write
-async def test_a_write_restarts_the_clock(redis: Redis, policy: TTL, call: SetCall) -> None:
-    """After each write the declared time runs anew."""
-    numbers = await filled(redis, policy)
-
-    await call(numbers)
-
-    assert fresh(await numbers.pttl())
-
-
-@every_write
-async def test_never_renewing(redis: Redis, call: SetCall) -> None:
-    """With ``renew="never"`` a write leaves a running clock alone and starts one where there is none."""
-    numbers = await filled(redis, NEVER)
-    await call(numbers)
-    assert old(await numbers.pttl())
-
-    await numbers.clear()
-    await filled(redis, NEVER, left_ms=0)
-    await call(numbers)
-    assert fresh(await numbers.pttl())
-
-
-@every_write
-async def test_no_policy_leaves_every_clock_alone(redis: Redis, call: SetCall) -> None:
-    """Without a policy a write neither sets a time to live nor takes one away, not even one that makes the set anew."""
-    numbers = await filled(redis, None)
-    await call(numbers)
-    assert old(await numbers.pttl())
-
-    await numbers.clear()
-    await filled(redis, None, left_ms=0)
-    await call(numbers)
-    assert await numbers.pttl() == -1
 
 
 @every_mode
@@ -200,20 +119,13 @@ async def test_members_of_2x_are_removed_as_a_write(redis: Redis) -> None:
     assert fresh(await moved.pttl())
 
 
-# --- reads --------------------------------------------------------------------------------------
-
-
-@every_read
-async def test_a_read_restarts_the_clock_if_told_so(redis: Redis, call: SetCall) -> None:
-    """With ``renew="read"`` a read restarts the clock, wherever in a call the set is; other modes leave it alone."""
-    numbers = await filled(redis, READ)
-    await call(numbers)
-    assert fresh(await numbers.pttl())
-
-    for policy in (WRITE, NEVER):
+@pytest.mark.parametrize("call", [lambda s: beside(s).union(s), lambda s: beside(s).union_update(s)])
+async def test_a_set_read_by_another(redis: Redis, call: Callable[[Ints], Awaitable[object]]) -> None:
+    """With ``renew="read"`` a set has its clock restarted by calls of others that read it; other modes leave it."""
+    for policy, expected in ((READ, fresh), (WRITE, old), (NEVER, old)):
         numbers = await filled(redis, policy)
         await call(numbers)
-        assert old(await numbers.pttl())
+        assert expected(await numbers.pttl())
 
 
 async def test_each_set_of_a_read_has_its_own_policy(redis: Redis) -> None:
@@ -227,13 +139,3 @@ async def test_each_set_of_a_read_has_its_own_policy(redis: Redis) -> None:
     assert fresh(await numbers.pttl())
     assert 890_000 < await other.pttl() <= 900_000
     assert await plain.pttl() == -1
-
-
-@pytest.mark.parametrize("call", LOOKS.values(), ids=LOOKS.keys())
-async def test_looking_restarts_nothing(redis: Redis, call: SetCall) -> None:
-    """What returns no stored values, and scans, leave the clock alone under every policy."""
-    numbers = await filled(redis, READ)
-
-    await call(numbers)
-
-    assert old(await numbers.pttl())

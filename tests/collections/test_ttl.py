@@ -1,34 +1,19 @@
-"""TTL policies: every write carries the declared time to live, and nothing else does."""
+"""TTL policies: keys that are new, moved, restored or refused. (What each call does to a clock: test_tables.)"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import cast
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError
 
-from purse._engine.replies import as_array, as_int
-from purse.collections import RedisHash, RedisList
-from purse.errors import DecodeError, UnsupportedServer, WrongKind
+from purse.collections import RedisHash, RedisList, RedisSortedSet
+from purse.errors import DecodeError, WrongKind
 from purse.ttl import TTL
-from tests.collections.calls import (
-    ELEMENTS,
-    FIELDS,
-    HASH_LOOKS,
-    HASH_READS,
-    HASH_WRITES,
-    KEY_LOOKS,
-    LIST_LOOKS,
-    LIST_READS,
-    LIST_WRITES,
-    HashCall,
-    ListCall,
-)
 from tests.support.clients import connect
-from tests.support.units import read, send
+from tests.support.units import send
 
 DECLARED_MS = 100_000
 SHORT_MS = 50_000
@@ -36,7 +21,6 @@ WRITE = TTL(milliseconds=DECLARED_MS)
 READ = TTL(milliseconds=DECLARED_MS, renew="read")
 NEVER = TTL(milliseconds=DECLARED_MS, renew="never")
 
-renewing = pytest.mark.parametrize("policy", [WRITE, READ], ids=["write", "read"])
 every_mode = pytest.mark.parametrize("policy", [WRITE, READ, NEVER], ids=["write", "read", "never"])
 
 
@@ -52,7 +36,7 @@ def old(left_ms: int) -> bool:
 
 async def hash_of(redis: Redis, policy: TTL, left_ms: int = SHORT_MS) -> RedisHash[int]:
     """A filled hash with this much time left; 0 for no TTL."""
-    await send(redis, "HSET", "thing", *FIELDS)
+    await send(redis, "HSET", "thing", "a", 1, "b", 2)
     if left_ms:
         await redis.pexpire("thing", left_ms)
     return RedisHash(redis, "thing", int, ttl=policy)
@@ -60,68 +44,10 @@ async def hash_of(redis: Redis, policy: TTL, left_ms: int = SHORT_MS) -> RedisHa
 
 async def list_of(redis: Redis, policy: TTL, left_ms: int = SHORT_MS, maxlen: int | None = None) -> RedisList[int]:
     """A filled list with this much time left; 0 for no TTL."""
-    await redis.rpush("thing", *ELEMENTS)
+    await redis.rpush("thing", "1", "2", "3")
     if left_ms:
         await redis.pexpire("thing", left_ms)
     return RedisList(redis, "thing", int, ttl=policy, maxlen=maxlen)
-
-
-hash_writes = pytest.mark.parametrize("call", HASH_WRITES.values(), ids=HASH_WRITES.keys())
-list_writes = pytest.mark.parametrize("call", LIST_WRITES.values(), ids=LIST_WRITES.keys())
-
-
-# --- writes -------------------------------------------------------------------------------------
-
-
-@renewing
-@hash_writes
-async def test_a_write_to_a_hash_restarts_the_clock(redis: Redis, policy: TTL, call: HashCall) -> None:
-    """After each write the declared time runs anew."""
-    visits = await hash_of(redis, policy)
-
-    await call(visits)
-
-    assert fresh(await visits.pttl())
-
-
-@renewing
-@list_writes
-@pytest.mark.parametrize("maxlen", [None, 10])
-async def test_a_write_to_a_list_restarts_the_clock(
-    redis: Redis, policy: TTL, call: ListCall, maxlen: int | None
-) -> None:
-    """After each write the declared time runs anew, in a bounded list too."""
-    numbers = await list_of(redis, policy, maxlen=maxlen)
-
-    await call(numbers)
-
-    assert fresh(await numbers.pttl())
-
-
-@hash_writes
-async def test_never_renewing_a_hash(redis: Redis, call: HashCall) -> None:
-    """With ``renew="never"`` a write leaves a running clock alone and starts one where there is none."""
-    visits = await hash_of(redis, NEVER)
-    await call(visits)
-    assert old(await visits.pttl())
-
-    await visits.clear()
-    await hash_of(redis, NEVER, left_ms=0)
-    await call(visits)
-    assert fresh(await visits.pttl())
-
-
-@list_writes
-async def test_never_renewing_a_list(redis: Redis, call: ListCall) -> None:
-    """With ``renew="never"`` a write leaves a running clock alone and starts one where there is none."""
-    numbers = await list_of(redis, NEVER)
-    await call(numbers)
-    assert old(await numbers.pttl())
-
-    await numbers.clear()
-    await list_of(redis, NEVER, left_ms=0)
-    await call(numbers)
-    assert fresh(await numbers.pttl())
 
 
 @every_mode
@@ -152,6 +78,39 @@ async def test_a_new_key_gets_the_declared_time(redis: Redis, policy: TTL) -> No
         await push()
         assert fresh(await numbers.pttl())
         await numbers.clear()
+
+
+@every_mode
+async def test_a_new_sorted_set_gets_the_declared_time(redis: Redis, policy: TTL) -> None:
+    """Whatever creates the key starts the clock, long bulk writes and the script for 2.x's members too."""
+    ranking = RedisSortedSet(redis, "new", int, ttl=policy)
+    prices: RedisSortedSet[dict[str, int]] = RedisSortedSet(
+        redis, "new", cast("type[dict[str, int]]", dict), ttl=policy
+    )
+    old_form = {"y": 2, "x": 1}
+
+    for write in (
+        lambda: ranking.add((1, 1)),
+        lambda: ranking.add_multi((n, n) for n in range(1200)),
+        lambda: ranking.increment((1, 1)),
+        lambda: ranking.increment_multi((n, n) for n in range(1200)),
+        lambda: prices.add((old_form, 1)),
+        lambda: prices.add_multi([(old_form, 1)]),
+        lambda: prices.increment_multi([(old_form, 1)]),
+    ):
+        await write()
+        assert fresh(await ranking.pttl())
+        await ranking.clear()
+
+
+async def test_words_are_read_as_everything_else(redis: Redis) -> None:
+    """``slice_by_lex`` restarts the clock under ``renew="read"``."""
+    words = RedisSortedSet(redis, "words", str, ttl=READ)
+    await redis.zadd("words", {"a": 0, "b": 0})
+
+    assert await words.slice_by_lex() == ["a", "b"]
+
+    assert fresh(await words.pttl())
 
 
 @every_mode
@@ -214,74 +173,6 @@ async def test_a_move_carries_both_policies(redis: Redis, policy: TTL) -> None:
 
     await source.move(plain)
     assert await plain.pttl() == -1
-
-
-async def test_no_policy_leaves_every_clock_alone(redis: Redis) -> None:
-    """Without a policy a write neither sets a time to live nor takes one away."""
-    visits = RedisHash(redis, "visits", int)
-    await visits.set("a", 1)
-    assert await visits.pttl() == -1
-
-    await visits.expire(timedelta(milliseconds=SHORT_MS))
-    for call in HASH_WRITES.values():
-        await visits.set("a", 1)
-        await call(visits)
-        assert old(await visits.pttl())
-
-
-# --- reads --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("call", HASH_READS.values(), ids=HASH_READS.keys())
-async def test_reads_of_a_hash(redis: Redis, call: HashCall) -> None:
-    """A method that returns stored values restarts the clock under ``renew="read"``, and only there."""
-    for policy, expected in ((READ, fresh), (WRITE, old), (NEVER, old)):
-        visits = await hash_of(redis, policy)
-        await call(visits)
-        assert expected(await visits.pttl())
-
-
-@pytest.mark.parametrize("call", LIST_READS.values(), ids=LIST_READS.keys())
-async def test_reads_of_a_list(redis: Redis, call: ListCall) -> None:
-    """A method that returns stored elements restarts the clock under ``renew="read"``, and only there."""
-    for policy, expected in ((READ, fresh), (WRITE, old), (NEVER, old)):
-        numbers = await list_of(redis, policy)
-        await call(numbers)
-        assert expected(await numbers.pttl())
-
-
-async def test_setdefault_of_a_present_key_is_a_read(redis: Redis) -> None:
-    """``setdefault`` that finds a value restarts the clock as a read does: only under ``renew="read"``."""
-    for policy, expected in ((READ, fresh), (WRITE, old), (NEVER, old)):
-        visits = await hash_of(redis, policy)
-        assert await visits.setdefault("a", 5) == 1
-        assert expected(await visits.pttl())
-
-
-@every_mode
-@pytest.mark.parametrize("call", (HASH_LOOKS | KEY_LOOKS).values(), ids=(HASH_LOOKS | KEY_LOOKS).keys())
-async def test_looking_at_a_hash(redis: Redis, policy: TTL, call: HashCall) -> None:
-    """What only looks (``contains``, ``len``, ``ttl``, scans, ...) never restarts a clock, nor starts one."""
-    visits = await hash_of(redis, policy)
-    await call(visits)
-    assert old(await visits.pttl())
-
-    await visits.persist()
-    await call(visits)
-    assert await visits.pttl() == -1
-
-
-@every_mode
-@pytest.mark.parametrize("call", (LIST_LOOKS | KEY_LOOKS).values(), ids=(LIST_LOOKS | KEY_LOOKS).keys())
-async def test_looking_at_a_list(redis: Redis, policy: TTL, call: ListCall) -> None:
-    """What only looks (``contains``, ``len``, ``ttl``, scans, ...) never restarts a clock, nor starts one."""
-    numbers = await list_of(redis, policy)
-    await call(numbers)
-    assert old(await numbers.pttl())
-
-    await numbers.persist()
-    await call(numbers)
-    assert await numbers.pttl() == -1
 
 
 # --- explicit times and jitter ------------------------------------------------------------------
@@ -377,224 +268,3 @@ async def test_jitter_spreads_the_clocks(redis: Redis) -> None:
 
     assert all(45_000 < left_ms <= 150_000 for left_ms in left)
     assert max(left) - min(left) > 30_000
-
-
-# --- per item -----------------------------------------------------------------------------------
-
-ITEM_WRITE = TTL(milliseconds=DECLARED_MS, per_item=True)
-ITEM_READ = TTL(milliseconds=DECLARED_MS, renew="read", per_item=True)
-ITEM_NEVER = TTL(milliseconds=DECLARED_MS, renew="never", per_item=True)
-every_item_mode = pytest.mark.parametrize("policy", [ITEM_WRITE, ITEM_READ, ITEM_NEVER], ids=["write", "read", "never"])
-STORING = ("set", "increment", "modify", "update")
-storing = pytest.mark.parametrize("call", [HASH_WRITES[name] for name in STORING], ids=STORING)
-
-
-async def items_can_expire(redis: Redis) -> bool:
-    try:
-        await read(redis, "HPTTL", "nothing", "FIELDS", 1, "field")
-    except ResponseError:
-        return False
-    return True
-
-
-@pytest.fixture
-async def modern(redis: Redis) -> Redis:
-    """A client of a server whose hash fields can expire."""
-    if not await items_can_expire(redis):
-        pytest.skip("this server does not know HPEXPIRE; set PURSE_REDIS_SERVER to Redis >= 7.4 or Valkey >= 9")
-    return redis
-
-
-@pytest.fixture
-async def dated(redis: Redis) -> Redis:
-    """A client of a server whose hash fields cannot expire."""
-    if await items_can_expire(redis):
-        pytest.skip("this server knows HPEXPIRE; what an older one does is tested on an older one")
-    return redis
-
-
-async def left_of(redis: Redis, *fields: str) -> list[int]:
-    """The milliseconds that fields have left; -1 for ever, -2 for no such field."""
-    replies = as_array(await read(redis, "HPTTL", "thing", "FIELDS", len(fields), *fields))
-    return [as_int(left_ms) for left_ms in replies]
-
-
-async def items_of(redis: Redis, policy: TTL, left_ms: int = SHORT_MS) -> RedisHash[int]:
-    """A filled hash whose fields have this much time left; 0 for no TTL."""
-    await send(redis, "HSET", "thing", *FIELDS)
-    if left_ms:
-        await send(redis, "HPEXPIRE", "thing", left_ms, "FIELDS", 2, "a", "b")
-    return RedisHash(redis, "thing", int, ttl=policy)
-
-
-@pytest.mark.parametrize("policy", [ITEM_WRITE, ITEM_READ], ids=["write", "read"])
-@storing
-async def test_a_write_restarts_the_clock_of_its_field(modern: Redis, policy: TTL, call: HashCall) -> None:
-    """A write restarts the clock of the field that it stores; the others keep theirs, and so does the key."""
-    visits = await items_of(modern, policy)
-
-    await call(visits)
-
-    written, other = await left_of(modern, "a", "b")
-    assert fresh(written)
-    assert old(other)
-    assert await visits.pttl() == -1
-
-
-@storing
-async def test_a_field_never_renewed(modern: Redis, call: HashCall) -> None:
-    """With ``renew="never"`` a field's clock counts from its creation, although HSET forgets it."""
-    visits = await items_of(modern, ITEM_NEVER)
-    await call(visits)
-    assert [old(left_ms) for left_ms in await left_of(modern, "a", "b")] == [True, True]
-
-    await visits.clear()
-    await items_of(modern, ITEM_NEVER, left_ms=0)
-    await call(visits)
-    written, other = await left_of(modern, "a", "b")
-    assert fresh(written)
-    assert other == -1
-
-
-@every_item_mode
-async def test_new_fields_get_the_declared_time(modern: Redis, policy: TTL) -> None:
-    """Each field that is stored starts its own clock, in long bulk writes too."""
-    visits = RedisHash(modern, "thing", int, ttl=policy)
-
-    await visits.set("set", 1)
-    await visits.setdefault("setdefault", 1)
-    await visits.increment("increment")
-    await visits.modify("modify", lambda n: n + 1, default=0)
-    await visits.update({str(n): n for n in range(1200)})
-
-    left = await left_of(modern, "set", "setdefault", "increment", "modify", "0", "600", "1199")
-    assert all(fresh(left_ms) for left_ms in left)
-    assert await visits.len() == 1204
-
-
-@every_item_mode
-async def test_removing_fields_leaves_the_other_clocks(modern: Redis, policy: TTL) -> None:
-    """``pop``, ``delete`` and ``delete_many`` work as ever and restart no clock of other fields."""
-    visits = await items_of(modern, policy)
-    await visits.update({"c": 3, "d": 4})
-
-    assert await visits.pop("a") == 1
-    assert await visits.pop("a") is None
-    assert await visits.delete("c") == 1
-    assert await visits.delete_many(["d", "x"]) == 1
-
-    assert old((await left_of(modern, "b"))[0])
-    assert await visits.dict() == {"b": 2}
-
-
-async def test_reads_restart_the_clocks_of_their_fields(modern: Redis) -> None:
-    """Under ``renew="read"`` a read restarts the clocks of the fields whose values it returns."""
-    visits = await items_of(modern, ITEM_READ)
-
-    assert await visits.get("a") == 1
-    assert [fresh(left_ms) for left_ms in await left_of(modern, "a", "b")] == [True, False]
-
-    await items_of(modern, ITEM_READ)
-    assert await visits.get_many(["b", "absent"]) == {"b": 2}
-    assert [fresh(left_ms) for left_ms in await left_of(modern, "a", "b")] == [False, True]
-
-    await items_of(modern, ITEM_READ)
-    assert await visits.setdefault("a", 9) == 1
-    assert [fresh(left_ms) for left_ms in await left_of(modern, "a", "b")] == [True, False]
-
-    await items_of(modern, ITEM_READ)
-    assert await visits.dict() == {"a": 1, "b": 2}
-    assert [fresh(left_ms) for left_ms in await left_of(modern, "a", "b")] == [True, True]
-
-
-async def test_reading_a_big_hash_restarts_every_clock(modern: Redis) -> None:
-    """``dict`` and ``get_many`` of more fields than one command takes restart the clocks of all of them."""
-    visits = RedisHash(modern, "thing", int, ttl=ITEM_READ)
-    everything = {str(n): n for n in range(1200)}
-    for returned in (visits.dict, lambda: visits.get_many(everything)):
-        await visits.update(everything)
-        for start in range(0, 1200, 600):
-            names = [str(n) for n in range(start, start + 600)]
-            await send(modern, "HPEXPIRE", "thing", SHORT_MS, "FIELDS", 600, *names)
-
-        assert await returned() == everything
-
-        assert all(fresh(left_ms) for left_ms in await left_of(modern, "0", "499", "500", "1000", "1199"))
-
-
-@pytest.mark.parametrize("policy", [ITEM_WRITE, ITEM_NEVER], ids=["write", "never"])
-async def test_other_reads_restart_no_clock(modern: Redis, policy: TTL) -> None:
-    """Under the other modes reads leave the clocks of fields alone, and looking does so always."""
-    visits = await items_of(modern, policy)
-    for call in HASH_READS.values():
-        await call(visits)
-    watched = await items_of(modern, ITEM_READ)
-    for look in HASH_LOOKS.values():
-        await look(watched)
-
-    assert [old(left_ms) for left_ms in await left_of(modern, "a", "b")] == [True, True]
-
-
-@every_item_mode
-async def test_restored_fields_keep_their_clocks(modern: Redis, policy: TTL) -> None:
-    """A dump holds the clocks of the fields: ``restore`` brings them back, and a field without one has none."""
-    visits = await items_of(modern, policy)
-    await modern.hset("thing", "c", "3")
-    dumped = await visits.dump()
-    assert dumped is not None
-    await visits.clear()
-
-    await visits.restore(dumped)
-
-    assert [old(left_ms) for left_ms in await left_of(modern, "a", "b")] == [True, True]
-    assert await left_of(modern, "c") == [-1]
-
-
-async def test_fields_do_expire(modern: Redis) -> None:
-    """A field is gone when its time is over; the others stay."""
-    await modern.hset("thing", "b", "2")
-    visits = RedisHash(modern, "thing", int, ttl=TTL(milliseconds=1, per_item=True))
-
-    await visits.set("a", 1)
-    while await visits.contains("a"):
-        pass
-
-    assert await visits.dict() == {"b": 2}
-
-
-STORING_OR_NEW: dict[str, HashCall] = {
-    **{name: HASH_WRITES[name] for name in STORING},
-    "setdefault": HASH_WRITES["setdefault"],
-    "modify default": lambda h: h.modify("new", lambda n: n + 1, default=0),
-    "update of 1200": lambda h: h.update({str(n): n for n in range(1200)}),
-    "increment of nothing": lambda h: h.increment("new"),
-}
-
-
-@every_item_mode
-@pytest.mark.parametrize("call", STORING_OR_NEW.values(), ids=STORING_OR_NEW.keys())
-async def test_a_server_whose_fields_cannot_expire(dated: Redis, policy: TTL, call: HashCall) -> None:
-    """On a server without HPEXPIRE a write raises UnsupportedServer, says what is needed, and writes nothing."""
-    await send(dated, "HSET", "thing", *FIELDS)
-    visits = RedisHash(dated, "thing", int, ttl=policy)
-
-    with pytest.raises(UnsupportedServer, match=r"^thing.* Redis >= 7\.4 or Valkey >= 9") as caught:
-        await call(visits)
-
-    assert caught.value.key == "thing"
-    assert isinstance(caught.value, ResponseError)
-    assert await visits.pttl() == -1
-    assert await dated.hgetall("thing") == {b"a": b"1", b"b": b"2"}
-
-
-@pytest.mark.parametrize("policy", [ITEM_WRITE, ITEM_NEVER], ids=["write", "never"])
-async def test_what_an_old_server_can_do(dated: Redis, policy: TTL) -> None:
-    """Reading and removing need no clocks and work on any server."""
-    await send(dated, "HSET", "thing", *FIELDS)
-    visits = RedisHash(dated, "thing", int, ttl=policy)
-
-    assert await visits.get("a") == 1
-    assert await visits.dict() == {"a": 1, "b": 2}
-    assert await visits.pop("a") == 1
-    assert await visits.delete("x") == 0
-    assert await visits.delete_many(["b"]) == 1

@@ -33,9 +33,8 @@ from purse._engine.adoption import AdoptedLink
 from purse._engine.dedicated import DedicatedLink
 from purse._engine.registry import executor_for
 from purse.embedded import Server
-from tests.collections import calls
-from tests.collections.calls import HashCall, ListCall
 from tests.collections.garden import Plant, collect
+from tests.collections.tables import TABLES
 from tests.engine.test_executor import connections
 from tests.support import engines
 from tests.support.clients import connect
@@ -51,8 +50,6 @@ pytestmark = pytest.mark.engines("shared")
 Opener: TypeAlias = Callable[[Server], AbstractAsyncContextManager[Redis]]
 
 EXECUTE: Callable[..., Awaitable[object]] = vars(Redis)["execute_command"]
-HASH_CALLS: dict[str, HashCall] = {**calls.HASH_WRITES, **calls.HASH_READS, **calls.HASH_LOOKS, **calls.KEY_LOOKS}
-LIST_CALLS: dict[str, ListCall] = {**calls.LIST_WRITES, **calls.LIST_READS, **calls.LIST_LOOKS, **calls.KEY_LOOKS}
 
 # --- the kinds of clients -------------------------------------------------------------------------
 
@@ -227,22 +224,20 @@ class Garden(Store, namespace="clients"):
 
 async def outcomes(client: Redis) -> dict[str, tuple[object, object]]:
     """What each call returns on a filled hash and a filled list, and what is stored after it, by redis-py's word."""
-    plots, queue = RedisHash(client, "plots", int), RedisList(client, "queue", int)
     found: dict[str, tuple[object, object]] = {}
-
-    async def note(name: str, call: Callable[[], Awaitable[object]]) -> None:
-        await client.delete("plots", "queue")
-        await client.hset("plots", items=[*calls.FIELDS])
-        await client.rpush("queue", *calls.ELEMENTS)
-        returned = await call()
-        stored = (await client.hgetall("plots"), await client.lrange("queue", 0, -1), await client.pttl("plots"))
-        # A dump is each server's own affair. What redis-py says is str, if the client decodes replies.
-        found[name] = type(returned) if "dump" in name else returned, str(stored).replace("b'", "'")
-
-    for name, on_hash in HASH_CALLS.items():
-        await note(f"hash {name}", functools.partial(on_hash, plots))
-    for name, on_list in LIST_CALLS.items():
-        await note(f"list {name}", functools.partial(on_list, queue))
+    for name in ("hash", "list", "key"):
+        table = TABLES[name]
+        for case in table.CALLS:
+            await client.delete(table.KEY, "others")
+            await table.fill(client)
+            returned = await case.call(table.build(client))
+            kept = client.hgetall(table.KEY) if name == "hash" else client.lrange(table.KEY, 0, -1)
+            stored = (await kept, await client.lrange("others", 0, -1), await client.pttl(table.KEY) > 0)
+            # A dump is each server's own affair. What redis-py says is str, if the client decodes replies.
+            found[f"{name} {case.name}"] = (
+                type(returned) if case.name == "dump" else returned,
+                str(stored).replace("b'", "'"),
+            )
     return found
 
 

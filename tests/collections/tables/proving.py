@@ -51,7 +51,7 @@ async def state(redis: Redis, *, whole: bool) -> dict[bytes, object]:
         if kind == b"set":
             held = sorted(await command(redis, "SMEMBERS", key))
         elif kind == b"hash":
-            held = sorted((await redis.hgetall(key)).items())
+            held = [*sorted((await redis.hgetall(key)).items())]
         elif kind == b"zset":
             pairs = await command(redis, "ZRANGE", key, 0, -1, "WITHSCORES")
             # Of a member of a priority queue without the 36 bytes in front, which have the time in them.

@@ -131,6 +131,18 @@ CALLS: list[Case[RedisSortedSet[int]]] = [
         ("ZRANGE ranking (1 [2 BYLEX",),
         ("ZRANGE",),
     ),
+    Case(
+        "slice_by_lex without bounds",
+        lambda z: RedisSortedSet(z.redis, KEY, str).slice_by_lex(),
+        ("ZRANGE ranking - + BYLEX",),
+        ("ZRANGE",),
+    ),
+    Case(
+        "slice_by_lex a page",
+        lambda z: RedisSortedSet(z.redis, KEY, str).slice_by_lex(gt("1"), lt("3"), 1, 2, True),
+        ("ZRANGE ranking (3 (1 BYLEX REV LIMIT 1 2",),
+        ("ZRANGE",),
+    ),
     Case("count", lambda z: z.count(1, lt(3)), ("ZCOUNT ranking 1 (3",), ("ZCOUNT",), clock="look"),
     Case("peek_min", lambda z: z.peek_min(), ("ZRANGE ranking 0 0 WITHSCORES",), ("ZRANGE",), reads=True, clock="read"),
     Case(
