@@ -78,17 +78,17 @@ def test_jitter_spreads_around_the_duration() -> None:
 @pytest.mark.parametrize("unitless", [3600, 3600.0, "3600", timedelta(hours=1)])
 def test_a_duration_without_a_unit_is_refused(unitless: Any) -> None:
     """``TTL(3600)`` is answered with the call that was meant."""
-    with pytest.raises(DeclarationError, match=r"does not say the unit; write TTL\(seconds=3600\)"):
+    with pytest.raises(DeclarationError, match=r"has no unit: write TTL\(seconds=3600\)"):
         TTL(unitless)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
 def test_a_part_that_is_not_a_number_is_refused() -> None:
     """The part is named, and what was meant where that can be seen."""
-    with pytest.raises(DeclarationError, match=r"^TTL\(hours='2'\): hours= is a number; write TTL\(hours=2\)"):
+    with pytest.raises(DeclarationError, match=r"^TTL\(hours='2'\): hours= must be a number: write TTL\(hours=2\)"):
         TTL(hours="2")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    with pytest.raises(DeclarationError, match=r"seconds= is a number; write TTL\(seconds=60\)"):
+    with pytest.raises(DeclarationError, match=r"seconds= must be a number: write TTL\(seconds=60\)"):
         TTL(seconds=timedelta(minutes=1))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    with pytest.raises(DeclarationError, match=r"jitter= is a number; write TTL\(jitter=0\.1\)"):
+    with pytest.raises(DeclarationError, match=r"jitter= must be a number: write TTL\(jitter=0\.1\)"):
         TTL(hours=1, jitter="10%")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 

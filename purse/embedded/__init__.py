@@ -1,4 +1,4 @@
-"""A Redis server of the program's own, for tests, examples and a first try.
+"""A private Redis server for a program, for tests, examples and a first try.
 
 Server             a redis-server process, and its end      ``_server``
 find_server()      the program that it runs

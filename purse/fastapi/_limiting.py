@@ -2,12 +2,12 @@
 
     dependencies=[Depends(rate_limit(Garden.api))]
 
-    passes      RateLimit-Policy: "api";q=10;w=60         ten at once after a rest, and as many in 60 s
-                RateLimit: "api";r=7;t=18                 seven now; all ten in 18 s
+    passes      RateLimit-Policy: "api";q=10;w=60         ten at once after a pause, and as many in 60 s
+                RateLimit: "api";r=7;t=18                 seven now, all ten in 18 s
     refused     429, RateLimit: "api";r=0;t=6, Retry-After: 6
 
-The fields are those of draft-ietf-httpapi-ratelimit-headers since its eighth version. The older ones, RateLimit-Limit
-and X-RateLimit-Limit with their relatives, cannot tell one limit from another.
+The header fields are those of draft-ietf-httpapi-ratelimit-headers since its eighth version. The older ones, such as
+RateLimit-Limit and X-RateLimit-Limit, cannot tell one limit from another.
 """
 
 from __future__ import annotations
@@ -52,25 +52,27 @@ def rate_limit(
     key: Callable[..., Identity | Awaitable[Identity]] | None = None,
     cost: int = 1,
 ) -> Limit:
-    """A dependency that lets only so many requests pass: ``dependencies=[Depends(rate_limit(Garden.api))]``.
+    """A dependency that limits the number of requests: ``dependencies=[Depends(rate_limit(Garden.api))]``.
 
-    The others are answered with 429 and ``Retry-After`` before the handler is called; WebSockets are closed with 1013,
-    "try again later". Answers say in ``RateLimit`` and ``RateLimit-Policy`` what is left.
+    A request above the limit gets 429 and ``Retry-After`` before the handler is called. A WebSocket is closed with
+    1013, "try again later". Responses report the remaining hits in ``RateLimit`` and ``RateLimit-Policy``.
 
     Args:
-        limiter: the declared field, ``Garden.api``. Of a store with parameters it is that of the request's own store.
-        key: who is counted; None is the address of the client, which behind a proxy is the proxy's unless the server is
-            told to trust it (``uvicorn --proxy-headers``). A dependency, so its parameters are those that FastAPI fills
-            in, ``request: Request`` or ``Annotated[User, Depends(current_user)]``; but if it has one parameter without
-            an annotation, as a lambda has, that is the request, and the function is called on the event loop.
-        cost: how many hits a request is.
+        limiter: the declared field, ``Garden.api``. If the store has parameters, the limiter of the request's store is
+            used.
+        key: returns the identity to count. None counts by the address of the client. Behind a proxy that is the
+            proxy's address, unless the server is told to trust it (``uvicorn --proxy-headers``). ``key`` is a
+            dependency, so FastAPI fills in its parameters: ``request: Request`` or
+            ``Annotated[User, Depends(current_user)]``. If it has exactly one parameter without an annotation, as a
+            lambda has, it gets the request and is called on the event loop.
+        cost: the number of hits that a request counts as.
 
     Returns:
-        The dependency, a new one each time; its value is the ``RateLimit``.
+        The dependency, a new one each time. Its value is the ``RateLimit``.
 
     Raises:
-        TypeError: ``limiter`` is something else. In a request: ``key`` gave no identity.
-        ValueError: in a request: ``cost`` is more than would ever pass.
+        TypeError: ``limiter`` is something else. In a request: ``key`` returned no identity.
+        ValueError: in a request: ``cost`` is more than can ever pass.
 
     One round trip for each request. Sends: as ``RedisRateLimiter.hit``.
     """
@@ -87,7 +89,7 @@ def rate_limit(
             identity = await found if inspect.isawaitable(found) else found
         if identity is None:
             raise TypeError(
-                f"rate_limit({limiter}, key=...): the key is None; return whom to count, a str, int or UUID"
+                f"rate_limit({limiter}, key=...): the key is None: return the identity to count, a str, int or UUID"
             )
         counting = find(store)
         answer = await counting.hit(identity, cost=cost)
@@ -113,11 +115,11 @@ def _check_limiter(given: object) -> None:
         cast("FieldSpec[RedisObject]", given).collection, RedisRateLimiter
     ):
         told = shown(given)  # pyright: ignore[reportUnknownArgumentType] - narrowed to type[Unknown]
-        raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, rate_limit(Garden.api), not {told}")
+        raise TypeError(f"rate_limit() takes a declared RedisRateLimiter, not {told}: write rate_limit(Garden.api)")
 
 
 def _of_connection(key: Callable[..., Identity | Awaitable[Identity]] | None) -> Identities | None:
-    """What is called with the request to find out whom to count; None if FastAPI has to call it."""
+    """The function that returns the identity of a request, or None if FastAPI has to call ``key``."""
     if key is None:
         return _address
     parameters = parameters_of(key).values()
@@ -132,8 +134,8 @@ def _address(connection: HTTPConnection) -> str:
 def _headers(name: str, limiter: RedisRateLimiter, answer: RateLimit) -> dict[str, str]:
     """The fields of draft-ietf-httpapi-ratelimit-headers: the policy, and what is left of it.
 
-    The draft asks that Retry-After be no earlier than the end of the window that ``t`` names; so that of a refusal ends
-    when the request would pass.
+    The draft requires that Retry-After is not earlier than the end of the window that ``t`` names. So the window of a
+    refusal ends when the request would pass.
     """
     policy = name.encode("ascii", "replace").decode()
     window = math.ceil(limiter.rate.per.total_seconds() * answer.limit / limiter.rate.count)

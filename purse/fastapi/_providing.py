@@ -1,11 +1,11 @@
 """Providing: the dependencies that FastAPI calls for stores.
 
     Inject[Garden]       Annotated[Garden, Depends(provide(Garden))]        to type checkers Garden
-    provide(Garden)      async (connection) -> Garden                       nothing of it shows in the schema
-    provide(UserStore)   async (connection, *, user_id: int) -> UserStore   user_id is a parameter as a handler's is
+    provide(Garden)      async (connection) -> Garden                       adds nothing to the schema
+    provide(UserStore)   async (connection, *, user_id: int) -> UserStore   user_id is a parameter, as in a handler
 
-The signature that FastAPI sees has annotations that are objects: those of stores are evaluated where the store is
-declared, so that ``from __future__ import annotations`` makes no difference.
+The signature that FastAPI sees has annotations that are objects. The annotations of stores are evaluated where the
+store is declared, so ``from __future__ import annotations`` makes no difference.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ S = TypeVar("S", bound=Store)
 T = TypeVar("T")
 Provider: TypeAlias = Callable[..., Awaitable[S]]
 
-_TEXT = StringConstraints(min_length=1)  # an empty one is no part of a key
+_TEXT = StringConstraints(min_length=1)  # an empty text cannot be part of a key
 
 _making = ThreadLock()
 
@@ -41,19 +41,20 @@ def provide(store: type[S], /) -> Provider[S]:
 
     Args:
         store: the store class. The values of its parameters come from the path if it has a parameter of that name, else
-            from the query; from elsewhere if ``__init__`` says so: ``user_id: Annotated[int, Depends(current_user)]``,
-            ``tenant: Annotated[str, Header()]``. One that does not fit is a 422 as for any other parameter.
+            from the query. An annotation of ``__init__`` may name another source:
+            ``user_id: Annotated[int, Depends(current_user)]``, ``tenant: Annotated[str, Header()]``. A value that does
+            not fit is answered with 422, as for any other parameter.
 
     Raises:
         TypeError: ``store`` is something else.
-        DeclarationError: an annotation of its ``__init__`` names what does not exist.
+        DeclarationError: an annotation of its ``__init__`` uses a name that does not exist.
 
-    The dependency raises ``RuntimeError`` if ``lifespan(...)`` does not run. No I/O, no thread.
+    The dependency raises ``RuntimeError`` if ``lifespan(...)`` is not running. No I/O, no thread.
     """
     cls = cast("type[S]", check_store(store, "provide()"))
     with _making:
-        # On the class, not in a dict of ours: it goes when the class goes. Not inherited: each has its own. The core
-        # does not declare the attribute, because it knows nothing of FastAPI.
+        # Kept on the class and not in a dict, so it is freed with the class. Each class has its own, not an inherited
+        # one. The core does not declare the attribute, because it knows nothing about FastAPI.
         made: object = vars(cls).get("__purse_provider__")
         if made is None:
             made = _provider_of(cls)
@@ -108,8 +109,8 @@ def taking(
     annotations: Mapping[str, object],
     defaults: Mapping[str, object] | None = None,
 ) -> Callable[..., Awaitable[T]]:
-    """``function`` with the signature that FastAPI is to see: annotations as objects, whatever module they are from."""
-    # inspect.signature() reads the attribute; to type checkers functions have none.
+    """Give ``function`` the signature for FastAPI: annotations are objects, whichever module they come from."""
+    # inspect.signature() reads this attribute, which type checkers do not know.
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
         [
             inspect.Parameter(

@@ -1,10 +1,11 @@
-"""Running: the start-ups of applications, and which of them a request belongs to.
+"""Running: the start-ups of applications, and finding the start-up that serves a request.
 
-    _running    id of the application    [its start-ups]      almost always one; the same application may be started in
+    _running    id of the application    [its start-ups]      almost always one. The same application may be started in
                 id of its router         [the same]           several event loops at once, as tests do
 
-A request has its application in its scope, and the router where it came in. For an application that is mounted in
-another that is the other's router; so it uses the stores of the outer one unless it is started by itself.
+The scope of a request contains its application, and the router that received it first. For an application that is
+mounted in another one, that is the router of the outer application. So the mounted application uses the stores of the
+outer one, unless it is started by itself.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Servers:
         self._stores: dict[type[Store], Store] = {}
 
     def client_of(self, cls: type[Store]) -> RedisClient:
-        """The client on which stores of ``cls`` live: what is said of it, or of the nearest of its bases."""
+        """The client for stores of ``cls``: the one given for ``cls`` or its nearest base, else the default."""
         if not self._placed:
             return self._default
         return next((self._placed[base] for base in cls.__mro__ if base in self._placed), self._default)
@@ -50,13 +51,13 @@ class Servers:
     def plain(self, cls: type[S]) -> S:
         """The one store of ``cls``."""
         store = self._stores.get(cls)
-        if store is None:  # to several threads at once, perhaps, and all of them get the same
+        if store is None:  # perhaps in several threads at once, and all of them get the same store
             store = self._stores.setdefault(cls, cls(self.client_of(cls)))
         return cast("S", store)
 
 
-# By the id of the application, and by that of its router, which is all that a request to a mounted application knows of
-# the outer one. An id cannot come to stand for something else: whoever runs a lifespan holds its application.
+# By the id of the application and by the id of its router, because a request to a mounted application knows only the
+# router of the outer one. An id cannot be reused while it is here: a running lifespan holds its application.
 _running: dict[int, list[Servers]] = {}
 # Its lists are replaced, never changed.
 _changing = ThreadLock()  # event loops are started and ended in several threads
@@ -79,23 +80,23 @@ def lifespan(
     stores: Mapping[type[Store], str | RedisClient] | None = None,
     inner: Callable[[A], AbstractAsyncContextManager[T]] | None = None,
 ) -> Callable[[A], AbstractAsyncContextManager[T | None]]:
-    """What makes stores usable in an application: ``FastAPI(lifespan=lifespan("redis://localhost"))``.
+    """A lifespan that makes stores usable in an application: ``FastAPI(lifespan=lifespan("redis://localhost"))``.
 
     At start-up it makes one client for each URL, and at shutdown it closes them, also if the start-up or shutdown of
-    ``inner`` fails. A client that is passed in stays open: it is yours. One application may be started any number of
-    times, one after the other or in several event loops at once; each start-up has clients of its own. Of several such
-    lifespans of one application, as its routers may have, the one that starts last counts, for all stores.
+    ``inner`` fails. A client that is passed in stays open, because the caller owns it. One application may be started
+    any number of times, one after the other or in several event loops at once. Each start-up has separate clients. If
+    one application has several such lifespans, for example on its routers, the one that starts last serves all stores.
 
     Args:
-        server: where stores live: a URL as ``Store.open`` takes it, ``embedded://`` included, or a client.
-        stores: those that live elsewhere: ``{Sessions: "redis://sessions"}``, with their subclasses. The same URL twice
-            is one client, ``embedded://`` twice is one server.
-        inner: a lifespan of yours. It runs inside of this one, so ``bind(app, Garden)`` works in it from its first line
-            to its last, and what it yields is passed on.
+        server: the server of the stores: a URL as ``Store.open`` takes it, ``embedded://`` included, or a client.
+        stores: other servers for some store classes and their subclasses: ``{Sessions: "redis://sessions"}``. Equal
+            URLs share one client, and equal ``embedded://`` URLs share one server.
+        inner: your own lifespan. It runs inside of this one, so ``bind(app, Garden)`` works in it from its first line
+            to its last. The value that it yields is passed on.
 
     Raises:
         TypeError: an argument is something else. At start-up: this is not the lifespan of an application.
-        ValueError, ServerNotFound, ServerFailed: at start-up, as ``Store.open``.
+        ValueError, ServerNotFound, ServerFailed: at start-up, as from ``Store.open``.
 
     No I/O with Redis at start-up: the first call of a store opens the connection.
     """
@@ -106,7 +107,7 @@ def lifespan(
     for cls in placed:
         check_store(cls, "lifespan(stores={...})")
     if inspect.isasyncgenfunction(inner):
-        raise TypeError(f"inner={inner.__name__} is an async generator; write @asynccontextmanager above it")
+        raise TypeError(f"inner={inner.__name__} is an async generator: write @asynccontextmanager above it")
 
     @asynccontextmanager
     async def running(app: A) -> AsyncGenerator[T | None]:
@@ -162,18 +163,18 @@ def bind(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> S:
-    """A store outside of the parameters of a handler: ``bind(app, Garden)``, ``bind(request, UserStore, user_id=7)``.
+    """Bind a store outside of a handler's parameters: ``bind(app, Garden)``, ``bind(request, UserStore, user_id=7)``.
 
-    For lifespans, workers, middleware, and dependencies that find out by themselves whose store it is.
+    For lifespans, workers, middleware, and dependencies that find the store's parameters by themselves.
 
     Args:
         where: the application, or a request or WebSocket that it has received.
         store: the store class.
-        args, kwargs: its parameters.
+        args, kwargs: the parameters of the store.
 
     Raises:
-        RuntimeError: ``lifespan(...)`` does not run for this application.
-        TypeError, ValueError, DeclarationError: as the store class.
+        RuntimeError: ``lifespan(...)`` is not running for this application.
+        TypeError, ValueError, DeclarationError: as from the store class.
 
     No I/O. A store without parameters is always the same object while the application runs.
     """
@@ -188,31 +189,31 @@ def servers_for(scope: Mapping[str, object], cls: type[Store]) -> Servers:
     """The start-up that serves a request.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: there is no start-up for its application.
     """
     app = scope.get("app")
     runs = _running.get(id(app)) or _running.get(id(scope.get("router", app)))
     if runs is None:
         raise RuntimeError(
-            f"there is no server for {cls.__name__}: no lifespan(...) of purse.fastapi runs for this application. "
-            'Write FastAPI(lifespan=lifespan("redis://localhost")). If that is there, nothing has run it: in tests '
-            "write `with TestClient(app) as client:`; httpx's ASGITransport never does, so there write "
+            f"no server for {cls.__name__}: the lifespan(...) of purse.fastapi is not running for this application. "
+            'Write FastAPI(lifespan=lifespan("redis://localhost")). If it is there already, start it: in tests '
+            "write `with TestClient(app) as client:`. httpx's ASGITransport does not start it, so with that write "
             "`async with app.router.lifespan_context(app):` around the requests."
         )
     if len(runs) > 1:
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # in a thread of its own
+        except RuntimeError:  # in a thread without a loop
             return runs[-1]
         return next((servers for servers in reversed(runs) if servers.loop is loop), runs[-1])
     return runs[0]
 
 
 def _check_app(given: object) -> None:
-    """Refuse what has no requests with stores.
+    """Refuse an object that is not an application.
 
     Raises:
-        TypeError: ``given`` is no application.
+        TypeError: ``given`` is not an application.
     """
     if not isinstance(given, Starlette):
         raise TypeError(f"lifespan(...) is for a FastAPI or Starlette application, not a {type(given).__name__}")
@@ -220,12 +221,14 @@ def _check_app(given: object) -> None:
 
 def _check_server(given: object) -> None:
     if isinstance(given, Starlette):
-        raise TypeError('lifespan takes a server, not an application: FastAPI(lifespan=lifespan("redis://localhost"))')
+        raise TypeError(
+            'lifespan() takes a server, not an application: write FastAPI(lifespan=lifespan("redis://localhost"))'
+        )
     check_client(given)
 
 
 def check_store(given: object, where: str) -> type[Store]:
-    """``given``, if it is a store class.
+    """Return ``given`` if it is a store class.
 
     Raises:
         TypeError: it is something else.

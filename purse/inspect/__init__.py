@@ -1,8 +1,8 @@
-"""Questions about stores, as functions: a store class has few names of its own, users' fields have the rest.
+"""Questions about stores. They are functions and not methods, to leave the names on a store class to users' fields.
 
 fields(Garden)             the declared fields, as objects                        no I/O
-schema(Garden)             all that decides about stored data, as plain data      no I/O
-await describe(garden)     what Redis has for each field now                      one round trip, key spaces more
+schema(Garden)             everything that decides about stored data, as dicts    no I/O
+await describe(garden)     the keys that Redis has for each field now             one round trip, key spaces more
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""describe(): what Redis has for each field of a store, whatever it is.
+"""describe(): the keys that Redis has for each field of a store, whatever their type.
 
-    one script    TYPE, a count, PTTL, MEMORY USAGE, OBJECT ENCODING of every field's key; each may be refused by itself
+    one script    TYPE, a count, PTTL, MEMORY USAGE, OBJECT ENCODING of every field's key. Each may be refused by itself
     SCAN          for key spaces, whose entries can only be found by going through the keys of the database
 
-Both go out together. How far SCAN goes is bounded, because a database may be big and somebody only wants to look: of a
-big one it sees a part. The order in which Redis scans is that of hashes, so any part is a fair sample, and a number of
-entries is estimated from it.
+Both are sent together. SCAN is bounded because a database may be big, so in a big database it sees only a part. Redis
+scans in the order of hashes, so any part is a fair sample, and the number of entries is estimated from it.
 """
 
 from __future__ import annotations
@@ -25,10 +24,9 @@ from purse._engine.replies import Reply, as_all_bytes, as_array, as_bytes, as_in
 from purse._engine.scripts import load_script
 from purse._engine.slots import hash_tag
 from purse._engine.unit import Noted
-from purse.codecs._shown import shown
+from purse.codecs._shown import named, shown
 from purse.collections._base import PAGE
 from purse.inspect._fields import fields, pattern_of, redis_type_of
-from purse.inspect._table import table
 from purse.store import Store
 
 if TYPE_CHECKING:
@@ -41,26 +39,29 @@ __all__ = ["FieldDescription", "StoreDescription", "describe"]
 
 _Space: TypeAlias = "RedisKeySpace[object, object]"
 
+_HEAD = ("field", "structure", "key", "holds", "length", "memory", "expires in", "encoding")
+_TO_THE_RIGHT = frozenset({"length", "memory", "expires in"})
+
 
 @dataclass(frozen=True, slots=True)
 class FieldDescription:
     """What Redis has for one field.
 
     Attributes:
-        name: the field, of a nested store ``home.lines``.
-        key: the Redis key; of a key space the pattern of its keys, ``{garden}:sessions:*``.
+        name: the name of the field. For a field of a nested store ``home.lines``.
+        key: the Redis key. For a key space the pattern of its keys, ``{garden}:sessions:*``.
         structure: the name of the collection's class.
-        declared: the Redis type that it needs, as TYPE calls it: ``hash``, ``zset``.
-        stored: the Redis type that the key has; None if there is no such key, for key spaces, and if the user may not
-            ask.
-        exists: whether there is such a key, or any entry of a key space; None if that is not known.
-        length: elements of the key, of whatever type it is; None for a string. Of a key space its entries; None if
-            no keys of the database were looked at.
+        declared: the Redis type that the collection needs, as TYPE calls it: ``hash``, ``zset``.
+        stored: the Redis type of the key. None if the key does not exist, for key spaces, and if the user may not
+            ask for it.
+        exists: whether the key, or any entry of the key space, exists. None if that is not known.
+        length: the number of elements of the key, whatever its type, or None for a string. For a key space the number
+            of its entries, or None if no keys of the database were looked at.
         exact: False if not all keys of the database were looked at, so that ``length`` is an estimate.
-        expires_in: the time that the key has left; None if it never expires, and for key spaces.
-        memory: bytes of the key, of big ones estimated by the server; None for key spaces, and if the user may not
-            ask.
-        encoding: how Redis keeps the key, as OBJECT ENCODING calls it: ``listpack``; None as ``memory``.
+        expires_in: the time that the key has left. None if it never expires, and for key spaces.
+        memory: the bytes of the key, estimated by the server for big keys. None for key spaces, and if the user may
+            not ask for it.
+        encoding: how Redis keeps the key, as OBJECT ENCODING calls it: ``listpack``. None in the cases of ``memory``.
     """
 
     name: str
@@ -77,19 +78,19 @@ class FieldDescription:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the key has the declared type; None if there is no key to ask, or several."""
+        """Whether the key has the declared type. None if there is no such key, or the field has several keys."""
         return None if self.stored is None else self.stored == self.declared
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StoreDescription:
-    """What Redis has for a store. As a text it is a table.
+    """What Redis has for a store. ``str()`` and ``repr()`` show it as a table.
 
     Attributes:
-        store: the name of its class.
-        fields: by name, in the order of declaration; those of nested stores as ``home.lines``.
-        scanned: how many keys of the database were looked at to count entries of key spaces.
-        keys: how many keys the database has; None if there is no key space, or the user may not ask.
+        store: the name of the store's class.
+        fields: by name, in the order of declaration. Fields of nested stores have names like ``home.lines``.
+        scanned: how many keys of the database were looked at to count the entries of key spaces.
+        keys: how many keys the database has. None if the store has no key space, or the user may not ask for it.
     """
 
     store: str
@@ -99,29 +100,30 @@ class StoreDescription:
 
     def __repr__(self) -> str:
         seen = "" if self.keys is None else f"\n{self.scanned} of {self.keys} keys of the database were looked at"
-        return table(self.store, self.fields.values()) + seen
+        return _table(self.store, self.fields.values()) + seen
 
 
 async def describe(store: Store, *, scan: int | None = 10_000) -> StoreDescription:
-    """What Redis has for each field of ``store``: is there a key, of which type, how much of it, until when.
+    """Report what Redis has for each field of ``store``: the type of its key, its length, its remaining time.
 
-    Nothing fails because a key holds something else than it should: that is what this tells. The keys of fields are
-    looked at in one moment; entries of key spaces are counted while others may write. A lock and a limiter are their
-    first key: the counts of single identities are not looked for. No TTL is renewed.
+    A key of the wrong type is reported and is not an error. The keys of fields are looked at in one moment. The entries
+    of key spaces are counted while others may write. A lock or a limiter is described by its first key, and the counts
+    of single identities are not searched for. TTLs are not renewed.
 
     Args:
-        scan: how many keys of the database may be looked at to count the entries of key spaces, to the next page of
-            500. If there are more, ``length`` is an estimate, and ``exact`` is False. 0: count nothing; None: look
-            at all.
+        store: the store.
+        scan: how many keys of the database may be looked at to count the entries of key spaces, rounded up to a page of
+            500. If the database has more, ``length`` is an estimate, and ``exact`` is False. 0 counts nothing, None
+            looks at all keys.
 
     Raises:
-        TypeError: ``store`` is not a store, or ``scan`` no ``int``.
+        TypeError: ``store`` is not a store, or ``scan`` is not an ``int``.
         ValueError: ``scan`` is below 0.
         redis.exceptions.NoPermissionError: the user may not run scripts at all.
 
     One round trip, O(number of fields), and for key spaces one for each page of ``scan``. Sends: EVALSHA describe (one
-    for each hash slot that the keys are in), for key spaces SCAN and DBSIZE, and once on each connection HELLO: on a
-    node of a cluster their lengths are not known.
+    for each hash slot of the keys). For key spaces SCAN, DBSIZE, and HELLO once on each connection: on a node of a
+    cluster the lengths of key spaces are not known.
     """
     refuse_in_atomic("describe", "needs several commands")
     cls = _class_of(store)
@@ -146,16 +148,16 @@ async def describe(store: Store, *, scan: int | None = 10_000) -> StoreDescripti
 
 
 def _class_of(store: Store) -> type[Store]:
-    given = cast("object", store)  # no checker watches a notebook
+    given = cast("object", store)  # a notebook has no type checker
     if isinstance(given, type) and issubclass(given, Store):
         name = given.__name__
         raise TypeError(
-            f"describe() takes a store, and {name} is a class: it has no client to ask; write await "
-            f"describe({name}(client)), or schema({name}) for what it declares"
+            f"describe() takes a store, but {name} is a class and has no client: write await describe({name}(client)), "
+            f"or schema({name}) for its declaration"
         )
     if not isinstance(given, Store):
         told = shown(given)  # pyright: ignore[reportUnknownArgumentType] - narrowed to type[Unknown]
-        raise TypeError(f"describe() takes a store, not {told}; write await describe(garden)")
+        raise TypeError(f"describe() takes a store, not {told}: write await describe(garden)")
     return type(given)
 
 
@@ -167,7 +169,7 @@ def _collection(store: Store, name: str) -> RedisObject:
 
 
 async def _look(executor: Executor, note: str, keys: Iterable[str]) -> dict[str, list[Reply]]:
-    """What the script says about each key."""
+    """The reply of the script for each key."""
     script = load_script("describe")
     groups = _by_slot(keys)
     asked = (executor.ask_again(script(group), Noted(note, tag)) for tag, group in groups.items())
@@ -180,7 +182,7 @@ async def _look(executor: Executor, note: str, keys: Iterable[str]) -> dict[str,
 
 
 def _by_slot(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The keys by their hash tags: those of one are in one slot of a cluster."""
+    """Group the keys by their hash tags: keys with the same tag are in one slot of a cluster."""
     groups: dict[str, list[str]] = {}
     for key in dict.fromkeys(keys):
         groups.setdefault(hash_tag(key), []).append(key)
@@ -223,7 +225,7 @@ def _number(reply: Reply) -> int | None:
 
 @dataclass(slots=True)
 class _Counts:
-    """What a scan has found so far, for each key space; ``keys`` is None if it was not allowed, or not wanted."""
+    """The result of a scan so far, for each key space. ``keys`` is None if the scan was not allowed or not wanted."""
 
     found: dict[str, int]
     scanned: int = 0
@@ -262,13 +264,13 @@ async def _count(executor: Executor, asking: Noted, spaces: Mapping[str, _Space]
     affixes = {name: (space.prefix.encode(), space.suffix.encode()) for name, space in spaces.items()}
     cursor = b"0"
     try:
-        # Without MATCH and TYPE: of how many keys these were, the server says nothing.
+        # Without MATCH and TYPE, because with them the server does not report how many keys it looked at.
         size, page, part = await asyncio.gather(
             executor.ask_again(("DBSIZE",), asking),
             executor.ask_again(_scan(cursor), asking),
             executor.is_cluster_node(),
         )
-        if part:  # the keys of this node say nothing of the others
+        if part:  # the keys of this node say nothing about the keys of other nodes
             return counts
         while True:
             raw_cursor, names = as_array(page)
@@ -291,9 +293,56 @@ def _scan(cursor: bytes) -> Command:
 def _check_scan(scan: object) -> None:
     if scan is not None and type(scan) is not int:
         raise TypeError(
-            f"describe(): scan= is how many keys may be looked at, an int or None for all, not {shown(scan)}"
+            f"describe(): scan= must be the number of keys to look at, an int, or None for all, not {shown(scan)}"
         )
     if scan is not None and scan < 0:
         raise ValueError(
-            f"describe(): scan={scan} is below 0; write 0 to count no key spaces, None to look at all keys"
+            f"describe(): scan={scan} is below 0: write 0 to count no key spaces, or None to look at all keys"
         )
+
+
+# --- the table --------------------------------------------------------------------------------------
+
+
+def _table(store: str, fields: Iterable[FieldDescription]) -> str:
+    """A line for each field, under the name of the store's class."""
+    rows = [_HEAD, *map(_row, fields)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(_justified(*cell) for cell in zip(row, widths, _HEAD, strict=True)).rstrip() for row in rows)
+    return "\n".join((store, *lines))
+
+
+def _justified(text: str, width: int, column: str) -> str:
+    return text.rjust(width) if column in _TO_THE_RIGHT else text.ljust(width)
+
+
+def _row(field: FieldDescription) -> tuple[str, ...]:
+    return (
+        field.name,
+        field.structure,
+        named(field.key),
+        _held(field),
+        "" if field.length is None else f"{'' if field.exact else '~'}{field.length}",
+        "" if field.memory is None else _bytes(field.memory),
+        "" if field.expires_in is None else str(timedelta(seconds=round(field.expires_in.total_seconds()))),
+        field.encoding or "",
+    )
+
+
+def _held(field: FieldDescription) -> str:
+    if field.exists is None:
+        return "?"
+    if not field.exists:
+        return "nothing"
+    if field.fits is False:
+        return f"{field.stored}, not a {field.declared}"
+    return field.stored or field.declared
+
+
+def _bytes(number: int) -> str:
+    size, unit = float(number), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -23,7 +23,7 @@ def fields(store: Store | type[Store]) -> Mapping[str, FieldSpec[RedisObject]]:
     Inherited fields come first, as in ``dataclasses.fields``. The mapping cannot be changed.
 
     Raises:
-        TypeError: ``store`` is neither.
+        TypeError: ``store`` is neither a store class nor a store.
 
     Sends nothing.
     """
@@ -31,7 +31,7 @@ def fields(store: Store | type[Store]) -> Mapping[str, FieldSpec[RedisObject]]:
 
 
 def class_of(store: Store | type[Store], asking: str) -> type[Store]:
-    """The class to answer for.
+    """The store class that ``store`` is, or is an instance of.
 
     Args:
         asking: the function that was called, for the message.
@@ -39,7 +39,7 @@ def class_of(store: Store | type[Store], asking: str) -> type[Store]:
     Raises:
         TypeError: ``store`` is neither a store nor a class of stores.
     """
-    given = cast("object", store)  # no checker watches a notebook
+    given = cast("object", store)  # a notebook has no type checker
     cls = given if isinstance(given, type) else type(given)
     if not issubclass(cls, Store):
         raise TypeError(f"{asking}() takes a Store class or a store, not {shown(given)}")
@@ -52,7 +52,7 @@ def options_of(spec: FieldSpec[RedisObject]) -> dict[str, object]:
 
 
 def pattern_of(prefix: str, suffix: str) -> str:
-    """How the keys of a key space are written in one word."""
+    """The keys of a key space as one pattern."""
     return f"{prefix}*{suffix}"
 
 

@@ -1,4 +1,4 @@
-"""JSON schemas of what codecs write: pydantic's, without what is never stored.
+"""JSON schemas of what codecs write: pydantic's, without the parts that are never stored.
 
 pydantic, mode="serialization"    by field name, because values are written by field name
 computed fields                   left out: they are not written
@@ -31,7 +31,7 @@ _EVERYTHING = Plan(walk=True, typed_dicts=(), doubts=())
 
 
 def json_schema_of(form: object) -> dict[str, JsonValue] | None:
-    """The JSON schema of the values of a type; None if it has none."""
+    """The JSON schema of the values of a type, or None if the type has none."""
     try:
         adapter = adapter_for(form)
         return _essential(_generated(adapter))
@@ -41,7 +41,7 @@ def json_schema_of(form: object) -> dict[str, JsonValue] | None:
 
 def _generated(adapter: TypeAdapter[object]) -> dict[str, JsonValue]:
     made = adapter.json_schema(by_alias=False, mode="serialization", schema_generator=_AsStored)
-    # Through JSON, so that it comes back equal from where it is kept: of floats, nan would not.
+    # Through JSON, so that it comes back equal after it was saved, which the float nan would not.
     return cast("dict[str, JsonValue]", from_json(to_json(made, inf_nan_mode="strings", fallback=str)))
 
 

@@ -1,11 +1,11 @@
-"""schema(): a store class as plain data, to be read in a review, committed, and compared in a test.
+"""schema(): a store class as plain data, for reading in a review, committing, and comparing in a test.
 
     class Garden(Store, namespace="garden"):        {"store": "Garden", "namespace": "garden", ...,
         visits: RedisHash[int] = field(...)          "fields": {"visits": {"key": "{garden}:visits", ...}}}
 
-All of it is what ``json.dumps`` writes and ``json.loads`` reads back equal. The same declaration gives the same text in
-every process. What is in it is what decides about stored data; docstrings, titles and where the class is written are
-not.
+``json.dumps`` can write it, and ``json.loads`` reads it back equal. The same declaration gives the same text in every
+process. It contains everything that decides about stored data. It does not contain docstrings, titles, or the module of
+the class.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DEFAULT_CODECS: Mapping[type, str] = {TextCodec: "text", BytesCodec: "bytes"}
 
 
 class TTLSchema(TypedDict):
-    """A TTL policy; see ``purse.TTL``."""
+    """A TTL policy, see ``purse.TTL``."""
 
     seconds: float
     renew: Literal["write", "read", "never"]
@@ -52,18 +52,18 @@ class FieldSchema(TypedDict):
     """One field of a store class.
 
     Keys:
-        key: the Redis key; with placeholders for the store's parameters, with a ``*`` for the key of a key space.
+        key: the Redis key, with placeholders for the store's parameters, and with a ``*`` for the keys of a key space.
         structure: the name of the collection's class: ``RedisHash``.
-        redis_type: as Redis' TYPE calls it: ``hash``, ``zset``. Of a key space, that of each entry.
-        value_type: the declared type, without constraints; None for a lock, a limiter or a semaphore.
-        value_schema: its JSON schema, as the default codec writes it; None if it has none.
-        key_type, key_schema: the same of the keys; None if the structure has none.
-        codec: what stores the values: ``text`` and ``bytes`` as they are, ``json``, ``json, exclude_unset``, or the
-            class of a codec of yours.
-        ttl: the policy that holds for the field, wherever it was declared.
-        slots: what shares a hash tag: the store, the field, one key.
+        redis_type: as Redis' TYPE calls it: ``hash``, ``zset``. For a key space, the type of each entry.
+        value_type: the declared type without constraints, or None for a lock, a limiter or a semaphore.
+        value_schema: the JSON schema of the values as the default codec writes them, or None if they have none.
+        key_type, key_schema: the same for the keys, or None if the structure has no keys.
+        codec: the codec of the values: ``text`` and ``bytes`` store them as they are, ``json``, ``json,
+            exclude_unset``, or the class of your own codec.
+        ttl: the policy of the field, whether the field or its store declares it.
+        slots: what shares a hash tag: all of the store, the field, or each key.
         default: whether ``default=`` or ``default_factory=`` was given.
-        options: the structure's own options that were given: ``maxlen``, ``rate``. Durations are in seconds.
+        options: the structure's own options that were given: ``maxlen``, ``rate``, ``lease``. Durations are in seconds.
     """
 
     key: str
@@ -87,7 +87,7 @@ class StoreSchema(TypedDict):
         store: the name of the class.
         namespace: as declared, with placeholders: ``user:{user_id}``.
         parameters: for each placeholder its type: ``str``, ``int`` or ``UUID``.
-        fields: by name, in the order of declaration; those of nested stores as ``home.lines``.
+        fields: by name, in the order of declaration. Fields of nested stores have names like ``home.lines``.
     """
 
     store: str
@@ -100,22 +100,22 @@ def schema(store: Store | type[Store]) -> StoreSchema:
     """A store class, or the class of a store, as plain data: ``json.dumps(schema(Garden), indent=2)``.
 
     Returns:
-        A new dict, equal for equal declarations, that ``json.dumps`` takes and ``json.loads`` gives back equal.
+        A new dict, equal for equal declarations. ``json.dumps`` takes it, and ``json.loads`` gives it back equal.
 
     Raises:
-        TypeError: ``store`` is neither.
-        DeclarationError: the class has no namespace, so its fields have no keys, or an annotation names what does not
-            exist.
+        TypeError: ``store`` is neither a store class nor a store.
+        DeclarationError: the class has no namespace, so its fields have no keys, or an annotation uses a name that does
+            not exist.
 
-    Sends nothing. JSON schemas are made anew by each call, which takes milliseconds for big models.
+    Sends nothing. Each call makes the JSON schemas anew, which takes milliseconds for big models.
     """
     cls = class_of(store, "schema")
     complete(cls)
     declaration = declaration_of(cls)
     if declaration.defaults.namespace is None:
         raise DeclarationError(
-            f"{cls.__name__} has no namespace, so there are no keys to describe; ask for the schema of a store that "
-            "inherits from it or has it as a field"
+            f"{cls.__name__} has no namespace, so its fields have no keys: ask for the schema of a store that inherits "
+            "from it or has it as a field"
         )
     return {
         "store": cls.__name__,

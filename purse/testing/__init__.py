@@ -5,13 +5,13 @@
         with round_trips(max=1):
             await garden.plants.set("spinach", spinach)
 
-A real server starts in 10 to 30 ms, so there is no fake that would only nearly behave like one.
+A real server starts in 10 to 30 ms, so the kit does not need a fake that behaves almost like one.
 
-    _isolation    the server, and for each test a client, a namespace, and nothing left behind
+    _isolation    the server, and for each test a client and a namespace that is cleaned up
     _counting     round_trips
 
-``purse.pytest_plugin`` makes fixtures of it: ``purse_server``, ``purse_redis``, ``purse_store``. With another test
-runner ``serving`` and ``isolated`` are the same things as context managers.
+``purse.pytest_plugin`` makes fixtures of it: ``purse_server``, ``purse_redis``, ``purse_store``. For another test
+runner, the context managers ``serving`` and ``isolated`` do the same.
 """
 
 from purse.testing._counting import RoundTrips, round_trips

@@ -4,17 +4,17 @@
     b = await garden.plants.get("b")                trip 2      it was sent when the reply to "a" was there
     await gather(get("c"), get("d"), get("e"))      trip 3      none of them waited for another
 
-Writes to the socket are the wrong thing to count: how many there are depends on the engine's mode and on what else is
-under way, and a test must not. So calls are ordered by what they waited for. A task's second call waited for its first;
-the first call of a new task for the calls that its parent had made; a call after ``gather`` for those of the tasks that
-are done. The number of a call is one more than the greatest number of those it waited for, and the count is the
-greatest number: the latency of the code, in round trips.
+Counting writes to the socket would be wrong: their number depends on the engine's mode and on other calls that are in
+flight, and a test must not depend on those. So calls are ordered by the calls that they waited for. A task's second
+call waited for its first. The first call of a new task waited for the calls that its parent had made. A call after
+``gather`` waited for the calls of the tasks that are done. The number of a call is one more than the greatest number of
+the calls that it waited for. The count is the greatest number: the latency of the code, in round trips.
 
     task              calls         parent of a task: the last task that had made a call in the context that it copied
     ├── task          2, 3
     └── task          2             the next call of the parent is 4
 
-The engine is watched only while somebody counts: two methods of its links are replaced then, and nobody else pays.
+The engine is watched only inside a ``round_trips`` block, which replaces methods of its links. Other code has no cost.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _WIDE = 100  # characters of each
 
 _KEYLESS = {"MULTI", "EXEC"}
 
-# By what a command of one item is replaced, if it is sent for one item after the other.
+# The call for many items that replaces a command of one item, if that is sent for one item after the other.
 _TOGETHER = {
     "HGET": "get_many(keys)",
     "GET": "get_many(keys)",
@@ -80,7 +80,7 @@ _TOGETHER = {
 Task: TypeAlias = "asyncio.Task[object]"
 
 _caller: ContextVar[Task | None] = ContextVar("purse_caller", default=None)
-"""The last task in this context, or in one that it was copied from, that made a call while somebody counted."""
+"""The last task that made a call during a count, in this context or in one that it was copied from."""
 
 _changing = ThreadLock()
 _counting: list[RoundTrips] = []
@@ -101,15 +101,16 @@ def round_trips(
             client.get("/plants/spinach")       # an application in another thread counts, too
         assert trips.count == 1
 
-    Calls that do not wait for one another, as ``gather`` makes them, are one trip, whatever the client's mode is.
-    A call of several commands, and ``atomic``, is one. A call that has to be sent again is two; but not the first use
-    of a script on a server, for which EVAL follows EVALSHA, so that the order of tests makes no difference. Connecting
-    is not counted, nor what a call that waits for an element is told meanwhile, nor calls of redis-py's own methods.
+    Calls that do not wait for one another, as with ``gather``, are one trip in every mode of the client.
+    A call of several commands is one, and so is ``atomic``. A call that has to be sent again is two. The exception is
+    the first use of a script on a server, where EVAL follows EVALSHA: it is one, so that the order of tests makes no
+    difference. Not counted are connecting, the notifications that a call gets while it waits for an element, and calls
+    of redis-py's own methods.
 
     Args:
-        of: count only the calls of this store's client, or this client; by default of all in this process.
-        max: the most that are allowed. At the end of the block, unless that raises, more are an ``AssertionError``,
-            which lists the trips with their commands and keys, never values.
+        of: count only the calls of this store's client, or of this client. By default count all calls in this process.
+        max: the greatest number that is allowed. If there were more at the end of the block, an ``AssertionError``
+            lists the trips with their commands and keys, but never values. An exception of the block is not replaced.
 
     Raises:
         TypeError, ValueError: ``of`` or ``max`` is something else.
@@ -117,7 +118,7 @@ def round_trips(
     Sends nothing.
     """
     if max is not None and (type(max) is not int or max < 0):
-        raise ValueError(f"max= is how many round trips are allowed, an int from 0, not {shown(max)}")
+        raise ValueError(f"max= must be the number of allowed round trips, an int of at least 0, not {shown(max)}")
     if of is None:
         return RoundTrips(None, max)
     return RoundTrips(executor_for(binding_of(of).client if isinstance(of, Store) else of), max)
@@ -129,10 +130,10 @@ class _Caller:
 
     Attributes:
         task: None for the root, and for calls from outside of a task.
-        number: that of its last call, or of one that it has waited for since.
-        children: tasks that it has started, or a task of its own that has made no calls.
-        planned: the number of the call that waits for a connection, or for room; 0: there is none.
-        script: the one that its last call has executed.
+        number: the number of its last call, or of a call that it has waited for since.
+        children: the tasks that it has started, directly or through a task that has made no calls.
+        planned: the number of the call that waits for a connection or for room, or 0.
+        script: the script that its last call has executed.
     """
 
     task: Task | None
@@ -148,24 +149,24 @@ class _Caller:
             if child.is_over():
                 self.number = max(self.number, child.waited_for())
             if child.task is None or child.task.done():
-                running += child.children  # it is over for good, and what it has left behind is ours
+                running += child.children  # the child has ended, so its children become children of this task
             else:
                 running.append(child)
         self.children = running
         return self.number
 
     def is_over(self) -> bool:
-        # A task of the engine takes elements of a queue for those who wait, and is not done when they have them.
+        # A task of the engine takes elements of a queue for the waiting callers, and is not done when they have them.
         return self.task is None or self.task.done() or self.task.get_name().startswith("purse: ")
 
 
 class RoundTrips:
-    """The round trips of a ``with`` block, while it runs and afterwards; made by ``round_trips``.
+    """The round trips of a ``with`` block, while it runs and afterwards. ``round_trips`` makes it.
 
     Attributes:
-        count: how many there were.
-        trips: for each the calls that shared it, ``("HGET {garden}:plants", "LLEN {garden}:log")``. Of a script the
-            name, of a transaction all commands.
+        count: the number of round trips.
+        trips: for each round trip the calls that shared it, ``("HGET {garden}:plants", "LLEN {garden}:log")``. A
+            script is shown by its name, a transaction by all its commands.
     """
 
     def __init__(self, executor: ClientExecutor | None, most: int | None) -> None:
@@ -225,7 +226,7 @@ class RoundTrips:
             planned, caller.planned = caller.planned, 0
             former, caller.script = caller.script, _script_in(payload)
             if former is not None and not former.whole and caller.script == former._replace(whole=True):
-                return  # the server did not know it; not counted, because it would depend on which test came first
+                return  # the server did not know the script: not counted, as it would depend on the order of tests
             caller.number = planned or caller.waited_for() + 1
             if caller.number > len(self._trips):
                 self._trips.append([])
@@ -242,10 +243,10 @@ class RoundTrips:
         return caller
 
     def _too_many(self, most: int) -> str:
-        """What to tell, and what to do about it."""
+        """The message about too many round trips."""
         trips = self.trips
         number_of = f"{len(trips)} round trip{'s' if len(trips) > 1 else ''}"
-        lines = [f"{number_of}, and at most {most} {'was' if most == 1 else 'were'} allowed:"]
+        lines = [f"{number_of}, but at most {most} {'was' if most == 1 else 'were'} allowed:"]
         for number, calls in enumerate(trips[:_SHOWN], 1):
             call, *others = calls
             lines.append(f"  {number:>3}  {call[:_WIDE]}{f' and {len(others)} more' if others else ''}")
@@ -255,11 +256,11 @@ class RoundTrips:
         often, times = next(iter(alone.most_common(1)), ("", 0))
         together = _TOGETHER.get(often.partition(" ")[0])
         if times > 2 and together is not None:
-            lines.append(f"{often} was sent {times} times, one after the other; {together} is one trip for all.")
+            lines.append(f"{often} was sent {times} times, one after the other: write {together}, one trip for all.")
         lines.append(
-            "Each waited for the one before. Calls that need nothing of one another share a trip: await "
-            "asyncio.gather(...) of them, or garden.atomic(...) if nobody may come between; for many items of one "
-            "field there are get_many, update and extend."
+            "Each trip waited for the one before. Calls that do not depend on one another can share a trip: await "
+            "asyncio.gather(...) of them, or garden.atomic(...) if no other client may act in between. For many items "
+            "of one field use get_many, update or extend."
         )
         return "\n".join(lines)
 
@@ -349,9 +350,9 @@ def _commands(payload: bytes) -> Iterator[str]:
             command = f"{command} {_scripts().get(sha, sha)}"
         if command == "UNLINK" and arguments[0].startswith(MAKING):
             before_pop = True
-            continue  # of a key space: it goes in front of the command of which the caller knows
+            continue  # a key space sends it in front of the command that the caller knows
         if command == "PTTL" and before_pop:
-            continue  # so does this
+            continue  # as above
         if command not in _KEYLESS:
             yield f"{command} {named(arguments[0].decode(errors='backslashreplace'))}" if arguments else command
 

@@ -1,14 +1,14 @@
-"""Isolation: a server for the session, and for each test a client whose stores have keys of their own.
+"""Isolation: a server for the session, and for each test a client whose stores have separate keys.
 
-    PURSE_REDIS_URL=redis://...     that server, as it is; never flushed. Workers of xdist share it and do not meet
+    PURSE_REDIS_URL=redis://...     that server, never flushed. Workers of xdist share it with separate keys
     otherwise                       an embedded server for each process, which is emptied after each test
 
     test A   purse_redis   Garden(purse_redis).plants    {t5e0c41d0b7a2:garden}:plants
     test B   purse_redis   Garden(purse_redis).plants    {t91b8f6a03c55:garden}:plants
 
-Nothing here is a coroutine: it works with each plugin that runs asynchronous tests, and without any. What a test
-has opened is closed in the event loop that opened it: at the end of the loop, or at the end of the test if the loop
-lives longer. Keys are deleted by redis-py's synchronous client, which needs no loop.
+Nothing here is a coroutine, so it works with every plugin that runs asynchronous tests, and without one. The
+connections of a test are closed in the event loop that opened them: at the end of the loop, or at the end of the test
+if the loop lives longer. Keys are deleted by redis-py's synchronous client, which needs no loop.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _CLOSING = 5.0  # seconds for a loop of another thread to close its connections
 _PAGE = 1000  # keys that SCAN looks at in one round trip
 
 _ours: set[str] = set()
-"""URLs of servers that were started here, and may be emptied."""
+"""URLs of servers that were started here, so they may be emptied."""
 
 _outlived: PerLoop[list[object]] = everywhere()
-"""What must live until its loop ends, because it is closed there."""
+"""Objects that must live until their loop ends, because they are closed there."""
 
 
 @contextlib.contextmanager
@@ -55,14 +55,14 @@ def serving() -> Generator[str]:
     """A server for tests: the fixture ``purse_server``.
 
     Returns:
-        Its URL: what PURSE_REDIS_URL says, else ``unix:///...`` of a server that is gone with its data at the end
+        Its URL: the value of PURSE_REDIS_URL, else ``unix:///...`` of a server that is removed with its data at the end
         of the block.
 
     Raises:
         ValueError: PURSE_REDIS_URL is not a URL of Redis.
-        ServerNotFound, ServerFailed: there is no server to run, or it did not start.
+        ServerNotFound, ServerFailed: no server program was found, or it did not start.
 
-    Nothing is sent to a server that is not started here. Starting one blocks for 10 to 30 ms.
+    Sends nothing to a server that it has not started. Starting a server blocks for 10 to 30 ms.
     """
     elsewhere = embedded_is_at()
     if elsewhere is not None:
@@ -81,24 +81,25 @@ def serving() -> Generator[str]:
 def isolated(url: str) -> Generator[RedisClient]:
     """A client for one test: the fixture ``purse_redis``.
 
-    Stores that are bound to it, wherever that happens, have a namespace that nobody else has:
-    ``{t5e0c41d0b7a2:garden}:plants``. Collections that are built directly, and fields with ``rkey=``, have the keys
-    that they were given.
+    All stores that are bound to the client have a unique namespace: ``{t5e0c41d0b7a2:garden}:plants``. Collections that
+    are built directly, and fields with ``rkey=``, keep the keys that they were given.
 
-    At the end of the block its connections are closed, in all event loops, and the keys are deleted: on a server of
-    ``serving()`` all keys of the database, on any other those of the namespace and those that ``field(rkey=...)``
-    of a bound store names (not the entries of a key space: who knows whose they are).
+    At the end of the block the client's connections are closed, in all event loops, and keys are deleted. On a server
+    of ``serving()`` these are all keys of the database. On another server they are the keys of the namespace, and the
+    keys that ``field(rkey=...)`` of a bound store names. The entries of a key space with ``rkey=`` are not deleted,
+    because other programs may own them.
 
     Args:
         url: as ``redis.asyncio.Redis.from_url`` takes it.
 
     Raises:
-        ValueError: not such a URL.
-        redis.exceptions.ConnectionError: keys cannot be deleted at the end: the server is gone.
+        ValueError: ``url`` is not such a URL.
+        redis.exceptions.ConnectionError: the keys cannot be deleted at the end, because the server is gone.
 
-    Used inside a coroutine, its connections are closed when the event loop ends.
+    If the block is inside a coroutine, the connections are closed when the event loop ends.
 
-    No I/O before the first call. If there was one, at the end FLUSHDB, or SCAN of the whole database and UNLINK.
+    No I/O before the first call. If there was a call, sends at the end FLUSHDB, or SCAN of the whole database and
+    UNLINK.
     """
     forget_ended()
     check_url(url, "isolated()")
@@ -114,7 +115,7 @@ def isolated(url: str) -> Generator[RedisClient]:
 
 
 class StoreFactory:
-    """Makes stores on the client of a test: what the fixture ``purse_store`` is.
+    """Makes stores on the client of a test. The fixture ``purse_store`` is one.
 
     garden = purse_store(Garden)
     user = purse_store(UserStore, user_id=42)
@@ -126,7 +127,7 @@ class StoreFactory:
     def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
 
-    # Of a store without parameters mypy sees **parameters, which could hold "redis" again: it does not fit below.
+    # For a store without parameters mypy sees **parameters, which could contain "redis" again: it does not fit below.
     @overload
     def __call__(self, store: Callable[[RedisClient], S], /) -> S: ...
     @overload
@@ -134,10 +135,10 @@ class StoreFactory:
     def __call__(self, store: Callable[Concatenate[RedisClient, P], S], /, *args: P.args, **kwargs: P.kwargs) -> S:
         """``store(redis, ...)``: a store of this class, bound to the client of this test.
 
-        Its namespace is that of the test: two stores of one class in one test share their keys, two tests never.
+        Its namespace belongs to the test: two stores of one class in one test share their keys, but two tests never do.
 
         Raises:
-            DeclarationError, TypeError, ValueError: as the class itself.
+            DeclarationError, TypeError, ValueError: as from the class itself.
 
         No I/O.
         """
@@ -147,7 +148,7 @@ class StoreFactory:
 class _Pool(ConnectionPool):
     """A pool that knows in which event loops connections were opened, and closes them there.
 
-    redis-py leaves the idle connections of a loop that has ended in its pool, for the next loop to stumble over, and
+    redis-py leaves the idle connections of a loop that has ended in its pool, where the next loop would use them, and
     Python warns of the sockets. The engine's own connections come from ``make_connection`` and have their own guard.
     """
 
@@ -161,7 +162,7 @@ class _Pool(ConnectionPool):
         return super().make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
     async def get_connection(self, *ignored: Any, **settings: Any) -> Any:
-        # Until redis-py 5.2 a command name had to be passed here; nothing was ever done with it.
+        # Until redis-py 5.2 a command name had to be passed here, but it was never used.
         connection = await super().get_connection(*ignored, **settings)  # type: ignore[no-untyped-call]  # as above
         opened = self.opened.get(asyncio.get_running_loop())
         if opened is None:
@@ -171,7 +172,7 @@ class _Pool(ConnectionPool):
         return connection
 
     async def leave(self) -> None:
-        """Close what was opened in the running loop."""
+        """Close the connections that were opened in the running loop."""
         opened = self.opened.get(asyncio.get_running_loop())
         if opened is not None:
             await _disconnect(opened)
@@ -179,7 +180,7 @@ class _Pool(ConnectionPool):
 
 async def _disconnect(connections: WeakSet[Connection]) -> None:
     while connections:
-        # It is closed, one way or another; or it was the last, and has just been dropped in another thread.
+        # The connection is closed even after an error. KeyError: the last one has just been dropped in another thread.
         with contextlib.suppress(redis.RedisError, OSError, KeyError):
             await connections.pop().disconnect()
 
@@ -197,9 +198,9 @@ def _close(client: RedisClient, pool: _Pool) -> None:
             continue
         if not loop.is_running():
             loop.run_until_complete(leave())
-        elif loop is _running_loop():  # used inside a coroutine, where nobody can wait: the loop's end closes them
+        elif loop is _running_loop():  # inside a coroutine, where this function cannot wait: the loop's end closes them
             _outlived.here(list).append((client, pool))
-        else:  # an application that runs in another thread; if its loop ends in this moment, that closes them, too
+        else:  # an application in another thread (if its loop ends at this moment, that also closes them)
             leaving = leave()
             with contextlib.suppress(TimeoutError, RuntimeError):
                 asyncio.run_coroutine_threadsafe(leaving, loop).result(_CLOSING)
@@ -219,7 +220,7 @@ def _delete(url: str, isolation: Isolation) -> None:
         if url in _ours:
             client.flushdb()
             return
-        # With slots="key" the prefix stands elsewhere than behind the first brace; it is long enough to be unique.
+        # With slots="key" the prefix is not behind the first brace, but it is long enough to be unique.
         keys = list(client.scan_iter(match=f"*{isolation.prefix}*", count=_PAGE))
         keys += _named_by(isolation)
         for start in range(0, len(keys), _PAGE):
@@ -227,7 +228,7 @@ def _delete(url: str, isolation: Isolation) -> None:
 
 
 def _named_by(isolation: Isolation) -> Iterator[str]:
-    """The keys that ``field(rkey=...)`` names in the stores that were bound, and those beside them."""
+    """The keys that ``field(rkey=...)`` names in the stores that were bound, and the keys beside them."""
     for bound in isolation.classes.copy():
         for _, spec in flattened(declaration_of(bound).members):
             if spec.rkey is not None:

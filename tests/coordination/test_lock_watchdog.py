@@ -47,7 +47,7 @@ async def test_a_watchdog_cancels_the_body_of_a_lost_lock(redis: Redis) -> None:
                 cancelled.append(error)
                 raise
 
-    with pytest.raises(LockLost, match="the block was cancelled") as caught:
+    with pytest.raises(LockLost, match="its watchdog has cancelled the block") as caught:
         await block()
 
     assert cancelled == [caught.value.__cause__]

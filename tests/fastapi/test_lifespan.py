@@ -338,7 +338,7 @@ async def test_what_is_no_server_is_refused_where_it_is_written() -> None:
     async def forgotten(app: FastAPI) -> AsyncIterator[None]:
         yield
 
-    with pytest.raises(TypeError, match="inner=forgotten is an async generator; write @asynccontextmanager above it"):
+    with pytest.raises(TypeError, match="inner=forgotten is an async generator: write @asynccontextmanager above it"):
         lifespan("embedded://", inner=cast("Callable[[FastAPI], AbstractAsyncContextManager[None]]", forgotten))
     with pytest.raises(TypeError, match="is for a FastAPI or Starlette application, not a NoneType"):
         await lifespan("embedded://")(no_app).__aenter__()

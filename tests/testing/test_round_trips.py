@@ -159,13 +159,15 @@ async def test_too_many_say_what_to_do(garden: Garden) -> None:
     key = re.escape(garden.plants.rkey)
 
     with pytest.raises(
-        AssertionError, match=rf"^15 round trips, and at most 2 were allowed:\n +1  HSET {key}\n"
+        AssertionError, match=rf"^15 round trips, but at most 2 were allowed:\n +1  HSET {key}\n"
     ) as told:
         await in_a_row(garden, 2)
 
     message = str(told.value)
     assert "... and 3 more" in message
-    assert f"HSET {garden.plants.rkey} was sent 15 times, one after the other; update(mapping) is one trip" in message
+    assert (
+        f"HSET {garden.plants.rkey} was sent 15 times, one after the other: write update(mapping), one trip" in message
+    )
     assert "asyncio.gather" in message
     assert "secret" not in message
     assert "field1" not in message
@@ -188,7 +190,7 @@ async def test_exactly_as_many_are_allowed(garden: Garden) -> None:
     await in_a_row(garden, 2, calls=2)
     await in_a_row(garden, 0, calls=0)
 
-    with pytest.raises(AssertionError, match=r"^1 round trip, and at most 0 were allowed"):
+    with pytest.raises(AssertionError, match=r"^1 round trip, but at most 0 were allowed"):
         await in_a_row(garden, 0, calls=1)
 
 
@@ -208,7 +210,7 @@ async def test_nobody_pays_when_nobody_counts(garden: Garden) -> None:
 @pytest.mark.parametrize("wrong", [-1, 1.5, True, "2"])
 def test_a_maximum_is_a_number_of_trips(wrong: int) -> None:
     """Anything else is a ValueError."""
-    with pytest.raises(ValueError, match="max= is how many round trips are allowed"):
+    with pytest.raises(ValueError, match="max= must be the number of allowed round trips"):
         round_trips(max=wrong)
 
 
