@@ -202,9 +202,9 @@ class LeasedLock(ABC):
         lease = self._lease_of(task)
         if lease is None:
             raise LockError(
-                f"{named(self._key)}: {method}() was called by a task that does not hold the lock through this object: "
-                f"acquire() it first, or call lease.{method}() on the lease that {self._gives_leases} gave to its "
-                "holder",
+                f"{named(self._key)}: {method}() failed, because the lock is not held by this task through this "
+                f"object: acquire() it first, or call lease.{method}() on the lease that {self._gives_leases} gave to "
+                "its holder",
                 key=self._key,
             )
         return lease

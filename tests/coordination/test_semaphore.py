@@ -181,7 +181,7 @@ async def test_a_failed_release_does_not_mask_the_body(redis: Redis, proxy: Prox
 
     with pytest.raises(ZeroDivisionError) as caught:
         await lose_the_server(ZeroDivisionError())
-    assert "could not be given back" in caught.value.__notes__[0]
+    assert "could not give back the permit" in caught.value.__notes__[0]
     await proxy.listen_again()
     await until(RedisSemaphore(redis, "workers", limit=2).available, 2)  # it is given back later
 

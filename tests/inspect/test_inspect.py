@@ -300,7 +300,7 @@ def test_what_is_no_store_is_refused(ask: Callable[[type[Store]], object], messa
 
 def test_a_mixin_has_no_schema() -> None:
     """It has no keys."""
-    with pytest.raises(DeclarationError, match="Mixin has no namespace, so there are no keys to describe"):
+    with pytest.raises(DeclarationError, match="Mixin has no namespace, so its fields have no keys"):
         schema(Mixin)
 
 
