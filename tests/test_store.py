@@ -347,7 +347,9 @@ async def test_an_embedded_server_belongs_to_its_store() -> None:
         await garden.plants.set("spinach", SPINACH)
         assert await garden.plants.get("spinach") == SPINACH
         assert await other.plants.get("spinach") is None
-        servers = [store.__purse_opened__ and store.__purse_opened__.server for store in (garden, other)]
+        opened = [store.__purse_opened__ for store in (garden, other)]
+        servers = [store.server for store in opened if store is not None]
+        assert len(servers) == 2
         assert all(server is not None and server.running for server in servers)
 
     assert not any(server is not None and server.running for server in servers)
