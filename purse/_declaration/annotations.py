@@ -8,49 +8,56 @@
     Plants, with type Plants = RedisHash[Plant]   what the alias stands for
 
 An annotation may be a string, by quotes or by ``from __future__ import annotations``, and may name a class
-that comes later in the module. Names are looked up as Python would have done in the class body: in the
-body, in the function around it as it was then, in the module as it is now, in the builtins. What can be
-known at class definition (is it a collection?) is known then, from an evaluation in which every missing
-name stands for ``_Missing``.
+that comes later in the module. What can be known at class definition (is it a collection?) is known then, from an
+evaluation in which every missing name stands for ``Missing``; see ``evaluating``.
 """
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from types import FrameType, SimpleNamespace, UnionType
+from types import SimpleNamespace
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     ClassVar,
     Final,
     ForwardRef,
     Protocol,
     TypeAlias,
-    Union,
     cast,
     get_args,
     get_origin,
     get_type_hints,
 )
 
-from typing_extensions import Format, NoDefault, TypeVar
+from typing_extensions import NoDefault, TypeVar
 
-from purse.codecs._type_names import Alias, is_alias
+from purse._declaration.evaluating import NotEvaluated, Written
+from purse._declaration.names import Missing
+from purse._declaration.type_forms import (
+    aliased,
+    origin_of,
+    shown_type,
+    substituted,
+    type_parameters,
+    type_variables,
+)
+from purse.codecs._type_names import is_alias
 from purse.collections import RedisCollection, RedisKey, RedisObject
 from purse.errors import DeclarationError
 from purse.ttl import TTL, as_ttl
 
+if TYPE_CHECKING:
+    from purse._declaration.names import Names
+
 __all__ = [
     "Annotation",
     "Declared",
-    "Names",
     "TypeArguments",
     "Unresolved",
-    "local_names",
-    "shown_type",
     "type_arguments",
 ]
 
@@ -70,7 +77,7 @@ class Declared:
     @property
     def variables(self) -> tuple[TypeVar, ...]:
         """The type variables in the types."""
-        return tuple(variable for part in (self.value_type, self.key_type) for variable in _variables(part))
+        return tuple(variable for part in (self.value_type, self.key_type) for variable in type_variables(part))
 
 
 _CONSTANT: _Types = (ClassVar, Final)
@@ -79,67 +86,6 @@ _BASES = (RedisObject, RedisCollection, RedisKey)  # of all collections, and non
 
 class Unresolved(DeclarationError):
     """A name of an annotation does not exist (yet)."""
-
-
-class _Missing:
-    """Stands for a name that does not exist yet; whatever is done with it, it stays that."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-    def __getattr__(self, name: str) -> _Missing:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __getitem__(self, item: object) -> _Missing:
-        return self
-
-    def __or__(self, other: object) -> _Missing:
-        return self
-
-    def __ror__(self, other: object) -> _Missing:
-        return self
-
-    def __call__(self, *args: object, **kwargs: object) -> _Missing:
-        return self
-
-
-class Names(Mapping[str, object]):
-    """The names an annotation can use: those of ``scopes``, the first scope first, and the builtins.
-
-    Args:
-        lenient: a missing name is a ``_Missing`` instead of a ``KeyError``.
-    """
-
-    def __init__(self, *scopes: Mapping[str, object], lenient: bool = False) -> None:
-        self._scopes = scopes
-        self.lenient = lenient
-
-    def leniently(self) -> Names:
-        """The same names, with a ``_Missing`` for every other."""
-        return Names(*self._scopes, lenient=True)
-
-    def __getitem__(self, name: str) -> object:
-        for scope in self._all():
-            if name in scope:
-                return scope[name]
-        if self.lenient:
-            return _Missing(name)
-        raise KeyError(name)
-
-    # Python 3.14 evaluates forward references with a copy of the names that it is given.
-    def __iter__(self) -> Iterator[str]:
-        return iter({name: None for scope in self._all() for name in scope})
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def _all(self) -> tuple[Mapping[str, object], ...]:
-        return (*self._scopes, vars(builtins))
 
 
 class Annotation:
@@ -153,8 +99,7 @@ class Annotation:
 
     def __init__(self, where: str, raw: object, names: Names, types: tuple[TypeArguments, ...] = ()) -> None:
         self._where = where
-        self._raw = raw
-        self._names = names
+        self._written = raw if isinstance(raw, Written) else Written(raw, names)
         self._types = types
         self._declared: Declared | None = None
 
@@ -162,7 +107,7 @@ class Annotation:
         if self._types:
             with suppress(DeclarationError):
                 return shown_type(self.value())
-        return shown_type(self._raw)
+        return shown_type(self._written.raw)
 
     def replacing(self, types: TypeArguments, where: str) -> Annotation:
         """The same annotation, with types in place of type variables.
@@ -171,7 +116,8 @@ class Annotation:
             types: what they stand for; applied after those that were replaced before.
             where: as in the constructor.
         """
-        return Annotation(where, self._raw, self._names, (*self._types, types) if types else self._types)
+        all_types = (*self._types, types) if types else self._types
+        return Annotation(where, self._written, self._written.names, all_types)
 
     def value(self) -> object:
         """What the annotation is, whether it declares a field or not.
@@ -179,11 +125,11 @@ class Annotation:
         Raises:
             Unresolved: a name does not exist.
         """
-        return self._replaced(self._evaluate_nested(self._evaluate(self._names)))
+        return self._replaced(self._evaluate_nested(self._value()))
 
     def nested(self) -> type[object] | None:
         """The store class that it names, with or without type arguments; None for all else."""
-        origin = _origin(self._glimpse())
+        origin = origin_of(self._glimpse())
         return cast("type[object]", origin) if _is_store(origin) else None
 
     def arguments(self, of: type[object]) -> TypeArguments:
@@ -192,12 +138,12 @@ class Annotation:
         Raises:
             Unresolved: a name does not exist.
         """
-        value, _ = self._bare(self._evaluate(self._names))
-        return type_arguments(of, get_args(value), self._where, self._names, self._types)
+        value, _ = self._bare(self._value())
+        return type_arguments(of, get_args(value), self._where, self._written.names, self._types)
 
     def is_constant(self) -> bool:
         """Whether this is ``ClassVar[...]`` or ``Final``: something that is not stored."""
-        origin = _origin(self._glimpse())
+        origin = origin_of(self._glimpse())
         return any(origin is constant for constant in _CONSTANT)
 
     def hidden(self) -> str | None:
@@ -208,7 +154,7 @@ class Annotation:
         value = self._glimpse()
         while get_origin(value) in (*_CONSTANT, Annotated):
             value = get_args(value)[0]
-        origin = _origin(value)
+        origin = origin_of(value)
         is_part = _is_store(origin) and cast("type[_Declares]", origin).__purse__.template is None
         return shown_type(value) if is_part or _is_collection(value) else None
 
@@ -221,10 +167,10 @@ class Annotation:
         if self._declared is not None:
             return self._declared
         try:
-            value, extras = self._bare(self._evaluate(self._names.leniently()))
+            value, extras = self._bare(self._value(lenient=True))
         except Unresolved:  # of an alias, which is evaluated where it is written
             return None
-        return None if isinstance(value, (_Missing, ForwardRef)) else self._read(value, extras, final=False)
+        return None if isinstance(value, (Missing, ForwardRef)) else self._read(value, extras, final=False)
 
     def resolve(self) -> Declared:
         """What the annotation declares.
@@ -234,14 +180,14 @@ class Annotation:
             DeclarationError: it declares no field.
         """
         if self._declared is None:
-            value, extras = self._bare(self._evaluate(self._names))
+            value, extras = self._bare(self._value())
             self._declared = self._read(self._evaluate_nested(value), extras, final=True)
         return self._declared
 
     def _glimpse(self) -> object:
         """What the annotation is without ``Annotated`` and aliases, names that are missing left open; None: unknown."""
         with suppress(DeclarationError):
-            return self._bare(self._evaluate(self._names.leniently()))[0]
+            return self._bare(self._value(lenient=True))[0]
         return None
 
     def _bare(self, value: object) -> tuple[object, _Types]:
@@ -255,45 +201,39 @@ class Annotation:
             if get_origin(value) is Annotated:
                 value, *added = get_args(value)
                 extras = (*added, *extras)
-            elif is_alias(_origin(value)):
+            elif is_alias(origin_of(value)):
                 try:
-                    value = _aliased(value)
+                    value = aliased(value)
                 except (NameError, AttributeError) as error:
                     raise self._unresolved(error) from None
                 if isinstance(value, (str, ForwardRef)):
-                    value = Annotation(self._where, value, self._names)._evaluate(self._names)
+                    value = Annotation(self._where, value, self._written.names)._value()
             else:
                 return value, extras
 
     def _replaced(self, part: object) -> object:
         """``part`` with what its type variables stand for."""
         for types in self._types:
-            given = {variable: types[variable].value() for variable in _variables(part) if variable in types}
-            part = _substituted(part, given)
+            given = {variable: types[variable].value() for variable in type_variables(part) if variable in types}
+            part = substituted(part, given)
         return part
 
-    def _evaluate(self, names: Names) -> object:
+    def _value(self, *, lenient: bool = False) -> object:
         """The annotation as an object; forward references inside of it stay what they are."""
-        value = self._raw
-        while isinstance(value, (str, ForwardRef)):
-            written = value
-            try:
-                value = _evaluated(written, names)
-            except (NameError, AttributeError) as error:
-                raise self._unresolved(error) from None
-            except Exception as error:
-                raise DeclarationError(
-                    f"{self._where}: the annotation {shown_type(written)!r} cannot be evaluated: {error}; "
-                    "write a collection with its type, e.g. RedisHash[str]"
-                ) from error
-            if isinstance(value, ForwardRef) and names.lenient:
-                break
-        return value
+        try:
+            return self._written.glimpse() if lenient else self._written.value()
+        except NameError as error:
+            raise self._unresolved(error) from None
+        except NotEvaluated as error:
+            raise DeclarationError(
+                f"{self._where}: the annotation {shown_type(error.written)!r} cannot be evaluated: {error.__cause__}; "
+                "write a collection with its type, e.g. RedisHash[str]"
+            ) from error.__cause__
 
     def _evaluate_nested(self, value: object) -> object:
         holder = SimpleNamespace(__annotations__={"it": value})
         try:
-            return get_type_hints(holder, {}, self._names, include_extras=True)["it"]
+            return get_type_hints(holder, {}, self._written.names, include_extras=True)["it"]
         except (NameError, AttributeError) as error:
             raise self._unresolved(error) from None
         except (SyntaxError, TypeError) as error:
@@ -301,8 +241,8 @@ class Annotation:
 
     def _unresolved(self, error: NameError | AttributeError) -> Unresolved:
         return Unresolved(
-            f"{self._where}: the annotation {shown_type(self._raw)} names {error.name!r}, and there is no such name. "
-            "Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."
+            f"{self._where}: the annotation {shown_type(self._written.raw)} names {error.name!r}, and there is no such "
+            "name. Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."
         )
 
     def _read(self, value: object, extras: _Types, *, final: bool) -> Declared:
@@ -341,81 +281,12 @@ def type_arguments(
         where, names, types: for the arguments, as ``Annotation`` takes them.
     """
     arguments: dict[TypeVar, Annotation] = {}
-    for index, parameter in enumerate(_parameters(cls)):
+    for index, parameter in enumerate(type_parameters(cls)):
         if index < len(given):
             arguments[parameter] = Annotation(where, given[index], names, types)
         elif getattr(parameter, "__default__", NoDefault) is not NoDefault:
             arguments[parameter] = Annotation(where, cast("object", parameter.__default__), names, types)
     return arguments
-
-
-def _evaluated(annotation: str | ForwardRef, names: Names) -> object:
-    """What a string or a forward reference stands for; itself, or a part that stays open, if names may be missing."""
-    evaluate = cast("Callable[..., object] | None", getattr(annotation, "evaluate", None))
-    if evaluate is not None:  # of Python 3.14: it knows names that nothing else does
-        return evaluate(globals={}, locals=names, format=Format.FORWARDREF if names.lenient else Format.VALUE)
-    text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-    return eval(text.strip(), {}, names)
-
-
-def local_names(frame: FrameType | None, raw: Mapping[str, object]) -> dict[str, object]:
-    """The local variables around a class statement that its annotations mention.
-
-    Values, not the frame: neither it nor what else is in it is kept alive.
-    """
-    found: dict[str, object] = {}
-    wanted = {name for annotation in raw.values() for name in _mentioned(annotation)}
-    while wanted and frame is not None and frame.f_locals is not frame.f_globals:
-        scope = frame.f_locals
-        for name in wanted.intersection(scope):  # f_locals is a proxy since Python 3.13
-            found.setdefault(name, scope[name])
-        if "__qualname__" not in scope:  # a function; above that, Python's own scopes end too
-            break
-        frame = frame.f_back
-    return found
-
-
-def shown_type(annotation: object) -> str:
-    """An annotation as its author would write it."""
-    if isinstance(annotation, str):
-        return annotation
-    if isinstance(annotation, ForwardRef):
-        # From Python 3.14 on a reference to "int | Later" has a name for int that nobody has written.
-        evaluate = cast("Callable[..., str] | None", getattr(annotation, "evaluate", None))
-        return annotation.__forward_arg__ if evaluate is None else evaluate(format=Format.STRING)
-    if isinstance(annotation, TypeVar):
-        return annotation.__name__
-    origin = get_origin(annotation)
-    if annotation is None or annotation is type(None):
-        return "None"
-    if origin is None and isinstance(annotation, type):
-        return annotation.__name__
-    if origin in (Union, UnionType):
-        return " | ".join(map(shown_type, get_args(annotation)))
-    if isinstance(origin, type):
-        parts: list[object] = [*get_args(annotation)]
-        parameters = _parameters(origin)
-        if len(parts) == len(parameters) > 1 and parts[-1] is parameters[-1].__default__:
-            parts.pop()
-        return f"{origin.__name__}[{', '.join(map(shown_type, parts))}]"
-    return repr(annotation).removeprefix("typing.")
-
-
-def _mentioned(annotation: object) -> Iterator[str]:
-    """The names in the strings and forward references inside ``annotation``."""
-    if isinstance(annotation, ForwardRef):
-        annotation = annotation.__forward_arg__
-    if isinstance(annotation, str):
-        try:
-            code = compile(annotation.strip(), "<annotation>", "eval")
-        except (SyntaxError, ValueError):
-            return  # a string in Literal, or an error that evaluating it will tell
-        yield from code.co_names
-        for constant in code.co_consts:
-            if isinstance(constant, str):  # "RedisHash['Plant']"
-                yield from _mentioned(constant)
-    for part in get_args(annotation):
-        yield from _mentioned(part)
 
 
 def _fix_for(value: object) -> str:
@@ -436,7 +307,7 @@ def _fix_for(value: object) -> str:
 
 
 def _is_collection(value: object) -> bool:
-    origin = _origin(value)
+    origin = origin_of(value)
     return isinstance(origin, type) and issubclass(origin, RedisObject)
 
 
@@ -445,7 +316,7 @@ def _type_arguments(cls: type[RedisObject], arguments: _Types) -> _Types:
 
     ``class ById(RedisHash[V, int], Generic[V])`` makes ``ById[Plant]`` a ``RedisHash[Plant, int]``.
     """
-    parameters = _parameters(cls)
+    parameters = type_parameters(cls)
     for parameter in parameters[len(arguments) :]:
         if parameter.__default__ is not NoDefault and arguments:
             arguments = (*arguments, cast("object", parameter.__default__))
@@ -456,7 +327,7 @@ def _type_arguments(cls: type[RedisObject], arguments: _Types) -> _Types:
     for base in bases:
         origin = get_origin(base) or base
         if isinstance(origin, type) and issubclass(origin, RedisObject):
-            return _type_arguments(origin, tuple(_substituted(part, given) for part in get_args(base)))
+            return _type_arguments(origin, tuple(substituted(part, given) for part in get_args(base)))
     return ()
 
 
@@ -471,37 +342,5 @@ class _Declaration(Protocol):
     def template(self) -> object: ...
 
 
-def _origin(value: object) -> object:
-    return get_origin(value) or value
-
-
-def _aliased(value: object) -> object:
-    """What a type alias stands for, ``Plants`` or ``Plants[int]``.
-
-    Raises:
-        NameError: it is evaluated now, and a name in it does not exist (yet).
-    """
-    alias = cast("Alias", _origin(value))
-    parameters = cast("tuple[TypeVar, ...]", alias.__type_params__)
-    return _substituted(alias.__value__, dict(zip(parameters, get_args(value), strict=False)))
-
-
 def _is_store(value: object) -> bool:
     return isinstance(value, type) and hasattr(value, "__purse__")
-
-
-def _variables(part: object) -> tuple[TypeVar, ...]:
-    return (part,) if isinstance(part, TypeVar) else _parameters(part)
-
-
-def _parameters(annotation: object) -> tuple[TypeVar, ...]:
-    return cast("tuple[TypeVar, ...]", getattr(annotation, "__parameters__", ()))
-
-
-def _substituted(part: object, given: Mapping[TypeVar, object]) -> object:
-    if isinstance(part, TypeVar):
-        return given.get(part, part)
-    inner = _parameters(part)
-    if not inner or isinstance(part, type):
-        return part
-    return cast("Mapping[object, object]", part)[tuple(given.get(parameter, parameter) for parameter in inner)]

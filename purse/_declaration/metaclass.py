@@ -23,14 +23,16 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeAlia
 
 from typing_extensions import Format, get_annotations
 
-from purse._declaration.annotations import Annotation, Names, Unresolved, local_names, shown_type, type_arguments
+from purse._declaration.annotations import Annotation, Unresolved, type_arguments
 from purse._declaration.claims import compare, kinds_of, meeting_text, settle
 from purse._declaration.field_spec import FieldSpec
+from purse._declaration.names import Names, local_names
 from purse._declaration.nested import Member, NestedSpec, flattened
 from purse._declaration.options import StoreDefaults, check_options, check_store_codec
 from purse._declaration.parameters import Parameter, check_signature, read_parameters
 from purse._declaration.reach import Meeting, meetings, reaches
 from purse._declaration.templates import Template, check_template
+from purse._declaration.type_forms import shown_type
 from purse._engine.modes import check_engine
 from purse.collections import RedisObject
 from purse.collections._field_options import FieldOptions

@@ -18,12 +18,14 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from purse._declaration.annotations import Annotation, Names, shown_type
+from purse._declaration.annotations import Annotation
 from purse._declaration.signatures import parameters_of
+from purse._declaration.type_forms import shown_type
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
     from purse._declaration.metaclass import StoreBase
+    from purse._declaration.names import Names
     from purse._declaration.templates import Kind, Template
 
 __all__ = ["Parameter", "check_open_arguments", "check_signature", "read_parameters", "signature_of"]
