@@ -347,8 +347,7 @@ async def test_an_embedded_server_belongs_to_its_store() -> None:
         await garden.plants.set("spinach", SPINACH)
         assert await garden.plants.get("spinach") == SPINACH
         assert await other.plants.get("spinach") is None
-        opened = [store.__purse_opened__ for store in (garden, other)]
-        servers = [store.server for store in opened if store is not None]
+        servers = [opened.server for store in (garden, other) if (opened := store.__purse_opened__) is not None]
         assert len(servers) == 2
         assert all(server is not None and server.running for server in servers)
 

@@ -1,7 +1,7 @@
 """AdoptedLink: a shared link that reads and writes the transport of a redis-py connection itself.
 
 redis-py connects, authenticates and selects; then its transport is *adopted*: its protocol is replaced by
-the link, which feeds what arrives to a ``hiredis.Reader`` of its own and writes packed bytes. That is ten
+the link, which feeds what arrives to its ``hiredis.Reader`` and writes packed bytes. That is ten
 times cheaper than a read and a write through redis-py's coroutines, and leaves out nothing that matters
 on an open connection.
 
@@ -195,7 +195,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
         self.abort(closed or ConnectionError("Connection closed by server."))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed, whoever did it."""
+        """The socket is closed, by this side or by the other."""
         # A server that closes is heard in ``eof_received`` first.
         self.abort(Ended("The client was closed.") if exc is None else ConnectionError(f"Connection lost: {said(exc)}"))
         self._finish()

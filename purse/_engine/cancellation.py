@@ -2,7 +2,7 @@
 
 Python 3.11's ``asyncio.wait_for``, which redis-py puts around every send, swallows a cancellation that
 arrives in the same loop iteration as the result. A task that goes on after that may wait for ever, and
-keep ``asyncio.run`` from returning. And it runs the send in a task of its own, which the end of ``asyncio.run``
+keep ``asyncio.run`` from returning. And it runs the send in a separate task, which the end of ``asyncio.run``
 cancels: the caller sees a cancellation, although nobody has cancelled it.
 """
 

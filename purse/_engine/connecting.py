@@ -43,7 +43,7 @@ class Connector:
         pool: the client's.
 
     Attributes:
-        socket_timeout: seconds, for a client that has none of its own; None: it shall have none.
+        socket_timeout: seconds, for a client without that setting; None: no limit.
     """
 
     def __init__(self, pool: Pool) -> None:

@@ -1,7 +1,7 @@
 """Deadlines for a server's silence, which do not take our own delay for it.
 
-A loop that was held up by somebody's synchronous work finds its timers overdue before it has read what came
-meanwhile. So a deadline that is over is only a suspicion: the loop has ``LOOK_AGAIN`` seconds to read, and what has
+A loop that was held up by somebody's synchronous work finds its timers overdue before it has read what has
+come. So a deadline that is over is only a suspicion: the loop has ``LOOK_AGAIN`` seconds to read, and what has
 not come by then has not come.
 
     loop   ... | write | held up for 0.6 s | [deadline of 0.5 s]  read the reply | ...

@@ -1,12 +1,12 @@
 """DedicatedLink: a connection for each call, for clients whose connections must not be shared.
 
-A fake, a subclass, an instrumented client: every byte goes through the public methods of their own
+A fake, a subclass, an instrumented client: every byte goes through the public methods of their
 connections. The promises are those of the shared link, kept in another way:
 
 * a call that is cancelled, or fails while replies are on the way, closes its connection, so that a late
   reply answers nobody;
 * a call for which no connection is free waits, first come first served, instead of raising;
-* a connection that the server has closed meanwhile is noticed before anything is sent on it, and one that was idle
+* a connection that the server has closed is noticed before anything is sent on it, and one that was idle
   for longer than the client's ``health_check_interval`` is asked first (PING);
 * a connection is asked whether the server executes transactions together with its first call, or before it if that
   is one.
@@ -20,7 +20,6 @@ event loop that has ended, and redis-py's own commands must not run out of conne
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeAlias
@@ -44,9 +43,11 @@ from purse._engine.connecting import Connector, refused
 from purse._engine.detached import background, detached
 from purse._engine.link import Ended, Leave, LinkLost, Traffic
 from purse._engine.loops import close_connection, drop, hang_up
+from purse._engine.outbox import OUTBOX
 from purse._engine.packing import PING, Packed
 from purse._engine.replies import Reply
-from purse._engine.shared import OUTBOX
+from purse._engine.room import Room
+from purse._engine.taking import tell_of
 from purse._engine.transactions import QUESTION, Permission, annotate, judge, told
 
 __all__ = ["DedicatedLink"]
@@ -72,8 +73,7 @@ class DedicatedLink:
         self._pool = pool = connector.pool
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
-        self._queue: OrderedDict[asyncio.Future[None], int] = OrderedDict()  # calls that wait, and their bytes
-        self._granted: dict[asyncio.Future[None], int] = {}  # those that were told there is room and have not used it
+        self._room = Room(self._admit)
         self._calls: dict[Caller, int] = {}  # those that are under way, by the task: it makes one at a time
         self._idle = [first]
         self._idle_since = {first: monotonic()}
@@ -130,7 +130,7 @@ class DedicatedLink:
         except BaseException:
             if taking not in self._sent:
                 taking.cancel()
-            _tell(taking, leave())
+            tell_of(taking, leave())
             raise
         return taking.result()
 
@@ -142,38 +142,22 @@ class DedicatedLink:
         """See ``Link.room``: a place among the calls that may be under way at a time."""
         if not self.is_open:
             raise self._turned_away()
-        granted: asyncio.Future[None] = self._loop.create_future()
-        try:
-            self._queue[granted] = size
-            self._admit()
-            await granted
-            self._granted.pop(granted, None)  # the request that follows at once counts itself ...
-            self._loop.call_soon(self._admit)  # ... unless something keeps it from following
-        except GeneratorExit:  # the loop is gone
-            raise
-        except BaseException:
-            granted.cancel()
-            self._queue.pop(granted, None)
-            self._granted.pop(granted, None)
-            self._admit()
-            raise
+        await self._room.wait(size)
 
     def _admit(self) -> None:
         """Let those who wait go on, as far as there are connections and memory for them."""
         if len(self._busy) > len(self._calls):
             self._reclaim()
-        while self._queue and not self._loop.is_closed():
-            under_way = len(self._calls) + len(self._granted)
-            size_of_all = sum(self._calls.values()) + sum(self._granted.values())
+        room = self._room
+        room.recount()
+        while room and not self._loop.is_closed():
+            under_way = len(self._calls) + room.granted
+            size_of_all = sum(self._calls.values()) + room.reserved
             if under_way >= self._limit or (under_way and size_of_all >= OUTBOX):
                 if not self._reclaim():
                     return
                 continue
-            granted = next(iter(self._queue))
-            if not granted.done():
-                self._granted[granted] = self._queue[granted]
-                granted.set_result(None)
-            self._queue.pop(granted, None)
+            room.grant()
 
     def _reclaim(self) -> bool:
         """Count out calls that are gone, and discard their connections: an exception came where they do it.
@@ -189,7 +173,10 @@ class DedicatedLink:
         return bool(gone)
 
     def _turned_away(self) -> LinkLost:
-        return LinkLost(self._lost or Ended("the connection was replaced"), sent=False)
+        return LinkLost(self._why_closed(), sent=False)
+
+    def _why_closed(self) -> BaseException:
+        return self._lost or Ended("the connection was replaced")
 
     async def _connection(self, call: Caller) -> Connection:
         """A connection that works; it is counted as busy, with ``call``."""
@@ -302,7 +289,7 @@ class DedicatedLink:
                     replies += [reply] * (abs(wanted) - len(replies))
         except (RedisError, OSError) as error:
             if asking:
-                self._permission.lost()
+                self._permission.lost(connection)
             # While it is read from, only the client's own ``aclose`` closes it on this side.
             here = was_closed_by_client(connection) or (written and is_closed_here(connection))
             ended = Ended("The client was closed.") if here else None
@@ -326,7 +313,7 @@ class DedicatedLink:
         self._maybe_closed()
 
     def _disconnect(self, connection: Connection) -> None:
-        # In a task of its own: a caller that was cancelled would be cancelled again while it waits.
+        # In a separate task: a caller that was cancelled would be cancelled again while it waits.
         task = background(hang_up(connection), "closing")
         self._tasks[task] = connection
         task.add_done_callback(self._done)
@@ -349,11 +336,7 @@ class DedicatedLink:
     def retire(self) -> None:
         """See ``Link.retire``."""
         self.is_open = False
-        for granted in self._queue:
-            if not granted.done():
-                granted.set_exception(self._turned_away())
-                granted.exception()  # retrieved, even if an exception has ended its caller
-        self._queue.clear()
+        self._room.turn_away(self._why_closed())
         for connection in list(self._idle):
             self._discard(connection)
 
@@ -365,7 +348,7 @@ class DedicatedLink:
             self._lost = cause
         self.retire()
         self._reclaim()
-        for connection in self._busy:  # whoever reads from it is told that it was closed
+        for connection in self._busy:  # the call that reads from it is told that it was closed
             if connection.is_connected:
                 self._disconnect(connection)
             forget(self._pool, connection)
@@ -407,21 +390,9 @@ class DedicatedLink:
     @property
     def waiting(self) -> int:
         """See ``Link.waiting``."""
-        return len(self._queue)
+        return len(self._room)
 
     @property
     def connections(self) -> int:
         """See ``Link.connections``."""
         return len(self._idle) + len(self._busy)
-
-
-def _tell(taking: asyncio.Task[list[Reply]], arrived: Callable[[list[Reply] | None], None]) -> None:
-    """Have ``arrived`` called with what a call brings whose caller is gone."""
-
-    def ended(taking: asyncio.Task[list[Reply]]) -> None:
-        arrived(None if taking.cancelled() or taking.exception() is not None else taking.result())
-
-    if taking.done():
-        ended(taking)
-    else:
-        taking.add_done_callback(ended)

@@ -75,7 +75,7 @@ class DrivenLink(SharedLink):
 
         A Ctrl-C ends a run of the loop, and may come when redis-py's stream has received bytes and not kept them yet.
         That cannot be seen, so replies that are due when a run ends are not trusted in the next one. Each run sets
-        hooks of its own, by which it is known.
+        its hooks, by which it is known.
         """
         run = sys.get_asyncgen_hooks().firstiter
         if run is not self._run and self._in_flight:
@@ -138,7 +138,9 @@ class DrivenLink(SharedLink):
                     raise Ended("The client was closed.") from error
                 raise
             if not self._complete():
-                raise ConnectionError("The connection was closed because the event loop was stopped meanwhile.")
+                raise ConnectionError(
+                    "The connection was closed because the event loop was stopped while it was in use."
+                )
             self._deliver(reply)
             if not self._connection.is_connected:
                 # A connection of Sentinel's closes itself when its server refuses because it is no longer the

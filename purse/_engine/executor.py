@@ -40,7 +40,8 @@ from purse._engine.resending import Resending, answers, no_error, says_readonly
 from purse._engine.scripts import ScriptCall
 from purse._engine.slots import hash_tag
 from purse._engine.unit import Command, Noted, Origin, Unit
-from purse._engine.waiting import Line, Waits
+from purse._engine.waiting import Line
+from purse._engine.waits import Waits
 from purse._engine.wakeups import Wakeups
 from purse.codecs._shown import named, said
 from purse.errors import StoreClosed

@@ -2,7 +2,7 @@
 
     ``keep``         sockets, tasks and transports of the parent's loops: to drop one would close it, or wake that loop
     ``in_child``     what is to be done in each child, before anything else runs there
-    ``ThreadLock``   a lock of threads that is free in the child, whoever held it in the parent
+    ``ThreadLock``   a lock of threads that is free in the child, even if a thread of the parent held it
 
 A child has one thread, a copy of the one that forked. So nothing here needs to be protected.
 """

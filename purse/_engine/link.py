@@ -126,7 +126,7 @@ class Link(Protocol):
         """Wait, first come first served, until a request of ``size`` bytes may be made.
 
         Raises:
-            LinkLost: the link was lost meanwhile.
+            LinkLost: the link was lost before there was room.
         """
         ...
 

@@ -4,7 +4,7 @@
     loop B  --> link, lost            stays until the next call replaces it
     loop C  --> link, being opened
 
-Another loop, or a child process after a fork, gets a link of its own. Nothing here refers to the client strongly, so
+Another loop, or a child process after a fork, gets another link. Nothing here refers to the client strongly, so
 a dropped client takes its links with it.
 """
 

@@ -3,7 +3,7 @@
     shared      all calls of one event loop over one connection; for clients that are exactly redis-py's
     dedicated   a connection for each call, through redis-py's public methods; for every other client
 
-What does not go through ``Redis.execute_command`` is not seen by whoever has replaced it: a tracer, a
+What does not go through ``Redis.execute_command`` is not seen by code that has replaced it: a tracer, a
 counting subclass, a fake. So such a client gets connections that it made itself, and every byte goes
 through their methods. The question is decided by looking, without I/O, before a connection is opened.
 """

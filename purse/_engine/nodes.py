@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from redis.exceptions import TimeoutError
 
 from purse._engine.link import Link, LinkLost
+from purse._engine.losses import Losses
 from purse._engine.packing import Packed, pack_command
 from purse._engine.replies import Reply
 
@@ -28,7 +29,6 @@ __all__ = ["Nodes"]
 
 _HELLO: Packed = pack_command(("HELLO",)), 1
 _INFO: Packed = pack_command(("INFO", "cluster")), 1
-_LOSSES = 3  # connections that may be lost over the question, one after the other
 
 
 class Nodes:
@@ -43,6 +43,7 @@ class Nodes:
     def __init__(self, links: Links) -> None:
         self._links = links
         self._known: WeakKeyDictionary[Link, bool] = WeakKeyDictionary()
+        self._losses = Losses()
         self._silent = False
 
     async def is_cluster_node(self) -> bool:
@@ -55,8 +56,7 @@ class Nodes:
 
         One round trip on a connection that was not asked yet, else none.
         """
-        losses = 0
-        while losses < _LOSSES:
+        while True:
             link = await self._links.ready(lambda: len(_HELLO[0]))
             known = self._known.get(link, False if self._silent else None)
             if known is not None:
@@ -69,12 +69,13 @@ class Nodes:
             except LinkLost as lost:
                 if isinstance(lost.cause, TimeoutError):  # a server that is silent, and will be at the search
                     raise TimeoutError(str(lost.cause)) from lost.cause
-                losses += lost.sent
+                if lost.sent and self._losses.add(link):
+                    self._silent = True
+                    return False
                 continue
+            self._losses.clear()
             self._known[link] = answer
             return answer
-        self._silent = True
-        return False
 
 
 def _mode_in(replies: list[Reply]) -> bool | None:

@@ -1,7 +1,7 @@
 """Refusals: what a caller is told when the server has answered with an error.
 
-The error is redis-py's. Its words come from outside, so they are made fit to be shown; whoever built the command adds
-where it happened, or raises an error of purse's in its place; and what only the engine knows stands in a note.
+The error is redis-py's. Its words come from outside, so they are made fit to be shown. The origin of the command adds
+where it happened, or raises an error of purse's in its place. What only the engine knows stands in a note.
 """
 
 from __future__ import annotations

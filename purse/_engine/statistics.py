@@ -81,7 +81,7 @@ def configure(
             any other gets a connection for each call. ``"shared"``: one connection, whatever the client is.
             ``"dedicated"``: a connection for each call.
         socket_timeout: seconds without any byte after which a connection that owes a reply, or that is being
-            opened, is given up, if the client has no ``socket_timeout`` of its own; 5 by default. None: never. One
+            opened, is given up, if the client has no ``socket_timeout``; 5 by default. None: never. One
             silent connection then holds up every call.
 
     Raises:

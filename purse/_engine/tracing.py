@@ -40,8 +40,8 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
     Raises:
         ModuleNotFoundError: OpenTelemetry is not installed; the message says what to install.
 
-    A call costs some ten microseconds more while this is on, and nothing before it is. Twice is once: the last
-    call counts.
+    A call costs some ten microseconds more while this is on, and nothing before it is. Calling it again
+    replaces the former providers.
     """
     try:
         from opentelemetry import metrics, trace

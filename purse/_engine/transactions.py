@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from redis.exceptions import ConnectionError, ExecAbortError, NoPermissionError, RedisError, ResponseError
 
+from purse._engine.losses import Losses
 from purse._engine.packing import Packed, transaction
 from purse._engine.replies import Reply
 
@@ -44,8 +45,6 @@ _TOO_LATE = (
 _DISCARDED = (
     "The server allowed EXEC when this connection was opened, and refuses it now. None of the commands was executed."
 )
-
-_LOSSES = 3  # connections that may be lost over the question, one after the other, before a call is told
 
 # Errors that tell of the server's state, not of what this user may do. redis-py has classes for the others.
 _STATES = ("BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN")
@@ -118,12 +117,12 @@ class Permission:
 
     def __init__(self) -> None:
         self._refused: tuple[RedisError, float] | None = None  # replaced as one, with the time until which it counts
-        self._losses = 0
+        self._losses = Losses()
 
     @property
     def eager(self) -> bool:
         """Whether a new connection should ask at once: nothing speaks against it."""
-        return not self._losses and self.refusal() is None
+        return not self._losses.count and self.refusal() is None
 
     def refusal(self) -> RedisError | None:
         """A copy of the refusal that still counts, for one caller."""
@@ -137,15 +136,14 @@ class Permission:
     def allow(self) -> None:
         """The server has executed a transaction."""
         self._refused = None
-        self._losses = 0
+        self._losses.clear()
 
-    def lost(self) -> None:
+    def lost(self, connection: object) -> None:
         """A connection was lost before it answered.
 
         A proxy may close every connection on which it reads a command that it does not know. So the next connection
         asks only when there is a transaction to send, and after a few losses the caller is told.
         """
-        self._losses += 1
-        if self._losses >= _LOSSES:
-            times = f"the last {self._losses} connections were lost before they answered"
+        if self._losses.add(connection):
+            times = f"the last {self._losses.count} connections were lost before they answered"
             self.refuse(ConnectionError(f"Cannot find out whether the server executes transactions: {times}."))

@@ -21,9 +21,7 @@ Calls that take without waiting (``pop``, ``get_nowait``) need a line only if th
 way: the line expects that reply, and what it brings goes to the hand. Replies that are expected together go back
 together, so that their order is kept.
 
-Callers that wait for room stand in the same line, at its other end: one of them at a time tries to put what it brings,
-the others wait behind it. There is no task for that: a put that was sent may have been executed, although its caller
-is gone.
+Callers that wait for room stand in the same line, at its other end; see ``bringing``.
 
 What can be lost is what was taken and not delivered when the process is killed or the connection breaks in that moment.
 """
@@ -37,13 +35,13 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar, cast
-from weakref import WeakValueDictionary
 
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 from redis.exceptions import TimeoutError as ServerTimeout
 
+from purse._engine.bringing import Bringers
 from purse._engine.connecting import pause
-from purse._engine.detached import GRACE, detached
+from purse._engine.detached import detached
 from purse._engine.link import reply_was_lost
 from purse._engine.replies import Reply
 from purse._engine.unit import Unit
@@ -51,13 +49,13 @@ from purse._engine.wakeups import Look, Wakeups
 from purse.codecs._shown import named, quoted, said, shown
 from purse.errors import StoreClosed
 
-__all__ = ["Line", "NothingCame", "Waits"]
+__all__ = ["Executes", "Line", "NothingCame"]
 
 E = TypeVar("E")
 T = TypeVar("T")
 
 _log = logging.getLogger("purse")
-MOST = 1000
+BATCH = 1000
 """Elements that are taken at a time."""
 
 _LAST_OFFERS = 3  # how often they are offered when the loop or the store ends, if they were refused before
@@ -136,7 +134,7 @@ class Line(Generic[E]):
         self._offered: asyncio.Future[Exception | None] | None = (
             None  # done when what is in the hand now has been offered
         )
-        self._bringers: OrderedDict[object, asyncio.Future[None]] = OrderedDict()  # callers that wait for room
+        self._bringers = Bringers(key, wakeups, self._check_open)
         self.idle: bool = False  # nothing is under way: the task waits for a change of the key
         self._closed = False
         self._hurried = False  # the loop or the store ends: the next refusal is the last
@@ -211,52 +209,8 @@ class Line(Generic[E]):
         return len(self._bringers)
 
     async def bring(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
-        """Wait until there is room, one caller at a time, in the order in which they came.
-
-        Cancelling it leaves the place to the next. An offer that was already sent may still be executed, once.
-
-        Args:
-            offer: sends what the caller brings; answers None if there was no room for it.
-            room: the look that tells whether there is.
-
-        Returns:
-            What the offer answered.
-
-        Raises:
-            redis.exceptions.RedisError: the server refused, or cannot be reached.
-            StoreClosed: after ``close``.
-        """
-        place = object()
-        self._bringers[place] = asyncio.get_running_loop().create_future()
-        try:
-            while next(iter(self._bringers)) is not place:
-                await self._bringers[place]  # until it is the first, or the first has failed
-                if next(iter(self._bringers)) is not place:
-                    # That may have taken a second's patience with a server that is gone. Those behind find out
-                    # together, and not each of them a second later.
-                    self._bringers[place] = asyncio.get_running_loop().create_future()
-                    self._check_open()
-                    reply = await offer()
-                    if reply is not None:
-                        return reply
-            return await self._bring_first(offer, room)
-        finally:
-            del self._bringers[place]
-            _wake(next(iter(self._bringers.values()), None))
-
-    async def _bring_first(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
-        looks = 0
-        try:
-            while True:
-                self._check_open()
-                reply = await offer()
-                if reply is not None:
-                    return reply
-                looks = await self._wakeups.wait(self._key, looks, room)
-        except Exception:
-            for turn in self._bringers.values():
-                _wake(turn)
-            raise
+        """See ``Bringers.bring``."""
+        return await self._bringers.bring(offer, room)
 
     # --- what comes back ----------------------------------------------------------------------------
 
@@ -354,7 +308,7 @@ class Line(Generic[E]):
     async def _take_some(self, take: Callable[[int], Unit[list[E]]], looks: int) -> int:
         """Take elements for those who wait, or wait for a change of the key; how patient to be the next time."""
         try:
-            taken = await self._executor.execute(take(min(len(self._waiters), MOST)))
+            taken = await self._executor.execute(take(min(len(self._waiters), BATCH)))
         except Exception as error:
             await self._failed(error, nothing_taken=not reply_was_lost(error))
             return looks
@@ -482,11 +436,6 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, (ConnectionError, ServerTimeout)) and not isinstance(error, AuthenticationError)
 
 
-def _wake(turn: asyncio.Future[None] | None) -> None:
-    if turn is not None and not turn.done():
-        turn.set_result(None)
-
-
 def _shown(element: object) -> str:
     """The bytes of an element, and what else is stored with them."""
     if isinstance(element, bytes):
@@ -494,55 +443,3 @@ def _shown(element: object) -> str:
     if isinstance(element, tuple):
         return f"({', '.join(map(_shown, cast('tuple[object, ...]', element)))})"
     return quoted(element)
-
-
-class Waits:
-    """All lines of one client in one event loop.
-
-    Args:
-        executor: the client's executor.
-        wakeups: the changes of its keys in this loop.
-    """
-
-    def __init__(self, executor: Executes, wakeups: Wakeups) -> None:
-        self.wakeups = wakeups
-        self._executor = executor
-        self._lines: WeakValueDictionary[tuple[str, str], Line[object]] = WeakValueDictionary()
-
-    def line(
-        self,
-        key: str,
-        what: str,
-        take: Callable[[int], Unit[list[E]]] | None,
-        put_back: Callable[[list[E]], Unit[object]],
-    ) -> Line[E]:
-        """The line for ``what`` of ``key``; there is one as long as anybody waits in it, or something must go back."""
-        found = self._lines.get((key, what))
-        if found is not None:
-            return cast("Line[E]", found)
-        line = Line(self._executor, self.wakeups, key, take, put_back)
-        self._lines[key, what] = cast("Line[object]", line)
-        return line
-
-    def __len__(self) -> int:
-        """How many callers wait."""
-        return sum(map(len, self._all_lines()))
-
-    def _all_lines(self) -> list[Line[object]]:
-        # Not ``values()``: the garbage collector may take a line out of them in another thread.
-        return [line for ref in self._lines.valuerefs() if (line := ref()) is not None]
-
-    async def settle(self, error: BaseException) -> None:
-        """Tell everybody who waits that nothing will come, and put back what is on its way.
-
-        It takes at most ``GRACE`` seconds, and a moment if nothing is on its way.
-        """
-        if self._lines:
-            await asyncio.sleep(0)  # for callers that have been told of an element, and have not run yet
-        tasks = [task for line in self._all_lines() if (task := line.close(error)) is not None]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=GRACE)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)

@@ -1,6 +1,6 @@
 """Wakeups: being told by the server that a key has changed, for any number of keys on one connection.
 
-A blocking pop (BLPOP) takes what it waits for: if the connection has died meanwhile, unnoticed, or the caller is
+A blocking pop (BLPOP) takes what it waits for: if the connection has died unnoticed, or the caller is
 gone, the element is gone as well; and each needs a connection to itself. So nothing blocks here. The server is
 asked to track what one connection has read (CLIENT TRACKING), and sends that connection a message when it changes:
 
@@ -20,9 +20,9 @@ each time, unless the change came after a quiet time.
 Where there is no such connection (a fake, a server or proxy that refuses CLIENT TRACKING, a client for which
 ``engine="dedicated"`` was asked for), keys are looked at again and again, at growing intervals.
 
-A proxy may refuse a command by hanging up. If that happens ``_LOSSES`` times, one after the other, when this connection
-is set up, keys are looked at over the client's own connection for ``_AGAIN`` seconds. If it happens to the look, it is
-not sent there either: the caller just tries.
+A proxy may refuse a command by hanging up. If that happens a few times, one after the other (``losses``), when this
+connection is set up, keys are looked at over the client's own connection for ``_AGAIN`` seconds. If it happens to the
+look, it is not sent there either: the caller just tries.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ from purse._engine.contact import Contact
 from purse._engine.guard import forget_link, guard_link
 from purse._engine.link import LinkLost, reply_was_lost
 from purse._engine.loops import hang_up
+from purse._engine.losses import Losses
 from purse._engine.packing import pack_command
 from purse._engine.replies import Reply, as_int
 
@@ -52,8 +54,7 @@ CHECK = 5.0
 
 FIRST_POLL, LAST_POLL = 0.005, 0.25  # seconds between two looks where the server sends no messages
 
-_LOSSES = 3  # connections that are lost over the same words, one after the other, before these are not sent any more
-_AGAIN = 300.0  # seconds for which they are not; it may have been a server that was restarted three times
+_AGAIN = 300.0  # seconds for which words are not sent; it may have been a server that was restarted three times
 
 _SETUP = "CLIENT TRACKING"
 
@@ -93,6 +94,7 @@ class Wakeups:
         self._exists = exists
         self._loop = asyncio.get_running_loop()
         self._tracking = tracking
+        self._losses: defaultdict[str, Losses] = defaultdict(Losses)  # over which words
         self._unsent: dict[str, float] = {}  # words over which connections were lost, and until when not to send them
         self._opening = asyncio.Lock()
         self._link: AdoptedLink | None = None
@@ -116,7 +118,6 @@ class Wakeups:
         """
         look = look or Look("EXISTS", bool, lambda: self._exists(key))
         name = key.encode()
-        losses = 0
         changed = asyncio.Event()
         self._waiting.setdefault(name, set()).add(changed)
         try:
@@ -134,11 +135,10 @@ class Wakeups:
                     hopeful = await self._look(link, name, look)
                 except LinkLost as lost:
                     changed.clear()  # look again, on the next connection
-                    losses += lost.sent
-                    if losses == _LOSSES:
-                        self._leave_unsent(look.command)
+                    if lost.sent:
+                        self._lost_over(look.command, link)
                     continue
-                losses = 0
+                self._losses[look.command].clear()
                 if hopeful:
                     if looks:  # it looks well, and yet there was nothing for the caller: others were faster
                         await asyncio.sleep(_patience(looks))
@@ -219,28 +219,27 @@ class Wakeups:
                 return None
             try:
                 self._link = await self._connect_anyhow()
-                self.contact.made()
+                if self._link is not None:
+                    self.contact.made()
             except (NotAdoptable, _NotTracked):
                 self._tracking = False
-                self._link = None
-            except LinkLost:
-                self._leave_unsent(_SETUP)
                 self._link = None
             except RedisError as error:
                 self.contact.lost(error)
                 raise refused(error, self._pool) from error
             return self._link
 
-    async def _connect_anyhow(self) -> AdoptedLink:
-        """Connect; again if the server goes away in the moment in which the connection is set up.
-
-        Raises:
-            LinkLost: that has happened each time.
-        """
-        for _ in range(_LOSSES - 1):
-            with contextlib.suppress(LinkLost):
-                return await self._connect()
-        return await self._connect()
+    async def _connect_anyhow(self) -> AdoptedLink | None:
+        """Connect; again if the server goes away in the moment in which the connection is set up, but not for ever."""
+        while not self._is_unsent(_SETUP):
+            try:
+                link = await self._connect()
+            except LinkLost as lost:
+                self._lost_over(_SETUP, lost)
+            else:
+                self._losses[_SETUP].clear()
+                return link
+        return None
 
     async def _connect(self) -> AdoptedLink:
         connection = await self._connector.open_patiently()
@@ -266,7 +265,7 @@ class Wakeups:
                 reply = (await link.request((pack_command(command), 1)))[0]
                 if isinstance(reply, Exception):
                     raise _NotTracked
-            if self._closed:  # meanwhile, so nobody else will close it
+            if self._closed:  # while it was opened, so nothing else will close it
                 await link.aclose()
         except GeneratorExit:  # its loop was closed, and nothing can be awaited any more
             link.drop()
@@ -279,6 +278,11 @@ class Wakeups:
     def _is_unsent(self, words: str) -> bool:
         until = self._unsent.get(words)
         return until is not None and self._loop.time() < until
+
+    def _lost_over(self, words: str, connection: object) -> None:
+        if self._losses[words].add(connection):
+            self._losses[words].clear()
+            self._leave_unsent(words)
 
     def _leave_unsent(self, words: str) -> None:
         if words not in self._unsent:
@@ -304,7 +308,7 @@ class Wakeups:
 
 
 def _patience(looks: int) -> float:
-    """Seconds from one look to the next, after so many in vain."""
+    """Seconds from one look to the next, after so many that found nothing."""
     return min(FIRST_POLL * 2.0 ** min(looks, 10), LAST_POLL)
 
 

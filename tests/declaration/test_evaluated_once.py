@@ -67,7 +67,7 @@ class Orchard(Garden, namespace="evaluated-twice-orchard"):
         module.Garden(redis)
     assert len(module.calls) == 2
 
-    module.Later = int
+    vars(module)["Later"] = int
     use_all_of(module, redis)
     assert module.Orchard(redis).plants
 

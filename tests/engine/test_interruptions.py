@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from purse import statistics
-from purse._engine import adoption, dedicated, driven, guard, links, opening, shared
+from purse._engine import adoption, dedicated, driven, gate, guard, links, opening, outbox, room, shared
 from purse._engine.registry import executor_for
 from purse.embedded import Server
 from tests.support.clients import connect
@@ -22,9 +22,9 @@ from tests.support.interrupting import Interruption, Line
 from tests.support.units import read, send, unit
 
 MODULES: dict[str, tuple[ModuleType, ...]] = {
-    "shared": (adoption, shared, links, opening, guard),
+    "shared": (adoption, shared, outbox, gate, room, links, opening, guard),
     "driven": (driven,),
-    "dedicated": (dedicated,),
+    "dedicated": (dedicated, room),
 }
 """Before whose lines the exceptions come, in each mode: each line of the link's modules is met in one."""
 
@@ -36,7 +36,7 @@ PATIENCE = 4  # seconds after which a call counts as hanging
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits so low that a few calls reach them, and short waits."""
     monkeypatch.setattr(shared, "IN_FLIGHT", 5)
-    monkeypatch.setattr(shared, "_CHUNK", 80)
+    monkeypatch.setattr(outbox, "_CHUNK", 80)
     monkeypatch.setattr(shared, "_EARLY", 4)
     monkeypatch.setattr(shared, "_AGAIN", 0.05)
     monkeypatch.setattr(adoption, "_UNHEARD", 0.05)

@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 
 from purse import configure, statistics
 from purse._engine import executor, packing
+from purse._engine.outbox import OUTBOX
 from purse._engine.packing import Packed
 from purse._engine.replies import Reply, as_int
-from purse._engine.shared import IN_FLIGHT, OUTBOX
+from purse._engine.shared import IN_FLIGHT
 from purse._engine.unit import Unit
 from purse.embedded import Server
 from tests.support.clients import connect

@@ -9,11 +9,12 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, TimeoutError
 
-from purse import configure
+from purse import configure, statistics
 from purse._engine import connecting
 from purse._engine.connecting import SOCKET_TIMEOUT
 from purse.collections import RedisQueue
 from tests.support.clients import connect
+from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.units import send
 
@@ -32,6 +33,10 @@ async def patient(proxy: Proxy) -> AsyncIterator[Callable[[], Redis]]:
     yield client
     for one in clients:
         await one.aclose()
+
+
+async def _connections(client: Redis) -> int:
+    return statistics(client).connections
 
 
 async def _outcomes(*calls: asyncio.Task[object]) -> list[str]:
@@ -69,13 +74,13 @@ async def test_accepted_and_never_answered(redis: Redis, proxy: Proxy, patient: 
     assert await send(client, "PING") == b"PONG"
 
 
-async def test_who_waits_for_an_element(redis: Redis, proxy: Proxy, patient: Callable[[], Redis]) -> None:
+async def test_who_waits_for_an_element(redis: Redis, proxy: Proxy, patient: Callable[[], Redis], engine: str) -> None:
     """The connection on which the server tells of changes was forgotten: the element is noticed all the same."""
     client = patient()
     configure(client, socket_timeout=LIMIT)
     queue = RedisQueue(client, "queue", int)
     getting = asyncio.create_task(queue.get())
-    await asyncio.sleep(0.1)
+    await until(lambda: _connections(client), 1 if engine == "dedicated" else 2)
     proxy.lose()
     with pytest.raises(TimeoutError):  # the connection of its calls is another one, and is replaced
         await send(client, "INCR", "n")

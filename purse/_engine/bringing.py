@@ -1,0 +1,89 @@
+"""Bringers: callers that wait until there is room for what they bring, the other end of a ``Line``.
+
+One of them at a time offers what it brings, the others wait behind it. There is no task for that: an offer that was
+sent may have been executed, although its caller is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from purse._engine.replies import Reply
+from purse._engine.wakeups import Look, Wakeups
+
+__all__ = ["Bringers"]
+
+
+class Bringers:
+    """The callers of one client and event loop that wait for room under one key.
+
+    Args:
+        key: the key.
+        wakeups: tells when it has changed.
+        check_open: raises after the end of the line.
+    """
+
+    def __init__(self, key: str, wakeups: Wakeups, check_open: Callable[[], None]) -> None:
+        self._key = key
+        self._wakeups = wakeups
+        self._check_open = check_open
+        self._places: OrderedDict[object, asyncio.Future[None]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many callers wait."""
+        return len(self._places)
+
+    async def bring(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
+        """Wait until there is room, one caller at a time, in the order in which they came.
+
+        Cancelling it leaves the place to the next. An offer that was already sent may still be executed, once.
+
+        Args:
+            offer: sends what the caller brings; answers None if there was no room for it.
+            room: the look that tells whether there is.
+
+        Returns:
+            What the offer answered.
+
+        Raises:
+            redis.exceptions.RedisError: the server refused, or cannot be reached.
+            StoreClosed: after the end of the line.
+        """
+        places, place = self._places, object()
+        places[place] = asyncio.get_running_loop().create_future()
+        try:
+            while next(iter(places)) is not place:
+                await places[place]  # until it is the first, or the first has failed
+                if next(iter(places)) is not place:
+                    # That may have taken a second's patience with a server that is gone. Those behind find out
+                    # together, and not each of them a second later.
+                    places[place] = asyncio.get_running_loop().create_future()
+                    self._check_open()
+                    reply = await offer()
+                    if reply is not None:
+                        return reply
+            return await self._bring_first(offer, room)
+        finally:
+            del places[place]
+            _wake(next(iter(places.values()), None))
+
+    async def _bring_first(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
+        looks = 0
+        try:
+            while True:
+                self._check_open()
+                reply = await offer()
+                if reply is not None:
+                    return reply
+                looks = await self._wakeups.wait(self._key, looks, room)
+        except Exception:
+            for turn in self._places.values():
+                _wake(turn)
+            raise
+
+
+def _wake(turn: asyncio.Future[None] | None) -> None:
+    if turn is not None and not turn.done():
+        turn.set_result(None)

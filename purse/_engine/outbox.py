@@ -1,0 +1,125 @@
+"""Outbox: the requests of a shared link that wait to be sent, and the bytes of each.
+
+    payloads   [GET a] [HSET b ...] [MULTI ... EXEC]     what to write
+    requests   A       B            (C, 4)               beside each, who waits for what it brings
+
+Requests that are cancelled while they wait are dropped: they never happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from itertools import accumulate, compress, islice
+from operator import not_
+from typing import TypeAlias
+
+from purse._engine.replies import Reply
+
+__all__ = ["OUTBOX", "Future", "Loose", "Outbox", "Request", "future_of"]
+
+OUTBOX = 4 * 2**20
+"""Bytes of requests that may wait to be sent; a single larger request is let through alone."""
+
+_CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
+_CROWDED = 128  # requests that are never too many for the outbox
+
+Future: TypeAlias = asyncio.Future[list[Reply]]
+
+Request: TypeAlias = "Future | tuple[Future, int]"
+"""Who waits for how many replies; for a single one the bare future. At a thousand calls in flight each further object
+for each of them is one more that the garbage collector visits again and again."""
+
+
+class Loose(tuple[Future, int]):
+    """A request of commands that are not a transaction."""
+
+    __slots__ = ()
+
+
+def future_of(request: Request) -> Future:
+    """Who waits for ``request``."""
+    return request[0] if isinstance(request, tuple) else request
+
+
+class Outbox:
+    """The requests that wait, in their order.
+
+    Args:
+        drop: called with the future of each request that is dropped because it was cancelled.
+
+    Attributes:
+        payloads, requests: two lists of the same length. A link appends to both itself, without a call.
+        size: bytes of all payloads.
+    """
+
+    __slots__ = ("_crowded", "_drop", "payloads", "requests", "size")
+
+    def __init__(self, drop: Callable[[Future], None]) -> None:
+        self._drop = drop
+        self._crowded = _CROWDED  # requests at which it is swept
+        self.payloads: list[bytes] = []
+        self.requests: list[Request] = []
+        self.size: int = 0
+
+    def __len__(self) -> int:
+        """How many requests wait."""
+        return len(self.requests)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether it is to be swept: it does not get shorter by itself."""
+        return len(self.requests) >= self._crowded
+
+    def put_first(self, payload: bytes, request: Request) -> None:
+        """Put ``request`` in front of all others."""
+        self.requests.insert(0, request)
+        self.payloads.insert(0, payload)
+        self.size += len(payload)
+
+    def take(self, most: int, into: deque[Request]) -> list[bytes]:
+        """Move the next chunk, at most ``most`` requests, to the end of ``into``.
+
+        Returns:
+            What to transmit for it.
+        """
+        payloads, requests = self.payloads, self.requests
+        later: tuple[list[bytes], list[Request], int] | None = None
+        if self.size > _CHUNK or len(requests) > most:  # not all of it
+            sizes = accumulate(map(len, islice(payloads, most)))
+            count, size = next(((n, size) for n, size in enumerate(sizes, 1) if size >= _CHUNK), (most, 0))
+            later = payloads[count:], requests[count:], self.size - (size or sum(map(len, payloads[:count])))
+            payloads, requests = payloads[:count], requests[:count]
+        # A loop, not any(...): this is passed for every request.
+        for request in requests:
+            if (request[0] if isinstance(request, tuple) else request).cancelled():
+                kept = self._drop_cancelled(requests)
+                payloads, requests = [*compress(payloads, kept)], [*compress(requests, kept)]
+                break
+        into += requests  # before they leave the outbox, so that an abort finds each of them
+        self.payloads, self.requests, self.size = later or ([], [], 0)
+        return payloads
+
+    def sweep(self) -> None:
+        """Drop what was cancelled while nothing could be sent."""
+        self.keep(self._drop_cancelled(self.requests))
+        self._crowded = max(_CROWDED, 2 * len(self.requests))
+
+    def _drop_cancelled(self, requests: list[Request]) -> list[bool]:
+        """Drop those of ``requests`` that were cancelled; for each whether it stays."""
+        kept = [not future_of(request).cancelled() for request in requests]
+        for request in compress(requests, map(not_, kept)):
+            self._drop(future_of(request))
+        return kept
+
+    def keep(self, kept: list[bool]) -> None:
+        """Leave only these requests."""
+        self.payloads, self.requests = [*compress(self.payloads, kept)], [*compress(self.requests, kept)]
+        self.size = sum(map(len, self.payloads))
+
+    def clear(self) -> None:
+        """Leave none."""
+        self.requests.clear()
+        self.payloads.clear()
+        self.size = 0

@@ -1,0 +1,92 @@
+"""Room: callers that wait until a request of theirs may be made, first come first served.
+
+    caller --> waiting (its size; nothing is packed) --> granted (its size counts as used) --> makes its request
+
+Each kind of link has one, and decides itself how much room there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from purse._engine.link import LinkLost
+
+__all__ = ["Room"]
+
+
+class Room:
+    """The callers that wait for room on one link.
+
+    Args:
+        admit: calls ``grant`` as often as there is room. It is called when that may have changed.
+
+    Attributes:
+        reserved: bytes of callers that were granted room and have not used it yet.
+    """
+
+    __slots__ = ("_admit", "_granted", "_loop", "_waiting", "reserved")
+
+    def __init__(self, admit: Callable[[], None]) -> None:
+        self._admit = admit
+        self._loop = asyncio.get_running_loop()
+        self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()  # and the bytes of their requests
+        self._granted: dict[asyncio.Future[None], int] = {}
+        self.reserved: int = 0
+
+    def __len__(self) -> int:
+        """How many callers wait."""
+        return len(self._waiting)
+
+    @property
+    def granted(self) -> int:
+        """How many callers were granted room and have not used it yet."""
+        return len(self._granted)
+
+    async def wait(self, size: int) -> None:
+        """Wait until a request of ``size`` bytes may be made; the caller makes it at once.
+
+        Raises:
+            LinkLost: the link was lost or retired.
+        """
+        granted: asyncio.Future[None] = self._loop.create_future()
+        try:
+            self._waiting[granted] = size
+            self._admit()  # there may be room by now
+            await granted
+            self._use(granted)  # the request that follows at once counts itself ...
+            self._loop.call_soon(self._admit)  # ... unless something keeps it from following
+        except GeneratorExit:  # its coroutine was closed, and its task has to be woken; or the loop is gone
+            raise
+        except BaseException:
+            granted.cancel()
+            self._waiting.pop(granted, None)
+            self._use(granted)
+            self._admit()
+            raise
+
+    def grant(self) -> None:
+        """Let the first of those who wait go on."""
+        granted = next(iter(self._waiting))
+        if not granted.done():
+            size = self._granted[granted] = self._waiting[granted]
+            self.reserved += size
+            granted.set_result(None)
+        self._waiting.pop(granted, None)
+
+    def _use(self, granted: asyncio.Future[None]) -> None:
+        self.reserved -= self._granted.pop(granted, 0)
+
+    def recount(self) -> None:
+        """Make ``reserved`` right again, if an exception may have come between two lines of this class."""
+        self.reserved = sum(self._granted.values())
+
+    def turn_away(self, cause: BaseException) -> None:
+        """Tell those who wait that the link takes no more requests."""
+        while self._waiting:
+            granted = next(iter(self._waiting))
+            if not granted.done():
+                granted.set_exception(LinkLost(cause, sent=False))
+                granted.exception()  # retrieved, even if an exception has ended its caller
+            self._waiting.pop(granted, None)
