@@ -14,89 +14,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from purse._declaration.options import field
-    from purse._engine.clients import RedisClient
-    from purse._engine.modes import Engine
-    from purse._engine.statistics import Statistics, configure, statistics
-    from purse._engine.tracing import instrument, uninstrument
-    from purse.codecs import Codec, CodecFactory, codec_for
-    from purse.collections import (
-        RedisHash,
-        RedisKeySpace,
-        RedisLifoQueue,
-        RedisList,
-        RedisPriorityQueue,
-        RedisQueue,
-        RedisSet,
-        RedisSortedSet,
-    )
-    from purse.errors import (
-        AtomicFailed,
-        CodecError,
-        DeclarationError,
-        DecodeError,
-        EditConflict,
-        EncodeError,
-        LockError,
-        LockLost,
-        LockNotAcquired,
-        PurseError,
-        ServerFailed,
-        ServerNotFound,
-        StoreClosed,
-        UnsupportedServer,
-        WrongKind,
-    )
-    from purse.limits import RedisRateLimiter, RedisSemaphore
-    from purse.locks import RedisLock
-    from purse.redlock import Redlock
-    from purse.store import Store
-    from purse.ttl import TTL
+    from purse._declaration.options import field as field
+    from purse._engine.clients import RedisClient as RedisClient
+    from purse._engine.modes import Engine as Engine
+    from purse._engine.statistics import Statistics as Statistics
+    from purse._engine.statistics import configure as configure
+    from purse._engine.statistics import statistics as statistics
+    from purse._engine.tracing import instrument as instrument
+    from purse._engine.tracing import uninstrument as uninstrument
+    from purse.codecs import Codec as Codec
+    from purse.codecs import CodecFactory as CodecFactory
+    from purse.codecs import codec_for as codec_for
+    from purse.collections._structures import *  # noqa: F403
+    from purse.errors import *  # noqa: F403
+    from purse.limits import RedisRateLimiter as RedisRateLimiter
+    from purse.limits import RedisSemaphore as RedisSemaphore
+    from purse.locks import RedisLock as RedisLock
+    from purse.redlock import Redlock as Redlock
+    from purse.store import Store as Store
+    from purse.ttl import TTL as TTL
 
     __version__: str
-
-__all__ = [
-    "TTL",
-    "AtomicFailed",
-    "Codec",
-    "CodecError",
-    "CodecFactory",
-    "DeclarationError",
-    "DecodeError",
-    "EditConflict",
-    "EncodeError",
-    "Engine",
-    "LockError",
-    "LockLost",
-    "LockNotAcquired",
-    "PurseError",
-    "RedisClient",
-    "RedisHash",
-    "RedisKeySpace",
-    "RedisLifoQueue",
-    "RedisList",
-    "RedisLock",
-    "RedisPriorityQueue",
-    "RedisQueue",
-    "RedisRateLimiter",
-    "RedisSemaphore",
-    "RedisSet",
-    "RedisSortedSet",
-    "Redlock",
-    "ServerFailed",
-    "ServerNotFound",
-    "Statistics",
-    "Store",
-    "StoreClosed",
-    "UnsupportedServer",
-    "WrongKind",
-    "codec_for",
-    "configure",
-    "field",
-    "instrument",
-    "statistics",
-    "uninstrument",
-]
 
 # Hidden from type checkers: to them every unknown name would exist, as an object.
 if not TYPE_CHECKING:
@@ -106,14 +44,6 @@ if not TYPE_CHECKING:
         "Statistics": "purse._engine.statistics",
         "configure": "purse._engine.statistics",
         "statistics": "purse._engine.statistics",
-        "RedisHash": "purse.collections",
-        "RedisKeySpace": "purse.collections",
-        "RedisLifoQueue": "purse.collections",
-        "RedisList": "purse.collections",
-        "RedisPriorityQueue": "purse.collections",
-        "RedisQueue": "purse.collections",
-        "RedisSet": "purse.collections",
-        "RedisSortedSet": "purse.collections",
         "RedisLock": "purse.locks",
         "RedisRateLimiter": "purse.limits",
         "RedisSemaphore": "purse.limits",
@@ -129,16 +59,33 @@ if not TYPE_CHECKING:
     }
 
     def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name == "__all__":
+            return _all()
         if name == "__version__":
             value: object = _version()
-        elif name in __all__:
-            from importlib import import_module
-
-            value = getattr(import_module(_HOMES.get(name, "purse.errors")), name)
+        elif name in _HOMES:
+            value = getattr(import_module(_HOMES[name]), name)
+        elif name in (errors := import_module("purse.errors")).__all__:
+            value = getattr(errors, name)
+        elif not name.startswith("_") and name in (structures := _structures()):
+            value = structures[name]
         else:
             raise AttributeError(f"module 'purse' has no attribute {name!r}")
         globals()[name] = value
         return value
+
+    def _structures() -> dict[str, object]:
+        from purse.collections import __purse_structures__  # which takes redis and pydantic
+
+        return __purse_structures__
+
+    def _all() -> list[str]:
+        from purse import errors
+
+        names = {*_HOMES, *errors.__all__, *_structures()}
+        return sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
 
     def _version() -> str:
         from importlib.metadata import PackageNotFoundError, version
@@ -149,4 +96,4 @@ if not TYPE_CHECKING:
             return "0+unknown"
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({*globals(), *_all()})

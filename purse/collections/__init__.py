@@ -9,29 +9,20 @@
 Each can be a field of a ``Store`` or be built directly, ``RedisHash(redis, rkey, value_type)``.
 """
 
-from purse.collections._base import RedisCollection
-from purse.collections._key import RedisKey
-from purse.collections._object import RedisObject
-from purse.collections.hash import RedisHash
-from purse.collections.key_space import RedisKeySpace
-from purse.collections.list import RedisList
-from purse.collections.priority_queue import RedisPriorityQueue
-from purse.collections.queue import RedisLifoQueue, RedisQueue
-from purse.collections.set import RedisSet
-from purse.collections.sorted_set import RedisSortedSet, gt, lt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "RedisCollection",
-    "RedisHash",
-    "RedisKey",
-    "RedisKeySpace",
-    "RedisLifoQueue",
-    "RedisList",
-    "RedisObject",
-    "RedisPriorityQueue",
-    "RedisQueue",
-    "RedisSet",
-    "RedisSortedSet",
-    "gt",
-    "lt",
-]
+from purse.collections import _structures
+from purse.collections._base import RedisCollection as RedisCollection
+from purse.collections._key import RedisKey as RedisKey
+from purse.collections._object import RedisObject as RedisObject
+from purse.collections._structures import *  # noqa: F403
+from purse.collections.sorted_set import gt as gt
+from purse.collections.sorted_set import lt as lt
+
+__purse_structures__: Mapping[str, type[RedisObject]] = {
+    name: made for name, made in vars(_structures).items() if isinstance(made, type)
+}
+
+if not TYPE_CHECKING:
+    __all__ = sorted({*__purse_structures__, "RedisCollection", "RedisKey", "RedisObject", "gt", "lt"})  # noqa: PLE0605

@@ -89,7 +89,7 @@ class RedisObject(ABC):
     __purse_structure__: ClassVar[bool] = False
     __purse_beside__: ClassVar[tuple[str, ...]] = ()
     __purse_by_identity__: ClassVar[bool] = False
-    __purse_together__: ClassVar[Mapping[str, str]] = {}
+    __purse_together__: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     __purse_declared__: tuple[str, str] | None
     __purse_spread__: bool

@@ -92,6 +92,11 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     __slots__ = ("_codec", "_default", "_key_codec", "_number")
 
     __purse_structure__ = True
+    __purse_together__ = (
+        ("HGET", "get_many(keys)"),
+        ("HSET", "update(mapping)"),
+        ("HDEL", "delete_many(keys)"),
+    )
     redis_type = "hash"
     _items_can_expire = True
     _instead = MAPPING

@@ -97,6 +97,11 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     __slots__ = ("_default",)
 
     __purse_structure__ = True
+    __purse_together__ = (
+        ("GET", "get_many(keys)"),
+        ("SET", "update(mapping)"),
+        ("UNLINK", "delete_many(keys)"),
+    )
 
     def __init__(
         self,

@@ -75,6 +75,10 @@ class RedisList(RedisKey, Generic[V]):
     __slots__ = ("_codec", "_form", "_maxlen")
 
     __purse_structure__ = True
+    __purse_together__ = (
+        ("RPUSH", "extend(items)"),
+        ("LPUSH", "extendleft(items)"),
+    )
     redis_type = "list"
     _instead = LIST
 

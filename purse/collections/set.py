@@ -75,6 +75,11 @@ class RedisSet(SetAlgebra[V]):
     __slots__ = ("_codec", "_form")
 
     __purse_structure__ = True
+    __purse_together__ = (
+        ("SADD", "update(*members)"),
+        ("SREM", "remove(*members)"),
+        ("SISMEMBER", "contains_many(members)"),
+    )
     redis_type = "set"
     _instead = SET
 

@@ -98,6 +98,12 @@ class RedisSortedSet(SortedSetEnds[V]):
     __slots__ = ("_codec", "_value_type")
 
     __purse_structure__ = True
+    __purse_together__ = (
+        ("ZADD", "add_multi(members)"),
+        ("ZSCORE", "score_multi(members)"),
+        ("ZINCRBY", "increment_multi(members)"),
+        ("ZREM", "remove(*members)"),
+    )
     redis_type = "zset"
     _in_words = "sorted set"
     _instead = SORTED_SET

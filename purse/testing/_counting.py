@@ -45,6 +45,7 @@ from purse._engine.replies import Reply
 from purse._engine.scripts import load_script
 from purse._engine.shared import SharedLink
 from purse.codecs._shown import named, shown
+from purse.collections import __purse_structures__
 from purse.collections._key_space_names import MAKING
 from purse.store import Store
 
@@ -57,25 +58,6 @@ _SHOWN = 12  # trips that a failure lists
 _WIDE = 100  # characters of each
 
 _KEYLESS = {"MULTI", "EXEC"}
-
-# The call for many items that replaces a command of one item, if that is sent for one item after the other.
-_TOGETHER = {
-    "HGET": "get_many(keys)",
-    "GET": "get_many(keys)",
-    "HSET": "update(mapping)",
-    "SET": "update(mapping)",
-    "HDEL": "delete_many(keys)",
-    "UNLINK": "delete_many(keys)",
-    "RPUSH": "extend(items)",
-    "LPUSH": "extendleft(items)",
-    "SADD": "update(*members)",
-    "SREM": "remove(*members)",
-    "SISMEMBER": "contains_many(members)",
-    "ZADD": "add_multi(members)",
-    "ZSCORE": "score_multi(members)",
-    "ZINCRBY": "increment_multi(members)",
-    "ZREM": "remove(*members)",
-}
 
 Task: TypeAlias = "asyncio.Task[object]"
 
@@ -254,7 +236,7 @@ class RoundTrips:
             lines.append(f"  ... and {len(trips) - _SHOWN} more")
         alone = Counter(calls[0] for calls in trips if len(calls) == 1)
         often, times = next(iter(alone.most_common(1)), ("", 0))
-        together = _TOGETHER.get(often.partition(" ")[0])
+        together = _together().get(often.partition(" ")[0])
         if times > 2 and together is not None:
             lines.append(f"{often} was sent {times} times, one after the other: write {together}, one trip for all.")
         lines.append(
@@ -263,6 +245,11 @@ class RoundTrips:
             "of one field use get_many, update or extend."
         )
         return "\n".join(lines)
+
+
+def _together() -> dict[str, str]:
+    """For a command of one item the call that does the same for many, of every structure."""
+    return dict(pair for structure in __purse_structures__.values() for pair in structure.__purse_together__)
 
 
 # --- what is sent -------------------------------------------------------------------------------------

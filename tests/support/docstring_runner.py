@@ -11,6 +11,7 @@ This is a program of its own, so that the stores in the examples do not meet tho
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import traceback
@@ -80,7 +81,7 @@ async def prepared(url: str) -> AsyncGenerator[dict[str, object]]:
 
         yield {
             "__name__": "__main__",
-            **{name: getattr(purse, name) for name in purse.__all__},
+            **{name: getattr(purse, name) for name in importlib.import_module("purse").__all__},
             **{name: getattr(purse.fastapi, name) for name in purse.fastapi.__all__},
             **{name: getattr(purse.testing, name) for name in purse.testing.__all__},
             "FastAPI": fastapi.FastAPI,
