@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, ForwardRef, Protocol, TypeVar, cast
 
 from purse.codecs._adapters import adapter_for
 from purse.codecs._canonical import has_serializer
@@ -40,11 +40,7 @@ class CodecFactory(Protocol):
         ...
 
 
-@overload
-def codec_for(value_type: type[T], /) -> ValueCodec[T]: ...
-@overload
-def codec_for(value_type: TypeForm[T], /) -> ValueCodec[T]: ...
-def codec_for(value_type: TypeForm[T] | type[T], /) -> ValueCodec[T]:
+def codec_for(value_type: TypeForm[T], /) -> ValueCodec[T]:
     """The codec that purse uses for ``value_type`` unless you declare another.
 
     ``str`` and ``bytes``, also with constraints, are stored raw; everything else as pydantic JSON. Wrap it to build a
@@ -62,11 +58,7 @@ def codec_for(value_type: TypeForm[T] | type[T], /) -> ValueCodec[T]:
     return cast("ValueCodec[T]", _cached(_Make(), value_type))
 
 
-@overload
-def canonical_codec_for(value_type: type[T], /, *, best_effort: bool = False) -> ValueCodec[T]: ...
-@overload
-def canonical_codec_for(value_type: TypeForm[T], /, *, best_effort: bool = False) -> ValueCodec[T]: ...
-def canonical_codec_for(value_type: TypeForm[T] | type[T], /, *, best_effort: bool = False) -> ValueCodec[T]:
+def canonical_codec_for(value_type: TypeForm[T], /, *, best_effort: bool = False) -> ValueCodec[T]:
     """The codec for ``value_type`` under which equal values are equal bytes (`purse.codecs._canonical` says how).
 
     It reads and writes what ``codec_for`` reads, and for plain models the same bytes.
