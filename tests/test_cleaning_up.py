@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.scripts import ROOT
 
 FAILS = """\
@@ -42,6 +44,7 @@ def test_has_no_warning():
 """
 
 
+@pytest.mark.thorough
 def test_a_test_that_fails_leaves_nothing_to_the_next(tmp_path: Path) -> None:
     """Its clients are closed, shared connections and those that wait included, and no warning of it comes later."""
     for name, source in (("test_1.py", FAILS), ("test_2.py", NEXT)):

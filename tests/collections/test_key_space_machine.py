@@ -14,6 +14,7 @@ from purse.embedded import Server
 from purse.ttl import TTL
 from tests.collections.garden import collect
 from tests.collections.test_machines import KEYS, SMALL, VALUES, Machine, drive
+from tests.support.selection import thorough_but
 from tests.support.units import read, send
 
 # As patterns they would match keys of others.
@@ -133,7 +134,7 @@ def key_space_machine(values: st.SearchStrategy[Any], *, prefix: str, numbers: b
 
 
 @pytest.mark.engines("shared")
-@pytest.mark.parametrize("name", PREFIXES)
+@pytest.mark.parametrize("name", thorough_but("str", every=PREFIXES))
 def test_a_key_space_is_a_dict(server: Server, name: str) -> None:
     """A ``RedisKeySpace`` does what a ``dict`` does, whatever its keys and values are; its neighbours stay."""
     value_type, values = VALUES[name]
@@ -141,6 +142,7 @@ def test_a_key_space_is_a_dict(server: Server, name: str) -> None:
     drive(key_space_machine(values, prefix=PREFIXES[name], numbers=name == "int", ttl=None), server, value_type)
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared")
 def test_a_policy_changes_no_result(server: Server) -> None:
     """With a TTL policy, whose writes are scripts, a ``RedisKeySpace`` does the same."""

@@ -20,6 +20,7 @@ from purse.collections import RedisHash, RedisList
 from purse.embedded import Server
 from tests.collections.garden import HOSTILE, Plant
 from tests.support.clients import connect
+from tests.support.selection import thorough_but
 from tests.support.units import send
 
 T = TypeVar("T")
@@ -289,7 +290,7 @@ def list_machine(values: st.SearchStrategy[Any], *, maxlen: int | None) -> type[
     return ListMachine
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", thorough_but("model", every=VALUES))
 def test_a_hash_is_a_dict(server: Server, name: str) -> None:
     """A ``RedisHash`` does what a ``dict`` does, whatever its keys and values are."""
     value_type, values = VALUES[name]
@@ -297,7 +298,7 @@ def test_a_hash_is_a_dict(server: Server, name: str) -> None:
     drive(hash_machine(values, numbers=name == "int"), server, value_type)
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", thorough_but("str", every=VALUES))
 def test_a_list_is_a_list(server: Server, name: str) -> None:
     """A ``RedisList`` does what a ``list`` and a ``deque`` do, whatever its elements are."""
     value_type, values = VALUES[name]
@@ -305,7 +306,7 @@ def test_a_list_is_a_list(server: Server, name: str) -> None:
     drive(list_machine(values, maxlen=None), server, value_type)
 
 
-@pytest.mark.parametrize("maxlen", [1, 4])
+@pytest.mark.parametrize("maxlen", thorough_but(4, every=[1, 4]))
 def test_a_bounded_list_is_a_deque(server: Server, maxlen: int) -> None:
     """A ``RedisList`` with ``maxlen`` does what a ``deque`` with ``maxlen`` does."""
     value_type, values = VALUES["int"]

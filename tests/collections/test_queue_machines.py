@@ -19,6 +19,7 @@ from purse.collections.queue import RedisLifoQueue, RedisQueue
 from purse.embedded import Server
 from tests.collections.test_machines import VALUES, Machine, drive
 from tests.support.polling import until
+from tests.support.selection import thorough_but
 from tests.support.tasks import no_task_left
 
 PRIORITIES = st.sampled_from([-1, 0, 0.0, -0.0, 1, 0.5, float("inf")]) | st.floats(allow_nan=False)
@@ -185,7 +186,7 @@ def test_a_queue_is_what_it_is_named_after(server: Server, name: str, values: st
     drive(machine(name, strategy, 0), server, value_type)
 
 
-@pytest.mark.parametrize("name", ["queue", "priority queue"])
+@pytest.mark.parametrize("name", thorough_but("queue", every=["queue", "priority queue"]))
 def test_a_bounded_queue(server: Server, name: str) -> None:
     """With ``maxsize`` it does the same, and never holds more."""
     value_type, strategy = VALUES["int"]

@@ -17,6 +17,7 @@ from purse.collections.set import RedisSet
 from purse.embedded import Server
 from tests.collections.garden import HOSTILE, collect
 from tests.collections.test_machines import SMALL, TEXTS, Machine, drive
+from tests.support.selection import thorough_but
 
 Operation: TypeAlias = Literal["union", "intersection", "difference"]
 
@@ -187,7 +188,7 @@ def set_machine(values: st.SearchStrategy[Any]) -> type[Machine]:
     return SetMachine
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", thorough_but("str", every=VALUES))
 def test_a_set_is_a_set(server: Server, name: str) -> None:
     """A ``RedisSet`` does what a ``set`` does, whatever its members are."""
     value_type, values = VALUES[name]

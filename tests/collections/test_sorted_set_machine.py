@@ -14,6 +14,7 @@ from purse.codecs._binding import canonical_codec_for
 from purse.collections.sorted_set import RedisSortedSet, gt, lt
 from purse.embedded import Server
 from tests.collections.test_machines import VALUES, Machine, drive
+from tests.support.selection import thorough_but
 
 SCORES = st.sampled_from([-math.inf, -1.5, 0, 1, 2, math.inf]) | st.floats(allow_nan=False) | st.integers(-9, 9)
 RANKS = st.integers(-6, 6) | st.sampled_from([2**63, -(10**30)])
@@ -188,7 +189,7 @@ def by_rank(items: list[Item], low: int, high: int) -> list[Item]:
     return items[first : last + 1] if first <= last else []
 
 
-@pytest.mark.parametrize("name", ["str", "dict"])
+@pytest.mark.parametrize("name", thorough_but("str", every=["str", "dict"]))
 def test_a_sorted_set_is_a_sorted_dict(server: Server, name: str) -> None:
     """A ``RedisSortedSet`` does what a dict of scores does that is sorted by score and bytes."""
     value_type, values = VALUES[name]

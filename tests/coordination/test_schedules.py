@@ -24,6 +24,7 @@ from tests.support.clients import connect
 from tests.support.masters import KEEPING, Masters, no_keys_on
 from tests.support.polling import until
 from tests.support.redlock_worker import Done, Work, work
+from tests.support.selection import thorough_but
 from tests.support.tasks import purse_tasks
 
 SECONDS = float(os.environ.get("PURSE_LOCK_SECONDS", "2"))
@@ -44,7 +45,7 @@ def forgetting() -> Iterator[list[Server]]:
         yield [one, two, three]
 
 
-@pytest.fixture(params=["keeping", "forgetting"])
+@pytest.fixture(params=thorough_but("keeping", every=["keeping", "forgetting"]))
 def victims(request: pytest.FixtureRequest) -> Iterator[tuple[bool, Masters]]:
     """Five masters, and whether they keep their data when they are killed."""
     keeping = request.param == "keeping"
@@ -155,6 +156,7 @@ async def disturb(cluster: Masters, rng: random.Random, seconds: float) -> int:
     return faults
 
 
+@pytest.mark.thorough
 async def test_the_witness_sees_two_holders(forgetting: list[Server], witness: Server) -> None:
     """The check itself: with masters that forget, and nothing done about it, the witness finds a violation."""
     watching = connect(witness.url)

@@ -42,6 +42,7 @@ def headings_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_the_tutorial_shows_its_programs_and_what_they_print(file: Path, tmp_path: Path) -> None:
     """A program stands on one page, as it is; it runs without a word on standard error, and prints what stands below.
@@ -78,6 +79,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found
 
 
+@pytest.mark.thorough
+@pytest.mark.xdist_group("docstrings")  # they run once, in one program
 @pytest.mark.parametrize("place", sorted(EXAMPLES.keys() - DRAWINGS))
 def test_every_example_in_a_docstring_runs(place: str, outcomes: dict[str, str]) -> None:
     """On a real server, with the names that it needs: see ``tests.support.docstring_runner``."""

@@ -14,12 +14,14 @@ from redis.asyncio import Redis
 
 from purse.embedded import Server
 from tests.support.scripts import ROOT, run
+from tests.support.selection import thorough_but
 
 GARDEN = ROOT / "examples" / "garden.py"
+CANONICAL = ROOT / "examples" / "canonical.py"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("example", thorough_but(CANONICAL, every=EXAMPLES), ids=lambda path: path.name)
 def test_every_example_runs(example: Path, tmp_path: Path) -> None:
     """It ends with status 0, without a word on standard error, and leaves no file behind."""
     ended = run([example], cwd=tmp_path)
@@ -30,6 +32,7 @@ def test_every_example_runs(example: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_the_benchmark_runs(tmp_path: Path) -> None:
     """It prints a row for each comparison, checking what it reads; how fast is nobody's test."""
     ended = run(["-m", "benchmarks", "--rounds", "1", "--calls", "50", "--items", "50"], cwd=tmp_path)
@@ -60,6 +63,7 @@ await garden.plants.get("spinach")
     assert "await garden.clear()\n    UNLINK {garden}:plants {garden}:log {garden}:visits\n  = 3\n" in out
 
 
+@pytest.mark.thorough
 def test_colours_are_for_terminals(tmp_path: Path) -> None:
     """What is piped into a file has no escape codes."""
     assert "\033" not in run([GARDEN], cwd=tmp_path).out
@@ -83,6 +87,7 @@ async def test_the_garden_on_a_server_of_mine_leaves_its_data_alone(
     assert await redis.get("other") == b"kept"
 
 
+@pytest.mark.thorough
 async def test_the_garden_does_not_touch_keys_that_were_there(server: Server, redis: Redis, tmp_path: Path) -> None:
     """Keys under its own name may be somebody's after all."""
     await redis.rpush("{purse-garden-demo}:log", "mine")
@@ -94,6 +99,7 @@ async def test_the_garden_does_not_touch_keys_that_were_there(server: Server, re
     assert await redis.lrange("{purse-garden-demo}:log", 0, -1) == [b"mine"]
 
 
+@pytest.mark.thorough
 def test_a_refused_connection_is_no_traceback(tmp_path: Path) -> None:
     """One line has the address, one what to do."""
     with Server(port=0, password="") as server:
@@ -108,6 +114,7 @@ def test_a_refused_connection_is_no_traceback(tmp_path: Path) -> None:
     assert "Is a server running there" in fix
 
 
+@pytest.mark.thorough
 def test_no_server_to_run_is_no_traceback(tmp_path: Path) -> None:
     """The message says where it looked."""
     ended = run([GARDEN], cwd=tmp_path, environment={"PURSE_REDIS_SERVER": "/nowhere/redis-server"})
@@ -116,6 +123,7 @@ def test_no_server_to_run_is_no_traceback(tmp_path: Path) -> None:
     assert ended.err.startswith("garden.py: PURSE_REDIS_SERVER=/nowhere/redis-server does not exist")
 
 
+@pytest.mark.thorough
 def test_a_url_that_is_none_is_one_line(tmp_path: Path) -> None:
     """No traceback, and what to write instead."""
     ended = run([GARDEN, "--url", "localhost"], cwd=tmp_path)
@@ -125,6 +133,7 @@ def test_a_url_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_killing_the_garden_leaves_no_server() -> None:
     """SIGKILL in the middle of the tour: three seconds later its server and directory are gone."""
     with tempfile.TemporaryDirectory(prefix="kill-") as directory:  # tmp_path is too long for a unix socket

@@ -15,7 +15,7 @@ from tests.support.engines import parametrize
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of these tests hold however calls reach Redis."""
-    parametrize(metafunc, "shared", "driven", "dedicated")
+    parametrize(metafunc, "shared", "dedicated", thorough=["driven"])
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ from tests.support.clients import connect
 from tests.support.engines import choose_engine
 from tests.support.polling import until
 from tests.support.scripts import Ended, run
+from tests.support.selection import thorough_but
 from tests.support.sentinel import AT_ONCE, SentinelProcess, replicate
 from tests.support.tls import TlsProxy
 from tests.support.units import send
@@ -283,6 +284,7 @@ async def test_every_method_has_the_same_effect(kind: Kind, server: Server, redi
     assert found == expected
 
 
+@pytest.mark.thorough
 @every_kind
 async def test_a_thousand_calls_at_once(kind: Kind, server: Server, redis: Redis) -> None:
     """A thousand concurrent calls are each answered with their own result, and each is executed once."""
@@ -298,6 +300,7 @@ async def test_a_thousand_calls_at_once(kind: Kind, server: Server, redis: Redis
         assert sorted(await log.slice(0)) == [*range(500)]
 
 
+@pytest.mark.thorough
 @every_kind
 async def test_cancelled_calls_disturb_nobody(kind: Kind, server: Server, redis: Redis) -> None:
     """Of a hundred concurrent calls twenty are cancelled, again and again: the others get their own values."""
@@ -318,6 +321,7 @@ async def test_cancelled_calls_disturb_nobody(kind: Kind, server: Server, redis:
             assert all(n == answer for n, answer in answers.items())
 
 
+@pytest.mark.thorough
 @every_kind
 async def test_two_thousand_elements_are_iterated(kind: Kind, server: Server, redis: Redis) -> None:
     """A hash and a list of four pages are iterated completely; the list in its order."""
@@ -393,7 +397,7 @@ async def test_a_small_blocking_pool_serves_purse_and_its_owner(server: Server, 
         assert len(await redis.client_list()) <= 1 + 4 + 2  # pyright: ignore[reportUnknownMemberType]
 
 
-@pytest.mark.parametrize("limit", [None, 1])
+@pytest.mark.parametrize("limit", thorough_but(1, every=[None, 1]))
 async def test_ten_thousand_calls_with_a_connection_for_each(server: Server, redis: Redis, limit: int | None) -> None:
     """Calls that find no free connection wait for one, however many they are."""
     async with of_class(Counting, max_connections=limit)(server) as client:
@@ -596,6 +600,7 @@ with asyncio.Runner(debug=False, loop_factory=uvloop.new_event_loop) as runner: 
 """
 
 
+@pytest.mark.thorough
 def test_uvloop(tmp_path: Path) -> None:
     """All of this holds on uvloop, and nothing is said at the end of the loop."""
     pytest.importorskip("uvloop", reason="there is no uvloop for this Python")

@@ -16,6 +16,7 @@ import pytest
 
 from purse.embedded import Server
 from tests.support.scripts import Ended, run
+from tests.support.selection import thorough_but
 
 pytestmark = [
     pytest.mark.engines("shared", "dedicated"),
@@ -151,16 +152,20 @@ MOMENTS = {
 
 @pytest.mark.parametrize(
     ("moment", "how"),
-    [
+    thorough_but(
         ("the loop runs", "os.fork"),
-        ("the loop runs", "os.fork, and the child leaves through the loop of its parent"),
-        ("the loop runs", "multiprocessing"),
-        ("calls are under way", "os.fork"),
-        ("a connection is being made", "os.fork"),
-        ("the loop has ended", "os.fork"),
-        ("the loop has ended", "os.fork, and the child runs to the end of the program"),
         ("the loop has ended", "multiprocessing"),
-    ],
+        every=[
+            ("the loop runs", "os.fork"),
+            ("the loop runs", "os.fork, and the child leaves through the loop of its parent"),
+            ("the loop runs", "multiprocessing"),
+            ("calls are under way", "os.fork"),
+            ("a connection is being made", "os.fork"),
+            ("the loop has ended", "os.fork"),
+            ("the loop has ended", "os.fork, and the child runs to the end of the program"),
+            ("the loop has ended", "multiprocessing"),
+        ],
+    ),
 )
 def test_parent_and_child_get_their_own_answers(
     moment: str, how: str, server: Server, engine: str, tmp_path: Path

@@ -22,6 +22,7 @@ from purse.redlock import Redlock
 from tests.support.clients import Connect, command
 from tests.support.polling import until
 from tests.support.proxy import Proxy
+from tests.support.selection import thorough_but
 from tests.support.tasks import purse_tasks
 
 pytestmark = pytest.mark.engines("shared", "dedicated")
@@ -95,6 +96,7 @@ KINDS: dict[str, Waiting] = {
     ),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+COMMANDS = ["HELLO", "TRACKING", "EXISTS", "LLEN", "ZCARD"]
 IN_LINE = ["queue.get", "blocking_pop_min", "queue.put", "semaphore", "lock"]
 every_line = pytest.mark.parametrize("kind", [KINDS[name] for name in IN_LINE], ids=IN_LINE)
 
@@ -240,7 +242,7 @@ async def _processed(redis: Redis) -> int:
     return int((await command(redis, "INFO", "stats"))["total_commands_processed"])
 
 
-@every_line
+@pytest.mark.parametrize("kind", thorough_but(KINDS["queue.get"], every=map(KINDS.get, IN_LINE)), ids=IN_LINE)
 async def test_a_server_that_forgets_is_not_asked_without_a_pause(
     forgetful: Server, client_of: Connect, kind: Waiting
 ) -> None:
@@ -265,7 +267,7 @@ async def test_a_server_that_forgets_is_not_asked_without_a_pause(
 
 
 @every_line
-@pytest.mark.parametrize("refused", ["HELLO", "TRACKING", "EXISTS", "LLEN", "ZCARD"])
+@pytest.mark.parametrize("refused", thorough_but("HELLO", "LLEN", every=COMMANDS))
 async def test_a_proxy_that_refuses_by_hanging_up(
     redis: Redis, proxy: Proxy, client_of: Connect, kind: Waiting, refused: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,6 +58,7 @@ from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.scripts import ROOT, Ended, run
+from tests.support.selection import thorough_but
 from tests.support.threads import PATIENCE, at_once, hurried, interleaved
 
 
@@ -771,7 +772,7 @@ assert status == 0, status
 # --- all of it ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clients", ["one client", "many clients"])
+@pytest.mark.parametrize("clients", thorough_but("one client", every=["one client", "many clients"]))
 @pytest.mark.engines("shared", "dedicated")
 def test_thirty_threads(server: Server, engine: str, clients: str) -> None:
     """Thirty threads whose loops come and go share stores, locks, semaphores and queues: nobody disturbs another."""

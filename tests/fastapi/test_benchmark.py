@@ -8,6 +8,7 @@ from benchmarks.http import serving
 from tests.support.scripts import ROOT, run
 
 
+@pytest.mark.thorough
 def test_the_benchmark_over_http_runs() -> None:
     """A row for each route, then where the time went."""
     options = ["--clients", "5", "--seconds", "0.1", "--rounds", "1", "--only", "write"]

@@ -10,6 +10,7 @@ from tests.soak.scene import Mode
 SEED = 7
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["shared", "dedicated"])
 async def test_nothing_is_found_in_a_calm_and_a_rough_round(mode: Mode) -> None:
     """200 tasks use every structure, cancelled and disturbed: no wrong answer, nothing lost, doubled or left behind."""

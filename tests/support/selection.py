@@ -15,13 +15,15 @@ A search that has a size, such as a number of random examples, asks ``size`` for
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import TypeVar, cast
 
 import pytest
+from _pytest.mark import ParameterSet
 from _pytest.terminal import TerminalReporter
 
-__all__ = ["add_option", "choose", "configure", "count", "size"]
+__all__ = ["add_option", "choose", "configure", "count", "size", "thorough_but"]
 
 T = TypeVar("T")
 
@@ -44,6 +46,16 @@ def configure(config: pytest.Config) -> None:
 def size(default: T, thorough: T) -> T:
     """How far a test goes in the default run, and how far with ``--all``; for a module to ask when it is imported."""
     return thorough if _everything else default
+
+
+def thorough_but(*default: T, every: Iterable[T]) -> list[T | ParameterSet]:
+    """All of these parameters of a test, tuples if they have several values; all but ``default`` are thorough."""
+
+    def thorough(one: T) -> ParameterSet:
+        values = cast("tuple[object, ...]", one) if isinstance(one, tuple) else (one,)
+        return pytest.param(*values, marks=pytest.mark.thorough)
+
+    return [one if one in default else thorough(one) for one in every]
 
 
 def choose(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -62,6 +62,7 @@ def assert_nothing_left(server: Server) -> None:
         assert len(client.client_list()) == 1
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_by_any_test(somewhere: Server, tmp_path: Path) -> None:
     """Not in any mode, not by loops that have ended or live on, an application's thread, or a test that fails.
 
@@ -75,6 +76,7 @@ def test_nothing_is_left_by_any_test(somewhere: Server, tmp_path: Path) -> None:
     assert_nothing_left(somewhere)
 
 
+@pytest.mark.thorough
 def test_workers_that_share_a_server_do_not_meet(somewhere: Server, tmp_path: Path) -> None:
     """The same tests in two processes at a time, on one server, see their own data alone; strict mode is the same."""
     found, printed = outcomes([CROWD], tmp_path, *_STRICT, "-n", "2", "--dist", "each", url=somewhere.url)
@@ -83,6 +85,7 @@ def test_workers_that_share_a_server_do_not_meet(somewhere: Server, tmp_path: Pa
     assert_nothing_left(somewhere)
 
 
+@pytest.mark.thorough
 def test_each_worker_has_a_server_that_ends_with_it(tmp_path: Path) -> None:
     """It is empty at the beginning of each test, and the process is gone at the end; with anyio's plugin, too."""
     pids = tmp_path / "pids"
