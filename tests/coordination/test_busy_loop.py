@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from purse import RedisLock
+from tests.support.selection import thorough_but
 
 BUSY = 1.5  # seconds; more than any of the bounds
 
@@ -18,7 +19,7 @@ def hold_up() -> None:
     time.sleep(BUSY)
 
 
-@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("steps", thorough_but(1, every=range(4)))
 async def test_acquired_at_once(redis: Redis, steps: int) -> None:
     """A free lock is had, although the answer was not read in time."""
     async with RedisLock(redis, "gate"):
@@ -33,7 +34,7 @@ async def test_acquired_at_once(redis: Redis, steps: int) -> None:
     await lease.release()
 
 
-@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("steps", thorough_but(1, every=range(4)))
 async def test_released(redis: Redis, steps: int) -> None:
     """A release that the server has confirmed is not reported as one that it has not."""
     lease = await RedisLock(redis, "gate").acquire()

@@ -42,7 +42,7 @@ GiveUp = Callable[[], Awaitable[object]]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of this holds however calls reach Redis."""
-    parametrize(metafunc, "shared", "dedicated")
+    parametrize(metafunc, "shared", thorough=["dedicated"])
 
 
 @pytest.fixture

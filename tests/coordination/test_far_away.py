@@ -21,6 +21,7 @@ from tests.support.clients import command, connect
 from tests.support.masters import keys_on, no_keys_on
 from tests.support.polling import until
 from tests.support.proxy import Proxy
+from tests.support.selection import thorough_but
 
 FAR = 0.3
 """Seconds until a reply is here."""
@@ -29,7 +30,8 @@ FAR = 0.3
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of this holds however calls reach Redis."""
     mark = metafunc.definition.get_closest_marker("engines")
-    metafunc.parametrize("engine", mark.args if mark else ("shared", "dedicated"), indirect=True)
+    engines = mark.args if mark else thorough_but("shared", every=("shared", "dedicated"))
+    metafunc.parametrize("engine", engines, indirect=True)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ async def connections(client: Redis) -> int:
     return statistics(client).connections
 
 
-@pytest.mark.parametrize("options", [{}, {"min_uptime": 1.0}, {"fencing": True}], ids=str)
+@pytest.mark.parametrize("options", thorough_but({}, every=[{}, {"min_uptime": 1.0}, {"fencing": True}]), ids=str)
 async def test_a_first_question_to_masters_that_are_far_away(
     masters: list[Redis], lines: list[Proxy], far: list[Redis], options: dict[str, Any]
 ) -> None:
@@ -139,7 +141,7 @@ async def test_a_question_that_waits_for_a_connection_is_withdrawn(
     await no_keys_on(masters)
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.5, FAR * 3.5])
+@pytest.mark.parametrize("pause", thorough_but(0.5, every=[0.0, 0.5, FAR * 3.5]))
 async def test_a_release_just_before_the_loop_ends(masters: list[Redis], lines: list[Proxy], pause: float) -> None:
     """The fifth master is far away, and still being connected, or asked: it keeps no key."""
     lines[4].delay(FAR)
@@ -198,7 +200,7 @@ async def test_a_script_is_sent_whole_once_for_each_connection(lines: list[Proxy
     assert await sent() == [2, 2]
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("steps", thorough_but(3, every=[1, 2, 3, 5, 8]))
 async def test_work_that_holds_up_the_loop(masters: list[Redis], steps: int) -> None:
     """Somebody's synchronous work is not taken for silence of the masters: the lock is acquired and extended."""
     lock = Redlock("gate", masters)

@@ -19,6 +19,7 @@ from tests.support.clients import connect
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.scripts import ROOT, run
+from tests.support.selection import thorough_but
 
 KEY = "{garden}:gate"
 
@@ -202,7 +203,7 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", thorough_but("waiters are pending", every=PROGRAMS))
 def test_nothing_is_said_at_the_end(name: str, server: Server) -> None:
     """A program that ends like this prints nothing under ``-X dev -W error``."""
     program = textwrap.dedent(PROLOGUE) + textwrap.dedent(PROGRAMS[name])

@@ -15,6 +15,7 @@ from purse.errors import LockError, LockLost
 from purse.redlock import Redlock
 from tests.support.masters import no_keys_on
 from tests.support.scripts import run
+from tests.support.selection import thorough_but
 
 
 async def test_tasks_that_share_an_object_exclude_each_other(masters: list[Redis]) -> None:
@@ -197,7 +198,7 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", thorough_but("loops one after the other", every=PROGRAMS))
 async def test_programs_end_without_a_word(
     program: str, five_servers: list[Server], masters: list[Redis], tmp_path: Path
 ) -> None:
