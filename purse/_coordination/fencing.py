@@ -89,12 +89,10 @@ class Plan:
     """The conclusion from the answers to one round.
 
     Attributes:
-        is_granted: whether the proposed token is granted.
         token: the token to propose the next time.
         repair: the fence for masters that have none, or None if they cannot be given one yet.
     """
 
-    is_granted: bool
     token: int
     repair: int | None
 
@@ -116,8 +114,7 @@ def judge(readings: Sequence[Reading | None], token: int) -> Plan:
         token = max(token, greatest + 1)
     if len(fences) >= majority or (len(answers) == len(readings) and greatest == 0):
         repair = greatest
-    took = sum(reading.vote == "took" for reading in answers)
-    return Plan(took >= majority, token, repair)
+    return Plan(token, repair)
 
 
 def reading_of(answer: Answer) -> Reading | None:

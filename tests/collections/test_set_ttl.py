@@ -119,7 +119,10 @@ async def test_members_of_2x_are_removed_as_a_write(redis: Redis) -> None:
     assert fresh(await moved.pttl())
 
 
-@pytest.mark.parametrize("call", [lambda s: beside(s).union(s), lambda s: beside(s).union_update(s)])
+USES: list[Callable[[Ints], Awaitable[object]]] = [lambda s: beside(s).union(s), lambda s: beside(s).union_update(s)]
+
+
+@pytest.mark.parametrize("call", USES, ids=["union", "union_update"])
 async def test_a_set_read_by_another(redis: Redis, call: Callable[[Ints], Awaitable[object]]) -> None:
     """With ``renew="read"`` a set has its clock restarted by calls of others that read it; other modes leave it."""
     for policy, expected in ((READ, fresh), (WRITE, old), (NEVER, old)):

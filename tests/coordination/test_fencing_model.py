@@ -1,7 +1,8 @@
 """The rule of fencing tokens, checked exhaustively: three masters, every order of everything that can happen.
 
-The model uses the functions that the lock uses, ``vote_of`` for what a master answers and ``judge`` for what follows
-from the answers, and goes through all states that can be reached by these steps:
+The model uses what the lock uses, ``vote_of`` for what a master answers, a ``Round`` won by takes that ``took`` for
+whether the lock is granted, and ``judge`` for what else follows from the answers. It goes through all states that can
+be reached by these steps:
 
     begin     a client starts an attempt, with the token after the greatest that it knows
     take      one master executes an attempt's take, at any time, also long after the attempt is over; its answer
@@ -19,18 +20,24 @@ the order of the masters are one. The same check finds what is wrong with simple
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, TypeVar
 
 import pytest
+from redis.exceptions import ResponseError
 
 from purse._coordination.fencing import Reading, judge, vote_of
+from purse._coordination.quorum import Ask, Round, took
+from purse._engine.replies import Reply
 
 T = TypeVar("T")
 
 NO_FENCE, FREE, MAYBE = -1, -1, -2
+NO_REPLY = ResponseError("no answer")
 UNSENT, NO_ANSWER = ("unsent", 0, False), ("no answer", 0, False)
 
 Status = tuple[str, int, bool]
@@ -175,11 +182,22 @@ def _end(rule: Rule, state: State, i: int, client: int) -> Iterator[tuple[str, S
     attempts = _put(state.attempts, i, Attempt(token, "over"))
     over = _state(state, tuple(columns), attempts)._replace(known=_put(state.known, client, plan.token - 1))
     yield f"{i} gives up", over
-    if plan.is_granted:
+    if is_granted(tuple(reading and reading.vote for reading in readings)):
         if rule.counts:
             token = max(fence for vote, fence, _ in answers if vote == "took")
         granted = token if token > state.granted else -1
         yield f"{i} is granted {token}", over._replace(granted=granted)
+
+
+@cache
+def is_granted(votes: tuple[str | None, ...]) -> bool:
+    """Whether an attempt has won the lock with these votes; None: no answer. (It depends on nothing else.)"""
+
+    async def won() -> bool:
+        answers: list[Reply | Ask] = [NO_REPLY if vote is None else [vote.encode(), b"", b"", 0] for vote in votes]
+        return await Round(answers, took, 60).won(60, strictly=True)
+
+    return asyncio.run(won())
 
 
 def _put(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
@@ -198,7 +216,7 @@ def gets_on(columns: tuple[Column, ...]) -> bool:
         votes = [vote_of(held=False, fence=fence, token=token) for fence in fences]
         fences = [token if vote == "took" else fence for vote, fence in zip(votes, fences, strict=True)]
         plan = judge([Reading(vote, fence) for vote, fence in zip(votes, fences, strict=True)], token)
-        if plan.is_granted:
+        if is_granted(tuple(votes)):
             return True
         fences = [plan.repair if fence is None else fence for fence in fences]
         token = plan.token

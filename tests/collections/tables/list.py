@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from redis.asyncio import Redis
@@ -36,6 +37,12 @@ bounded = build.bounded
 
 def _beside(xs: Ints) -> Ints:
     return RedisList(xs.redis, "others", int)
+
+
+def _bounded(name: str, call: Callable[[Ints], Awaitable[object]], sent: str, kept: str) -> Case[Ints]:
+    """A push to a list with ``maxlen=9``, of which the indexes ``kept`` are kept."""
+    acl = ("MULTI", "EXEC", sent.split()[0], "LTRIM")
+    return Case(f"{name}, bounded", call, (sent, f"LTRIM numbers {kept}"), acl, reads=name == "move", clock="write")
 
 
 CALLS: list[Case[Ints]] = [
@@ -84,23 +91,11 @@ CALLS: list[Case[Ints]] = [
     Case("len", lambda xs: xs.len(), ("LLEN numbers",), ("LLEN",), clock="look"),
     Case("values", lambda xs: collect(xs.values()), ("LRANGE numbers 0 499",), ("LRANGE",), reads=True, clock="look"),
     Case("async for", collect, ("LRANGE numbers 0 499",), ("LRANGE",), reads=True, clock="look"),
-    *(
-        Case(
-            f"{name}, bounded",
-            call,
-            (sent, f"LTRIM numbers {kept}"),
-            ("MULTI", "EXEC", sent.split()[0], "LTRIM"),
-            reads=name == "move",
-            clock="write",
-        )
-        for name, call, sent, kept in (
-            ("append", lambda xs: bounded(xs).append(5), "RPUSH numbers 5", "-9 -1"),
-            ("appendleft", lambda xs: bounded(xs).appendleft(5), "LPUSH numbers 5", "0 8"),
-            ("extend", lambda xs: bounded(xs).extend([5, 6]), "RPUSH numbers 5 6", "-9 -1"),
-            ("extendleft", lambda xs: bounded(xs).extendleft([5, 6]), "LPUSH numbers 5 6", "0 8"),
-            ("move", lambda xs: xs.move(bounded(xs), dest="left"), "LMOVE numbers numbers LEFT LEFT", "0 8"),
-        )
-    ),
+    _bounded("append", lambda xs: bounded(xs).append(5), "RPUSH numbers 5", "-9 -1"),
+    _bounded("appendleft", lambda xs: bounded(xs).appendleft(5), "LPUSH numbers 5", "0 8"),
+    _bounded("extend", lambda xs: bounded(xs).extend([5, 6]), "RPUSH numbers 5 6", "-9 -1"),
+    _bounded("extendleft", lambda xs: bounded(xs).extendleft([5, 6]), "LPUSH numbers 5 6", "0 8"),
+    _bounded("move", lambda xs: xs.move(bounded(xs), dest="left"), "LMOVE numbers numbers LEFT LEFT", "0 8"),
     Case(
         "insert, bounded",
         lambda xs: bounded(xs).insert(1, 5),
