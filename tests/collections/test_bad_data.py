@@ -498,4 +498,3 @@ async def test_a_user_who_may_only_read(
     client = connect(filled_server.url, username="reader", password="secret")
 
     await refused(client, call, policy, NoPermissionError, "permissions|can't run this command|ACL failure")
-    await client.aclose()

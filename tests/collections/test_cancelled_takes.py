@@ -500,4 +500,3 @@ async def test_random_cancels_on_a_slow_wire_and_a_server_out_of_memory(own_serv
             assert flow.received + await flow.left() == flow.put, name
             assert flow.received, name
         await client.aclose()
-    await redis.aclose()

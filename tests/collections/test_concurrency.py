@@ -275,4 +275,3 @@ async def test_many_calls_at_once(server: Server, redis: Redis, max_connections:
 
     assert values == [-n for n in range(calls)]
     assert elements == [n % 100 for n in range(1000)]
-    await client.aclose()

@@ -64,7 +64,6 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
 
     assert await stored(redis) == after
     assert await h.dict() == after[0]
-    await client.aclose()
 
 
 async def test_a_script_that_the_server_lost(redis: Redis, monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,6 @@ async def test_many_calls_at_once(server: Server, redis: Redis, max_connections:
 
     assert await asyncio.gather(*(visits.get(str(n)) for n in range(1500))) == [-n for n in range(1500)]
     assert await visits.clear() == 1500
-    await client.aclose()
 
 
 # --- cancelled ----------------------------------------------------------------------------------
@@ -195,7 +194,6 @@ async def test_cancelled_calls_disturb_no_other(server: Server, redis: Redis) ->
     await visits.get("0")
     left = [task for task in asyncio.all_tasks() - before if not task.get_name().startswith("purse: ")]
     assert not left
-    await client.aclose()
 
 
 # --- broken wires -------------------------------------------------------------------------------
@@ -241,7 +239,6 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
 
     assert dict(await collect(direct)) == after
     assert dict(await collect(visits)) == after
-    await client.aclose()
 
 
 @pytest.mark.parametrize("cut", [0, 3, 20, 60, 400])
@@ -260,7 +257,6 @@ async def test_reads_survive_a_cut(redis: Redis, proxy: Proxy, cut: int) -> None
     proxy.cut_after(cut)
     assert await visits.len() == 700
     proxy.heal()
-    await client.aclose()
 
 
 # --- histories ----------------------------------------------------------------------------------

@@ -227,7 +227,6 @@ async def test_the_next_page_is_asked_for_before_this_one_is_decoded(
     await anext(pairs)
 
     assert (await names_of(monitor)).count("MGET") == 2
-    await client.aclose()
 
 
 async def test_bulk_calls_are_one_transaction_of_pages(visits: RedisKeySpace[int], monitor: Monitor) -> None:

@@ -312,7 +312,6 @@ async def test_every_kind_of_client(
     assert await queue.get_many(5) == []
     with pytest.raises(asyncio.QueueEmpty):
         await queue.get_nowait()
-    await client.aclose()
 
 
 async def test_calls_in_a_transaction(redis: Redis, jobs: Jobs) -> None:

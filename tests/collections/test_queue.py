@@ -143,7 +143,6 @@ async def test_every_kind_of_client(
         await queue.peek()
     with pytest.raises(asyncio.QueueEmpty):
         await queue.get(timeout=0.01)
-    await client.aclose()
 
 
 # --- sizes --------------------------------------------------------------------------------------

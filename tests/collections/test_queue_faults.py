@@ -99,7 +99,6 @@ async def test_items_put_together_are_taken_together(redis: Redis, server: Serve
     await taking
 
     assert [batch for batch in seen if batch] == [[*range(start, start + 600)] for start in (0, 600, 1200)]
-    await client.aclose()
 
 
 # --- lost replies -------------------------------------------------------------------------------
@@ -138,7 +137,6 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
         await call(queue, name)
 
     assert await queue.get_many(9) == [item_of(name, n) for n in after]
-    await client.aclose()
 
 
 async def test_a_put_that_waits_is_put_once_on_a_wire_that_breaks(redis: Redis, proxy: Proxy) -> None:
@@ -169,7 +167,6 @@ async def test_a_put_that_waits_is_put_once_on_a_wire_that_breaks(redis: Redis, 
     returned = {n for n, task in enumerate(putting) if await task}
     assert len(seen) == len({*seen})
     assert returned <= {*seen}
-    await client.aclose()
 
 
 # --- histories ----------------------------------------------------------------------------------

@@ -121,7 +121,6 @@ async def test_timeouts_are_kept(redis: Redis, server: Server) -> None:
     await numbers(redis).put_many([1, 2])
 
     assert (await waiting, await for_ever) == (1, 2)
-    await client.aclose()
 
 
 async def test_a_timeout_loses_nothing(redis: Redis) -> None:
@@ -177,8 +176,6 @@ async def test_a_killed_server_that_comes_back(own_server: Server) -> None:
     assert await asyncio.wait_for(asyncio.gather(*getting), 10) == [*range(5)]
     assert {await asyncio.wait_for(full.get(), 10) for _ in range(3)} == {0, 1, 2}
     await asyncio.gather(*putting)
-    await other.aclose()
-    await client.aclose()
 
 
 async def test_losing_every_connection_while_waiting_loses_nothing(redis: Redis, proxy: Proxy) -> None:
@@ -193,7 +190,6 @@ async def test_losing_every_connection_while_waiting_loses_nothing(redis: Redis,
         await until(lambda: waits(queue), (9 - n, 0))
 
     assert await asyncio.gather(*waiting) == [*range(10)]
-    await client.aclose()
 
 
 @pytest.mark.engines("shared")
@@ -218,7 +214,6 @@ async def test_a_connection_that_is_lost_while_it_is_set_up(
     await numbers(redis).put(1)
 
     assert await asyncio.wait_for(waiting, 5) == 1
-    await client.aclose()
 
 
 @pytest.mark.engines("shared")
@@ -275,7 +270,6 @@ async def test_who_waits_for_room_is_let_through_in_order(redis: Redis, server: 
 
     assert seen[:41] == [*range(41)]
     await asyncio.gather(*putting)
-    await client.aclose()
 
 
 async def test_who_gives_up_waiting_for_room_puts_nothing(redis: Redis) -> None:
@@ -396,7 +390,6 @@ async def test_closing_ends_all_waiting(redis: Redis, server: Server) -> None:
     await until(no_task_left, True)
     await until(lambda: connections(redis), 1)
     assert await redis.llen("full") == 1
-    await client.aclose()
 
 
 @pytest.mark.engines("shared")
@@ -416,7 +409,6 @@ async def test_a_server_that_stays_away_is_reported(own_server: Server, monkeypa
     assert all(isinstance(outcome, ConnectionError) for outcome in outcomes)
     own_server.start()
     assert await full.get_many(5) == [0]
-    await client.aclose()
 
 
 # --- cancelling ---------------------------------------------------------------------------------
@@ -540,7 +532,6 @@ async def test_random_cancellations_of_puts_and_gets(redis: Redis, server: Serve
     for producer in range(10):
         mine = [n for n in seen if n // 10**6 == producer]
         assert mine == sorted(mine)
-    await client.aclose()
 
 
 # --- what cannot be read ------------------------------------------------------------------------

@@ -222,7 +222,6 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
         await write(numbers, other)
 
     assert await stored(redis) == after
-    await client.aclose()
 
 
 @pytest.mark.parametrize("method", ["members", "random", "union", "is_subset"])
@@ -244,7 +243,6 @@ async def test_a_read_is_sent_again(redis: Redis, proxy: Proxy, method: str) -> 
         proxy.cut_after(cut)
         assert await call() in expected
         proxy.heal()
-    await client.aclose()
 
 
 # --- recorded histories -------------------------------------------------------------------------

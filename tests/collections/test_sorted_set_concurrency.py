@@ -268,7 +268,6 @@ async def test_a_swallowed_reply_is_an_error_and_one_effect(
 
     assert dict(await near.slice_by_rank(0, -1)) == after
     assert dict(await ranking.slice_by_rank(0, -1)) == after
-    await client.aclose()
 
 
 async def test_cancelled_calls_disturb_nobody(redis: Redis, server: Server) -> None:
@@ -294,4 +293,3 @@ async def test_cancelled_calls_disturb_nobody(redis: Redis, server: Server) -> N
 
     assert incremented <= (await ranking.score("sum") or 0) <= asked
     assert len(asyncio.all_tasks()) == 1
-    await client.aclose()

@@ -156,7 +156,6 @@ async def test_what_cannot_be_put_back_is_in_a_note(redis: Redis, server: Server
     assert "could not be put back" in note
     assert note.endswith("b'1' with the score 1.0")
     await send(redis, "ACL", "DELUSER", "taker")
-    await client.aclose()
 
 
 async def test_bad_members_can_be_skipped(redis: Redis) -> None:

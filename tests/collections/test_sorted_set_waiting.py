@@ -127,7 +127,6 @@ async def test_waiting_outlasts_the_socket_timeout(server: Server, redis: Redis)
     await redis.zadd("numbers", {"7": 1})
 
     assert await patient == (7, 1)
-    await client.aclose()
 
 
 async def test_a_cancelled_caller_at_any_moment_loses_nothing(numbers: Numbers) -> None:
@@ -210,7 +209,6 @@ async def test_what_is_put_back_is_not_newer_than_what_is_there(redis: Redis, pr
     await until(no_task_left, True)
 
     assert await left(numbers) == {1: 9, 2: 2}
-    await client.aclose()
 
 
 async def test_a_thousand_wait_on_a_few_connections(redis: Redis, numbers: Numbers, engine: str) -> None:
@@ -254,7 +252,6 @@ async def test_a_broken_wire_while_waiting(redis: Redis, proxy: Proxy) -> None:
     await redis.zadd("numbers", {"7": 1})
 
     assert await asyncio.wait_for(task, 5) == (7, 1)
-    await client.aclose()
 
 
 async def _idle(client: Redis) -> bool:
@@ -323,4 +320,3 @@ async def test_closing_ends_the_waiting(server: Server, redis: Redis) -> None:
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(outcome, StoreClosed) for outcome in outcomes)
     await until(no_task_left, True)
-    await client.aclose()

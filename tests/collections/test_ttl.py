@@ -239,7 +239,6 @@ async def test_a_forbidden_clock_forbids_the_write(redis: Redis, server_url: str
 
     assert await redis.exists("numbers", "visits") == 0
     await send(redis, "ACL", "DELUSER", "clockless")
-    await client.aclose()
 
 
 async def test_expire_and_persist_hold_until_the_next_write(redis: Redis) -> None:
