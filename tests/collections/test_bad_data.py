@@ -420,25 +420,19 @@ GROWING: dict[str, Callable[[RedisHash[int], RedisList[int]], Awaitable[object]]
     "extendleft": lambda h, xs: xs.extendleft(range(1200)),
     "insert": lambda h, xs: xs.insert(1, 5),
 }
-growing = pytest.mark.parametrize("call", GROWING.values(), ids=GROWING.keys())
 with_and_without_policy = pytest.mark.parametrize("policy", [None, TTL(hours=1)], ids=["no policy", "policy"])
 
 
-async def refused(
-    redis: Redis,
-    call: Callable[[RedisHash[int], RedisList[int]], Awaitable[object]],
-    policy: TTL | None,
-    expected: type[ResponseError],
-    word: str,
-) -> None:
-    """``call`` raises redis-py's class, with a note that names the key; nothing was written."""
+async def refused(redis: Redis, policy: TTL | None, expected: type[ResponseError], word: str) -> None:
+    """Each call raises redis-py's class, with a note that names the key; nothing was written."""
     visits, numbers = RedisHash(redis, "visits", int, ttl=policy), RedisList(redis, "numbers", int, ttl=policy)
 
-    with pytest.raises(ResponseError, match=word) as caught:
-        await call(visits, numbers)
+    for name, call in GROWING.items():
+        with pytest.raises(ResponseError, match=word) as caught:
+            await call(visits, numbers)
+        assert isinstance(caught.value, expected), name
+        assert any("visits" in note or "numbers" in note for note in caught.value.__notes__), name
 
-    assert isinstance(caught.value, expected)
-    assert any("visits" in note or "numbers" in note for note in caught.value.__notes__)
     assert await visits.dict() == {"a": 1}
     assert await numbers.slice(0) == [1, 2, 3]
     assert await visits.pttl() == await numbers.pttl() == -1
@@ -461,40 +455,28 @@ async def own(filled_server: Server) -> AsyncIterator[Redis]:
         await client.aclose()
 
 
-@growing
 @with_and_without_policy
-async def test_out_of_memory(
-    own: Redis, call: Callable[[RedisHash[int], RedisList[int]], Awaitable[object]], policy: TTL | None
-) -> None:
+async def test_out_of_memory(own: Redis, policy: TTL | None) -> None:
     """A server without memory refuses writes that need some: OutOfMemoryError, and nothing is half-written."""
     await send(own, "CONFIG", "SET", "maxmemory-policy", "noeviction")
     await send(own, "CONFIG", "SET", "maxmemory", "1")
 
-    await refused(own, call, policy, OutOfMemoryError, "OOM|maxmemory")
+    await refused(own, policy, OutOfMemoryError, "OOM|maxmemory")
 
 
-@growing
 @with_and_without_policy
-async def test_a_read_only_replica(
-    own: Redis, call: Callable[[RedisHash[int], RedisList[int]], Awaitable[object]], policy: TTL | None
-) -> None:
+async def test_a_read_only_replica(own: Redis, policy: TTL | None) -> None:
     """A replica refuses every write: ReadOnlyError, and reads go on."""
     await send(own, "REPLICAOF", "127.0.0.1", 1)
 
-    await refused(own, call, policy, ReadOnlyError, "read only replica|read only script")
+    await refused(own, policy, ReadOnlyError, "read only replica|read only script")
 
 
-@growing
 @with_and_without_policy
-async def test_a_user_who_may_only_read(
-    own: Redis,
-    filled_server: Server,
-    call: Callable[[RedisHash[int], RedisList[int]], Awaitable[object]],
-    policy: TTL | None,
-) -> None:
+async def test_a_user_who_may_only_read(own: Redis, filled_server: Server, policy: TTL | None) -> None:
     """A user without the permission is refused: NoPermissionError, and nothing is half-written."""
     rules = ("reset", "on", ">secret", "~*", "+@all", "-hset", "-hincrby", "-@list", "+llen", "+lrange")
     await send(own, "ACL", "SETUSER", "reader", *rules)
     client = connect(filled_server.url, username="reader", password="secret")
 
-    await refused(client, call, policy, NoPermissionError, "permissions|can't run this command|ACL failure")
+    await refused(client, policy, NoPermissionError, "permissions|can't run this command|ACL failure")

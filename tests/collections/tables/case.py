@@ -8,10 +8,10 @@ bytes that do not decode, for a user who may run nothing but the documented comm
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
-__all__ = ["Case"]
+__all__ = ["Case", "clocked"]
 
 C = TypeVar("C")
 
@@ -47,3 +47,13 @@ class Case(Generic[C]):
     same: bool = True
     clock: Literal["write", "read", "look", ""] = ""
     timed: tuple[str, ...] | None = None
+
+
+def clocked(writes: list[Case[C]], reads: list[Case[C]], looks: list[Case[C]], others: list[Case[C]]) -> list[Case[C]]:
+    """All of them, each with its column for the clock."""
+    return [
+        *(replace(case, clock="write") for case in writes),
+        *(replace(case, clock="read") for case in reads),
+        *(replace(case, clock="look") for case in looks),
+        *others,
+    ]

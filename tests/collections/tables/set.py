@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from purse.collections.set import RedisSet
 from purse.ttl import TTL
 from tests.collections.garden import collect
-from tests.collections.tables.case import Case
+from tests.collections.tables.case import Case, clocked
 
 __all__ = ["CALLS", "KEY", "build", "fill", "spoil"]
 
@@ -54,71 +54,58 @@ def _stores(*keys: str) -> tuple[str]:
     return (f"EVALSHA set_store {' '.join(keys)}",)
 
 
-CALLS: list[Case[Ints]] = [
-    Case("add", lambda s: s.add(5), (f"SADD {KEY} 5",), ("SADD",), clock="write"),
-    Case("update", lambda s: s.update(5, 6), (f"SADD {KEY} 5 6",), ("SADD",), clock="write"),
-    Case("update with nothing", lambda s: s.update(), (), (), trips=0, touches=False, clock="look"),
-    Case("remove", lambda s: s.remove(1, 9), (f"SREM {KEY} 1 9",), ("SREM",), clock="write"),
-    Case("remove with nothing", lambda s: s.remove(), (), (), trips=0, touches=False, clock="look"),
-    Case("discard", lambda s: s.discard(1), (f"SREM {KEY} 1",), ("SREM",), clock="write"),
-    Case("contains", lambda s: s.contains(1), (f"SISMEMBER {KEY} 1",), ("SISMEMBER",), clock="look"),
-    Case("contains_many", lambda s: s.contains_many([1, 9]), (f"SMISMEMBER {KEY} 1 9",), ("SMISMEMBER",), clock="look"),
-    Case("contains_many of nothing", lambda s: s.contains_many([]), (), (), trips=0, touches=False, clock="look"),
-    Case("pop", lambda s: s.pop(), (f"SPOP {KEY}",), ("SPOP",), reads=True, same=False, clock="write"),
-    Case(
-        "pop with a count",
-        lambda s: s.pop(2),
-        (f"SPOP {KEY} 2",),
-        ("SPOP", "SADD"),
-        reads=True,
-        same=False,
-        clock="write",
-    ),
-    Case(
-        "pop all",
-        lambda s: s.pop(9),
-        (f"SPOP {KEY} 9",),
-        ("SPOP", "SADD"),
-        reads=True,
-        timed=(f"EVALSHA with_ttl {KEY}",),
-    ),
-    Case("pop with a count of 0", lambda s: s.pop(0), (), (), trips=0, touches=False, clock="look"),
-    Case("random", lambda s: s.random(), (f"SRANDMEMBER {KEY}",), ("SRANDMEMBER",), reads=True, clock="read"),
-    Case(
-        "random with a count",
-        lambda s: s.random(2),
-        (f"SRANDMEMBER {KEY} 2",),
-        ("SRANDMEMBER",),
-        reads=True,
-        clock="read",
-    ),
-    Case("random with a count of 0", lambda s: s.random(0), (), (), trips=0, touches=False, clock="look"),
+WRITES: list[Case[Ints]] = [
+    Case("add", lambda s: s.add(5), (f"SADD {KEY} 5",), ("SADD",)),
+    Case("update", lambda s: s.update(5, 6), (f"SADD {KEY} 5 6",), ("SADD",)),
+    Case("remove", lambda s: s.remove(1, 9), (f"SREM {KEY} 1 9",), ("SREM",)),
+    Case("discard", lambda s: s.discard(1), (f"SREM {KEY} 1",), ("SREM",)),
+    Case("pop", lambda s: s.pop(), (f"SPOP {KEY}",), ("SPOP",), reads=True, same=False),
+    Case("pop with a count", lambda s: s.pop(2), (f"SPOP {KEY} 2",), ("SPOP", "SADD"), reads=True, same=False),
     Case(
         "move",
         lambda s: s.move(target(s), 1),
         (f"SMOVE {KEY} {TARGET} 1",),
         ("SMOVE",),
-        clock="write",
         timed=(f"EVALSHA with_ttl {KEY} {TARGET}",),
     ),
-    Case("move to itself", lambda s: s.move(s, 1), (f"SMOVE {KEY} {KEY} 1",), ("SMOVE",), clock="write"),
+    Case("move to itself", lambda s: s.move(s, 1), (f"SMOVE {KEY} {KEY} 1",), ("SMOVE",)),
+    Case(
+        "union_update",
+        lambda s: s.union_update(other(s)),
+        _stores(KEY, KEY, OTHER),
+        (*_SCRIPT, "SCARD", "PTTL", "PEXPIRE", "SUNIONSTORE"),
+    ),
+    Case(
+        "intersection_update",
+        lambda s: s.intersection_update(other(s)),
+        _stores(KEY, KEY, OTHER),
+        (*_SCRIPT, "SCARD", "PTTL", "PEXPIRE", "SINTERSTORE"),
+    ),
+    Case(
+        "difference_update",
+        lambda s: s.difference_update(other(s)),
+        _stores(KEY, KEY, OTHER),
+        (*_SCRIPT, "SCARD", "PTTL", "PEXPIRE", "SDIFFSTORE"),
+    ),
+]
+READS: list[Case[Ints]] = [
+    Case("random", lambda s: s.random(), (f"SRANDMEMBER {KEY}",), ("SRANDMEMBER",), reads=True),
+    Case("random with a count", lambda s: s.random(2), (f"SRANDMEMBER {KEY} 2",), ("SRANDMEMBER",), reads=True),
     Case(
         "union",
         lambda s: s.union(other(s)),
         (f"SUNION {KEY} {OTHER}",),
         ("SUNION",),
         reads=True,
-        clock="read",
         timed=(f"EVALSHA with_ttl {KEY} {OTHER}",),
     ),
-    Case("union of one", lambda s: s.union(), (f"SUNION {KEY}",), ("SUNION",), reads=True, clock="read"),
+    Case("union of one", lambda s: s.union(), (f"SUNION {KEY}",), ("SUNION",), reads=True),
     Case(
         "intersection",
         lambda s: s.intersection(other(s)),
         (f"SINTER {KEY} {OTHER}",),
         ("SINTER",),
         reads=True,
-        clock="read",
         timed=(f"EVALSHA with_ttl {KEY} {OTHER}",),
     ),
     Case(
@@ -127,76 +114,68 @@ CALLS: list[Case[Ints]] = [
         (f"SDIFF {KEY} {OTHER}",),
         ("SDIFF",),
         reads=True,
-        clock="read",
         timed=(f"EVALSHA with_ttl {KEY} {OTHER}",),
-    ),
-    Case(
-        "union_update",
-        lambda s: s.union_update(other(s)),
-        _stores(KEY, KEY, OTHER),
-        (*_SCRIPT, "SCARD", "PTTL", "PEXPIRE", "SUNIONSTORE"),
-        clock="write",
-    ),
-    Case("union_update with nothing", lambda s: s.union_update(), (), (), trips=0, touches=False, clock="look"),
-    Case(
-        "intersection_update",
-        lambda s: s.intersection_update(other(s)),
-        _stores(KEY, KEY, OTHER),
-        (*_SCRIPT, "SCARD", "PTTL", "PEXPIRE", "SINTERSTORE"),
-        clock="write",
-    ),
-    Case(
-        "difference_update",
-        lambda s: s.difference_update(other(s)),
-        _stores(KEY, KEY, OTHER),
-        (*_SCRIPT, "SCARD", "PTTL", "PEXPIRE", "SDIFFSTORE"),
-        clock="write",
     ),
     Case(
         "union_store",
         lambda s: s.union_store(target(s), other(s)),
         _stores(TARGET, KEY, OTHER),
         (*_SCRIPT, "SCARD", "SUNIONSTORE"),
-        clock="read",
     ),
     Case(
         "union_store of one",
         lambda s: s.union_store(target(s)),
         _stores(TARGET, KEY),
         (*_SCRIPT, "SCARD", "SUNIONSTORE"),
-        clock="read",
     ),
     Case(
         "intersection_store",
         lambda s: s.intersection_store(target(s), other(s)),
         _stores(TARGET, KEY, OTHER),
         (*_SCRIPT, "SCARD", "SINTERSTORE"),
-        clock="read",
     ),
     Case(
         "difference_store",
         lambda s: s.difference_store(target(s), other(s)),
         _stores(TARGET, KEY, OTHER),
         (*_SCRIPT, "SCARD", "SDIFFSTORE"),
-        clock="read",
     ),
+    Case("members", lambda s: s.members(), (f"SMEMBERS {KEY}",), ("SMEMBERS",), reads=True),
+]
+LOOKS: list[Case[Ints]] = [
+    Case("update with nothing", lambda s: s.update(), (), (), trips=0, touches=False),
+    Case("remove with nothing", lambda s: s.remove(), (), (), trips=0, touches=False),
+    Case("contains", lambda s: s.contains(1), (f"SISMEMBER {KEY} 1",), ("SISMEMBER",)),
+    Case("contains_many", lambda s: s.contains_many([1, 9]), (f"SMISMEMBER {KEY} 1 9",), ("SMISMEMBER",)),
+    Case("contains_many of nothing", lambda s: s.contains_many([]), (), (), trips=0, touches=False),
+    Case("pop with a count of 0", lambda s: s.pop(0), (), (), trips=0, touches=False),
+    Case("random with a count of 0", lambda s: s.random(0), (), (), trips=0, touches=False),
+    Case("union_update with nothing", lambda s: s.union_update(), (), (), trips=0, touches=False),
     Case(
         "is_subset",
         lambda s: s.is_subset(other(s)),
         (f"EVALSHA set_subset {KEY} {OTHER}",),
         (*_SCRIPT, "SCARD", "SSCAN", "SMISMEMBER"),
-        clock="look",
     ),
-    Case("len", lambda s: s.len(), (f"SCARD {KEY}",), ("SCARD",), clock="look"),
-    Case("members", lambda s: s.members(), (f"SMEMBERS {KEY}",), ("SMEMBERS",), reads=True, clock="read"),
-    Case("values", lambda s: collect(s.values()), (f"SSCAN {KEY} 0 COUNT 500",), ("SSCAN",), reads=True, clock="look"),
+    Case("len", lambda s: s.len(), (f"SCARD {KEY}",), ("SCARD",)),
+    Case("values", lambda s: collect(s.values()), (f"SSCAN {KEY} 0 COUNT 500",), ("SSCAN",), reads=True),
     Case(
         "values that match",
         lambda s: collect(s.values("*", 10)),
         (f"SSCAN {KEY} 0 COUNT 10 MATCH *",),
         ("SSCAN",),
         reads=True,
-        clock="look",
     ),
-    Case("async for", collect, (f"SSCAN {KEY} 0 COUNT 500",), ("SSCAN",), reads=True, clock="look"),
+    Case("async for", collect, (f"SSCAN {KEY} 0 COUNT 500",), ("SSCAN",), reads=True),
 ]
+OTHERS: list[Case[Ints]] = [
+    Case(
+        "pop all",
+        lambda s: s.pop(9),
+        (f"SPOP {KEY} 9",),
+        ("SPOP", "SADD"),
+        reads=True,
+        timed=(f"EVALSHA with_ttl {KEY}",),
+    ),
+]
+CALLS = clocked(WRITES, READS, LOOKS, OTHERS)
