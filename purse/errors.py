@@ -53,8 +53,8 @@ class PurseError(Exception):
     """Base of everything that purse itself raises.
 
     Attributes:
-        docs: the section of the documentation about this error, ``docs/errors.md#decodeerror``. A class of yours that
-            derives from one of these inherits the section of its base.
+        docs: the section of the documentation about this error, ``docs/errors.md#decodeerror``. Your own subclass of
+            one of these inherits the section of its base.
     """
 
     docs: ClassVar[str] = "docs/errors.md#purseerror"

@@ -8,7 +8,7 @@
     validity                              |-------------------------------------|
                                                                     drift: 1 % and 2 ms
 
-What is stored on each master, for ``Redlock("gate", masters)``:
+The keys on each master, for ``Redlock("gate", masters)``:
 
     gate             string  the owner's name, 32 random hex digits. Expires with the lease
     !waiting!{gate}  string  the event loop that was refused, for 300 ms at most. Only if several want the lock
@@ -35,7 +35,7 @@ validity had not ended before the answer came.
 before its time: its data survives a restart (appendonly, appendfsync always), or ``min_uptime`` keeps it from voting
 until the leases that it may have forgotten have ended. (4) Keys are not evicted, deleted or flushed by others.
 
-**What breaks it.** Without (3): A holds masters 1, 2 and 3. Master 3 restarts empty. B takes 3, 4 and 5, and there are
+**Violations.** Without (3): A holds masters 1, 2 and 3. Master 3 restarts empty. B takes 3, 4 and 5, and there are
 two holders. Without (2), or with a holder that is suspended: A looks at ``remaining``, is stopped for a minute (by a
 debugger, the lid of a laptop, the garbage collector) and continues while B holds the lock. No lock with a lease can
 prevent that. If A must not write then, its writes have to carry its token: use ``fencing=True`` and

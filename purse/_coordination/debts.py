@@ -3,7 +3,7 @@
     release()  --sent-->  no answer: the caller is told within a second or so
                           owe() --> [one task] --sent again--> ... --sent again--> answered: paid
 
-    acquire()  --X------------------------------------------> executed late: taken, for nobody
+    acquire()  --X------------------------------------------> executed late: taken, without a holder
                given up, owe() --> [one task] --Y--> answered     --Y--> answered: paid
 
 Without this, a server that hangs or a connection that is lost would leave a lock taken, with no holder, until its lease

@@ -8,8 +8,8 @@ master that is down the next time. So each master keeps a *fence* beside the loc
 accepted. The rule:
 
 1. A task that wants the lock proposes a token, and takes the lock on each master with one script. The script refuses
-   if the lock is held, *if the fence is not below the proposed token*, or *if there is no fence*. Otherwise the token
-   becomes the fence.
+   if the lock is held, *if the fence is not below the proposed token*, or *if the fence is missing*. Otherwise the
+   token becomes the fence.
 2. The token is granted if a majority took, within ``PATIENCE`` of the first take that was sent.
 3. A task that was refused because of a fence starts again, above the greatest fence that it saw. A task that does not
    know a fence yet proposes 0, which takes nothing, until it has seen the fences of a majority.

@@ -152,7 +152,7 @@ class LeasedLock(ABC):
         keep((self._held, self._blocks))
         self._held, self._blocks = [], {}
 
-    # --- what subclasses know how to do -----------------------------------------------------------
+    # --- for subclasses ---------------------------------------------------------------------------
 
     @abstractmethod
     async def _take_for_block(self) -> Lease | None:

@@ -1,4 +1,4 @@
-"""JSON schemas of what codecs write: pydantic's, without the parts that are never stored.
+"""JSON schemas of the values that codecs write: pydantic's, without the parts that are never stored.
 
 pydantic, mode="serialization"    by field name, because values are written by field name
 computed fields                   left out: they are not written
@@ -35,7 +35,7 @@ def json_schema_of(form: object) -> dict[str, JsonValue] | None:
     try:
         adapter = adapter_for(form)
         return _essential(_generated(adapter))
-    except (DeclarationError, PydanticUserError, PydanticOmit):  # a codec of the user's may store what pydantic cannot
+    except (DeclarationError, PydanticUserError, PydanticOmit):  # the user's codec may store it
         return None
 
 
@@ -65,7 +65,7 @@ def _essential_part(part: JsonValue) -> JsonValue:
 
 
 class _AsStored(GenerateJsonSchema):
-    """Pydantic's generator, for what purse stores."""
+    """Pydantic's generator, for values as purse stores them."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic declares it
 

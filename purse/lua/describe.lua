@@ -1,10 +1,10 @@
--- Say what keys hold, whatever it is, and never fail over one of them.
+-- Describe keys of any type. A problem with one of them never makes the script fail.
 --
 -- KEYS  the keys
 --
--- Returns for each key its type ('none' if there is no such key), how many elements it has, the milliseconds it has
--- left as PTTL says it, its bytes of memory and its encoding; false (nil) for what does not apply to its type, and for
--- what the server knows no command for or does not let this user ask. O(n) for n keys.
+-- Returns for each key its type ('none' if there is no such key), its number of elements, the milliseconds it has
+-- left as PTTL returns them, its bytes of memory and its encoding. A part is false (nil) if it does not apply to the
+-- type, if the server does not have the command, or if this user may not use it. O(n) for n keys.
 local counting = {list = 'LLEN', hash = 'HLEN', set = 'SCARD', zset = 'ZCARD', stream = 'XLEN'}
 local function ask(...)
   local reply = redis.pcall(...)

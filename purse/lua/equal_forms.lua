@@ -1,10 +1,10 @@
 -- Included by scripts that search a list for a value which may be stored in several byte forms.
 
--- equal_forms() looks through a list for elements that are one of the forms but for the order of the members of
--- objects, and for the spaces that redis-purse 2.x wrote. It returns the forms, and those elements behind them.
+-- equal_forms() searches a list for elements that equal one of the forms, except for the order of the members of
+-- objects and for the spaces that redis-purse 2.x wrote. It returns the forms, followed by those elements.
 --
--- To compare two texts, strings, arrays and objects are replaced from the inside out by numbers, the same for equal
--- ones, and the members of an object are sorted before it gets its number. \1, \2 and \3 are in no JSON.
+-- To compare two texts, strings, arrays and objects are replaced by numbers from the inside out. Equal ones get the
+-- same number, and the members of an object are sorted before it gets its number. JSON never contains \1, \2 and \3.
 local function equal_forms(key, forms)
   local numbers, count, lengths, wanted, known, found = {}, 0, {}, {}, {}, {}
   local function number(text)

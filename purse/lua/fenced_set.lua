@@ -1,12 +1,12 @@
 -- Set a string, unless a later holder of the lock has done so.
 --
 -- KEYS[1]  the string
--- KEYS[2]  fence: a decimal integer, the token of the latest holder who wrote
+-- KEYS[2]  fence: a decimal integer, the token of the latest holder that wrote
 -- ARGV[1]  value
--- ARGV[2]  token of the holder who writes
+-- ARGV[2]  token of the holder that writes
 --
--- Returns 1, or 0 if the fence is above the token: then nothing is changed, as in the case of a key that holds
--- something else. O(1).
+-- Returns 1, or 0 if the fence is above the token. Then nothing is changed, and neither is a key that holds something
+-- else (an error). O(1).
 --#include foreign
 --#include kept
 --#include whole

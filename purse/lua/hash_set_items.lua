@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  hash key
 -- ARGV[1]  TTL policy of scope "item", see renew.lua
--- ARGV[2]  field, ARGV[3] encoded value, and so on in pairs; at most 500 pairs
+-- ARGV[2]  field, ARGV[3] encoded value, and so on in pairs, at most 500 pairs
 --
 -- Returns how many of the fields are new. O(n) for n fields.
 --#include renew

@@ -1,7 +1,7 @@
 -- Included, behind foreign.lua, by scripts that read keys beside the one that the caller knows.
 
--- kept() is what a command reads of a key beside the one that the caller knows, and an error that names this key if it
--- is of another type.
+-- kept() reads a key beside the one that the caller knows. If that key has another type, it returns an error that names
+-- the key.
 local function kept(command, key, ...)
   local found = redis.pcall(command, key, ...)
   local refused = type(found) == 'table' and found.err

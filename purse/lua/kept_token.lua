@@ -1,6 +1,6 @@
 -- Included, behind foreign.lua, kept.lua and whole.lua, by scripts that read a fence.
 
--- kept_token() is the token under a key, false if there is none, and an error if something else was written there.
+-- kept_token() is the token under a key, or false if there is none, or an error if the key holds something else.
 local function kept_token(key)
   local token, fault = kept('GET', key)
   if token and not whole(token) then

@@ -1,4 +1,4 @@
--- Store a value that was made, unless there is a value, or the entry was removed since the marker was left.
+-- Store a value that was made, unless the entry has a value already, or was removed since the marker was left.
 --
 -- KEYS[1]  the entry
 -- KEYS[2]  its marker

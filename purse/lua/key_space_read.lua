@@ -3,7 +3,8 @@
 -- KEYS     the entries, at most 500
 -- ARGV[i]  TTL policy of KEYS[i], see renew.lua
 --
--- Returns their values, false (nil) for what is absent or no string; its clock is left alone. O(n) for n entries.
+-- Returns their values. An entry that is absent or not a string is false (nil), and its clock is not changed. O(n) for
+-- n entries.
 --#include renew
 local values = redis.call('MGET', unpack(KEYS))
 for i, key in ipairs(KEYS) do

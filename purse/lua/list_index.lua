@@ -1,7 +1,7 @@
 -- Find the first element that equals a value which may be stored in several byte forms.
 --
 -- KEYS[1]  list key
--- ARGV[1]  the first form, and so on, as JSON; the members of objects may stand in any order
+-- ARGV[1]  the first form, and so on, as JSON. The members of objects may have any order
 --
 -- Returns the index, or false (nil) if there is none. O(n) for a list of n.
 --#include equal_forms

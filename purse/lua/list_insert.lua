@@ -1,7 +1,7 @@
 -- Insert an element before an index, as Python's list.insert does: indices beyond an end clamp to it.
 --
--- LINSERT looks for a value, not for an index, so the element at the index is marked for the length
--- of this script; nobody can see the mark.
+-- LINSERT looks for a value, not for an index, so the element at the index is marked during this script. No other
+-- client can see the mark.
 --
 -- KEYS[1]  list key
 -- ARGV[1]  index, negative counts from the end

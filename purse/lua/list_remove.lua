@@ -6,7 +6,7 @@
 -- ARGV[3]  TTL policy, see renew.lua
 -- ARGV[4]  the first form, and so on
 --
--- Returns how many were removed. O(n) for a list of n; with a count, O(n) for each element found.
+-- Returns how many were removed. O(n) for a list of n. With a count, O(n) for each element found.
 --#include renew
 --#include remove_forms
 local planned = plan(KEYS[1], ARGV[3], {})

@@ -4,9 +4,9 @@
 -- ARGV[1]  how many: 0 = all, n > 0 = the first n from the head, n < 0 = the last -n
 -- ARGV[2]  a mark that no element of the list equals: random bytes
 -- ARGV[3]  TTL policy, see renew.lua
--- ARGV[4]  the first form, and so on, as JSON; the members of objects may stand in any order
+-- ARGV[4]  the first form, and so on, as JSON. The members of objects may have any order
 --
--- Returns how many were removed. O(n) for a list of n; with a count, O(n) for each element found.
+-- Returns how many were removed. O(n) for a list of n. With a count, O(n) for each element found.
 --#include renew
 --#include remove_forms
 --#include equal_forms

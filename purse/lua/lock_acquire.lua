@@ -1,4 +1,4 @@
--- Take a lock that is free, if nobody who is alive came before; or else a place in the queue of those who wait for it.
+-- Take a lock that is free, if no live owner came before. Otherwise take a place in the queue of the waiting owners.
 --
 -- KEYS[1]  lock: a string, the owner's name
 -- KEYS[2]  fence: an integer, the token of the latest holder
@@ -6,17 +6,17 @@
 -- KEYS[4]  sessions: a sorted set, session -> server time in milliseconds at which its places are forfeit
 -- ARGV[1]  owner: its session, "/", a number, "/", its lease in milliseconds
 -- ARGV[2]  lease in milliseconds
--- ARGV[3]  the owner of its session who came first and still waits; those of it who stand before that one are gone
+-- ARGV[3]  the owner of its session that came first and still waits. Earlier owners of that session have left
 -- ARGV[4]  milliseconds for which a session keeps its places
 -- ARGV[5]  "1" to wait for it, "0" = take it now or not at all
 --
--- Nothing lasts longer from now than it was given: what does was written before the server's clock was set back. Then
--- a session keeps its places, and a holder the lock, for as long as if they had asked now.
+-- A lease or a place that lasts longer than its own time from now was written before the server's clock was set back.
+-- Then it is shortened: a session keeps its places, and a holder the lock, as if they had asked now.
 --
--- Returns {1, token} if the lock is the owner's, now or already; or else {0, milliseconds after which the lock or the
--- turn may be free although nothing was heard (-1: never), 1 if the lock is held or 0 if it is another's turn, what
--- KEYS[2] holds}.
--- Asking twice is harmless. O(log n) for n places, and once for each place that is forfeit.
+-- Returns {1, token} if the owner has the lock, now or already. Else {0, milliseconds after which the lock or the turn
+-- may be free although no change was reported (-1: never), 1 if the lock is held or 0 if it is another's turn, the
+-- value of KEYS[2]}.
+-- It can be repeated without harm. O(log n) for n places, and once for each place that is forfeit.
 --#include foreign
 --#include kept
 --#include whole

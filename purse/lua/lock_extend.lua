@@ -4,7 +4,7 @@
 -- ARGV[1]  owner
 -- ARGV[2]  lease in milliseconds
 --
--- Returns 1 if the lock is the owner's, or else 0: whatever the key holds then is left alone. O(1).
+-- Returns 1 if the owner has the lock, or else 0. Then the key is not changed, whatever it holds. O(1).
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then
   return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end

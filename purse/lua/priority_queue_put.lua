@@ -1,16 +1,15 @@
 -- Put items into a priority queue, behind all that have the same priority, if there is room for all of them.
 --
--- The member that is stored is "~", the bits of the priority, a number, and the element, as it is drawn in
--- purse/collections/priority_queue.py. The number is the server's clock in microseconds, or one more than the
--- last one that is there for that priority, if the clock is not beyond that: it was set back, or several items
--- are put at once.
+-- The stored member is "~", the bits of the priority, a number, and the element, as it is drawn in
+-- purse/collections/priority_queue.py. The number is the server's clock in microseconds. If that is not above the last
+-- number of the same priority (the clock was set back, or several items are put at once), it is that number plus one.
 --
 -- KEYS[1]  sorted set key
 -- ARGV[1]  how many items the queue may hold, "0" = any number
 -- ARGV[2]  TTL policy, see renew.lua
 -- ARGV[3]  the first item's priority, ARGV[4] its bits as 16 hex digits, ARGV[5] the encoded element, and so on
 --
--- Returns how many were put, or false (nil) if there is no room and nothing was put. O(n) for n items, times log(N)
+-- Returns how many were put, or false (nil) if they do not fit and nothing was put. O(n) for n items, times log(N)
 -- in a queue of N.
 --#include renew
 local key, most, count = KEYS[1], tonumber(ARGV[1]), (#ARGV - 2) / 3

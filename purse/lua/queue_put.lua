@@ -6,7 +6,7 @@
 -- ARGV[3]  TTL policy, see renew.lua
 -- ARGV[4]  the first encoded element, and so on
 --
--- Returns the new length, or false (nil) if there is no room and nothing was put. O(n) for n elements.
+-- Returns the new length, or false (nil) if they do not fit and nothing was put. O(n) for n elements.
 --#include renew
 local key, push, size = KEYS[1], ARGV[1], redis.call('LLEN', KEYS[1])
 if size + #ARGV - 3 > tonumber(ARGV[2]) then

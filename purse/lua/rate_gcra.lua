@@ -1,7 +1,8 @@
--- Let a hit of some cost pass, or not, by the generic cell rate algorithm, drawn in purse/_coordination/rates.py.
+-- Decide whether a hit of some cost passes, by the generic cell rate algorithm, drawn in purse/_coordination/rates.py.
 --
--- Every time is a number of whole microseconds and a part of one, counted in ARGV[1]ths: exact where the time that
--- one hit costs is not a whole number. The key holds when the level will be down at zero, "1763400000142857 1".
+-- Every time is a number of whole microseconds and a part of one, counted in ARGV[1]ths. So it is exact even if the
+-- time that one hit costs is not a whole number. The key holds the time when the level will be zero,
+-- "1763400000142857 1".
 --
 -- KEYS[1]  string key of the identity
 -- ARGV[1]  how many parts a microsecond has
@@ -31,7 +32,7 @@ if stored then
   if level < 0 then
     level, part = 0, 0
   elseif level > most or (level == most and part > most_part) then
-    -- The limit was higher once, or the clock was set back: full is full, and from now on it goes down.
+    -- The limit was higher before, or the clock was set back: the bucket is full, and the level sinks from now on.
     level, part, lowered = most, most_part, true
   end
 end
@@ -44,7 +45,7 @@ if ARGV[6] == 'hit' and (passes or lowered) then
   if passes then
     level, part = raised, raised_part
   end
-  -- A second more than needed: the server's idea of now when it expires keys is not the one above to the microsecond.
+  -- A second more than needed: the time at which the server expires keys is not exactly the time above.
   local ms = math.ceil(level / 1000) + 1000
   redis.call('SET', key, string.format('%.0f %.0f', now + level, part), 'PX', string.format('%.0f', ms))
 end

@@ -1,7 +1,7 @@
--- Let a hit of some cost pass, or not, if no more than a limit have passed in the time before it.
+-- Decide whether a hit of some cost passes: only if it stays within the limit for the window that ends with it.
 --
--- The key is a list of the times of the hits that passed, in microseconds of the server's clock, oldest first; a hit
--- that costs 3 is there three times. What is older than the window is found by bisection and cut off at once.
+-- The key is a list of the times of the hits that passed, in microseconds of the server's clock, oldest first. A hit
+-- that costs 3 is in it three times. Hits older than the window are found by bisection and cut off at once.
 --
 -- KEYS[1]  list key of the identity
 -- ARGV[1]  the limit
@@ -9,8 +9,8 @@
 -- ARGV[3]  what the hit costs
 -- ARGV[4]  "hit" to note it, "peek" to look only
 --
--- Returns {1 if the hit passes or else 0, how much of the limit is used afterwards, microseconds until nothing of it
--- is, microseconds until the hit would pass}. O(cost + log(limit)), and what it costs to forget old hits.
+-- Returns {1 if the hit passes or else 0, how much of the limit is used afterwards, microseconds until none of it is
+-- used, microseconds until the hit would pass}. O(cost + log(limit)), and the cost of removing old hits.
 --#include foreign
 local key, limit, window, cost, hit = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == 'hit'
 local call = redis.call
@@ -25,7 +25,7 @@ local function at(index)
   end
   return tonumber(word) or 0
 end
--- The index of the first that is later than a time, and size if none is.
+-- The index of the first hit that is later than a time, or size if none is later.
 local function later(than)
   local low, high = 0, size
   while low < high do
@@ -52,7 +52,7 @@ local function refuse()
 end
 local last = size > 0 and at(0) and at(-1) or 0
 local ms = ('%.0f'):format(math.ceil(window / 1000) + 1000)
--- A clock that was set back left hits behind which are yet to come: they count as of now.
+-- If the clock was set back, there are hits in the future. They count as hits of now.
 if hit and last > now then
   local first = later(now)
   if other then

@@ -1,9 +1,9 @@
--- How long a lock is the owner's on one master.
+-- How long an owner still has a lock on one master.
 --
 -- KEYS[1]  lock: a string, the owner's name
 -- ARGV[1]  owner
 --
--- Returns the milliseconds left, 0 if it is not the owner's. O(1).
+-- Returns the milliseconds left, or 0 if the owner does not have it. O(1).
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

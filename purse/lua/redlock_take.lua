@@ -1,19 +1,19 @@
 -- Take a lock on one master, if it is free there and this master may vote.
 --
 -- KEYS[1]  lock: a string, the owner's name
--- KEYS[2]  waiting: a string, the name of an event loop that asked in vain a moment ago
+-- KEYS[2]  waiting: a string, the name of an event loop that was refused a moment ago
 -- KEYS[3]  fence: a decimal integer, the greatest token that was accepted here
 -- ARGV[1]  owner
 -- ARGV[2]  lease in milliseconds
 -- ARGV[3]  seconds for which the server must have been up, "0" = any
--- ARGV[4]  name of the event loop that asks, to be noted if it asks in vain; "" = do not note it
--- ARGV[5]  proposed token; "" = there are no tokens
+-- ARGV[4]  name of the event loop that asks, to be noted if it is refused, "" = do not note it
+-- ARGV[5]  proposed token, "" = without tokens
 --
--- Returns {vote, fence or "", run, uptime}; run and uptime only where there should be a fence and is none:
---   "took"      the lock is the owner's, and its token the fence
---   "held"      somebody has it
---   "young"     the server started a moment ago: it may have forgotten a holder
---   "unfenced"  it has no fence: it may have forgotten a token
+-- Returns {vote, fence or "", run, uptime}. run and uptime are only there if a fence is needed and missing:
+--   "took"      the owner has the lock, and its token is the fence
+--   "held"      another owner has the lock
+--   "young"     the server started a moment ago, so it may have lost a holder
+--   "unfenced"  it has no fence, so it may have lost a token
 --   "low"       the proposed token is not above the fence
 -- O(1).
 --#include foreign

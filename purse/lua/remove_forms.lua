@@ -1,8 +1,8 @@
 -- Included by scripts that remove elements of a list.
 
 -- remove_forms() removes elements that are one of the forms: all for a count of 0, the first n from the head for n > 0,
--- the last -n for n < 0. It returns how many. The mark is equal to no element. Its first command fails if it is
--- forbidden, before anything is written.
+-- the last -n for n < 0. It returns how many. The mark does not equal any element. If a command is forbidden, the first
+-- one fails, before anything is written.
 local function remove_forms(key, count, mark, forms)
   local removed = redis.call('LREM', key, 0, mark)
   local rank = count < 0 and -1 or 1

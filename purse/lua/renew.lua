@@ -1,4 +1,4 @@
--- Included by scripts that write: keep what a TTL policy promises.
+-- Included by scripts that write: apply a TTL policy.
 --
 -- A policy is one argument, so that MONITOR shows it in one piece:
 --   ""                no policy
@@ -7,7 +7,7 @@
 --   "item:60000"      the same two, for each hash field by itself
 --   "item-once:60000"
 
--- permitted() raises what the server would, before anything is written. (Redis 6.2 cannot be asked.)
+-- permitted() raises the error of the server before anything is written. (Redis 6.2 cannot check permissions.)
 local function permitted(...)
   if redis.acl_check_cmd and not redis.acl_check_cmd(...) then
     error({err = 'NOPERM this user has no permissions to run ' .. select(1, ...) .. ', which is needed here'})
@@ -16,8 +16,8 @@ end
 
 -- plan() runs before the first write and does everything that can fail (an old server does not know
 -- HPEXPIRE, an ACL may forbid it or PEXPIRE), because a script is not rolled back. Its probe changes
--- nothing: GT with 1 ms is never later than what is there. It also remembers what HSET is about to
--- forget, the time that fields have left.
+-- nothing: GT with 1 ms is never later than the present time. It also reads the time that fields have
+-- left, because HSET removes it.
 local function plan(key, policy, fields)
   local scope, once, ms = string.match(policy, '^(%a+)(%-?%a*):(%d+)$')
   local left = {}
@@ -33,7 +33,7 @@ local function plan(key, policy, fields)
   return {scope = scope, once = once ~= '', ms = ms, fields = fields, left = left}
 end
 
--- renew() runs after the write and does what plan() promised.
+-- renew() runs after the write and applies the policy that plan() has prepared.
 local function renew(key, planned)
   if planned.scope == 'key' then
     if not planned.once or redis.call('PTTL', key) == -1 then

@@ -1,13 +1,13 @@
--- Take permits of a semaphore, as many as are wanted and free.
+-- Take permits of a semaphore: as many as are wanted, if so many are free, else all that are free.
 --
 -- KEYS[1]  sorted set key: permit -> when it expires, in microseconds of the server's clock
 -- ARGV[1]  how many permits there may be at a time
--- ARGV[2]  how long these are good for, in microseconds
--- ARGV[3]  what their names begin with: "x" makes permits "x-1:60000000", "x-2:60000000", ...
+-- ARGV[2]  how long these permits are valid, in microseconds
+-- ARGV[3]  the beginning of their names: "x" makes permits "x-1:60000000", "x-2:60000000", ...
 -- ARGV[4]  how many are wanted
 --
--- A permit says in its name how long it is good for, and never expires later than that from now: one that does was
--- taken, or extended, before the server's clock was set back.
+-- The name of a permit says how long it is valid. A permit that would expire later than that from now was taken or
+-- extended before the server's clock was set back, and its time is shortened.
 --
 -- Returns {how many were taken, microseconds until the next one expires}. O(n log(N)) for n permits taken and expired.
 --#include foreign
@@ -18,7 +18,7 @@ local now = time[1] * 1000000 + time[2]
 local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
 local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
 for _, found in ipairs({first, last}) do
-  if found[2] and math.abs(found[2] - now) > 1e15 then -- thirty years away: somebody else's scores
+  if found[2] and math.abs(found[2] - now) > 1e15 then -- thirty years away: scores of another program
     return foreign('a member that is not a permit', found[1])
   end
 end

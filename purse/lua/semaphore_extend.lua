@@ -2,9 +2,9 @@
 --
 -- KEYS[1]  sorted set key, as in semaphore_acquire.lua
 -- ARGV[1]  the permit
--- ARGV[2]  how long it is good for from now on, in microseconds
+-- ARGV[2]  how long it is valid from now on, in microseconds
 --
--- Returns 1, or 0 if it is not held any more, and stays so. O(log(N)).
+-- Returns 1, or 0 if it is not held any more. Then it stays expired. O(log(N)).
 local key, lease = KEYS[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

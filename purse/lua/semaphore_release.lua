@@ -3,7 +3,7 @@
 -- KEYS[1]  sorted set key, as in semaphore_acquire.lua
 -- ARGV     the permits
 --
--- Returns how many of them were still good. O(n log(N)).
+-- Returns how many of them were still valid. O(n log(N)).
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local good = 0

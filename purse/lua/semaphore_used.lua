@@ -1,4 +1,4 @@
--- Count the permits that are good now.
+-- Count the permits that are valid now.
 --
 -- KEYS[1]  sorted set key, as in semaphore_acquire.lua
 --

@@ -1,12 +1,12 @@
--- Store what sets are together: their union, intersection or difference.
+-- Store the union, intersection or difference of sets.
 --
 -- KEYS[1]    the set that the result replaces
 -- KEYS[i]    the sets, the first of them KEYS[2]
 -- ARGV[1]    SUNIONSTORE, SINTERSTORE or SDIFFSTORE
 -- ARGV[i+1]  TTL policy of KEYS[i], see renew.lua: of a write for KEYS[1], of a read for the others
 --
--- A set that is its own result (KEYS[1] is KEYS[2]) keeps the time it has left, as at any other write; the command
--- forgets it. Another result is a new key.
+-- If the result replaces the first set (KEYS[1] is KEYS[2]), it keeps the time that the set has left, as with any other
+-- write. The command alone would remove that time. Any other result is a new key.
 --
 -- Returns the number of members of the result. As the command: O(n) for all members together, O(n * m) for the
 -- smallest of m sets in an intersection.

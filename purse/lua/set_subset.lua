@@ -3,7 +3,8 @@
 -- KEYS[1]  the set that may be a part
 -- KEYS[2]  the set that may be the whole
 --
--- Returns 1 or 0. O(n) for n members of KEYS[1], O(1) if it is the bigger one; the first stranger ends the search.
+-- Returns 1 or 0. O(n) for n members of KEYS[1], or O(1) if it is the bigger set. The search ends at the first member
+-- that is not in KEYS[2].
 local part, whole = KEYS[1], KEYS[2]
 if redis.call('SCARD', part) > redis.call('SCARD', whole) then
   return 0

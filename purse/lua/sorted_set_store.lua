@@ -1,9 +1,9 @@
--- Add or increment members that redis-purse 2.x may have stored in another byte form: where one of its forms
--- is there, under that form, so that no member is in the set twice.
+-- Add or increment members that redis-purse 2.x may have stored in another byte form. If one of the forms of a member
+-- is in the set, that form is used, so a member is never in the set twice.
 --
 -- KEYS[1]  sorted set key
 -- ARGV[1]  TTL policy, see renew.lua
--- ARGV[2]  options of ZADD, separated by spaces; with INCR the scores are added to those that are there
+-- ARGV[2]  options of ZADD, separated by spaces. With INCR the scores are added to the stored ones
 -- ARGV[3]  and so on, for each member: its score, the number of its forms, and the forms, ours first
 --
 -- Returns for each member what ZADD answers: an integer, or with INCR the new score. O(n) for n

@@ -1,6 +1,6 @@
--- Included by scripts that read numbers which somebody else may have written.
+-- Included by scripts that read numbers which another program may have written.
 
--- whole() is the number that a text says, if that is a whole one that Lua counts exactly; or else nil. (tonumber()
+-- whole() is the number in a text if it is a whole number that Lua represents exactly, or else nil. (tonumber()
 -- takes "nan", "inf", "0x10" and " 1e9 " for numbers, and every comparison with the first of them is false.)
 local function whole(text)
   local number = #text <= 16 and string.find(text, '^%d+$') and tonumber(text)

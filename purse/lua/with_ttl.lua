@@ -1,10 +1,10 @@
--- Execute plain commands, and then what the TTL policies of their keys owe.
+-- Execute plain commands, and then apply the TTL policies of their keys.
 --
 -- A script and not MULTI, because a command that fails inside EXEC does not stop the next one: a
--- refused write would restart the clock all the same, even on somebody else's key.
+-- refused write would still restart the clock, even on a key of another program.
 --
 -- KEYS      the keys that the commands name
--- ARGV[i]   the TTL policy of KEYS[i], see renew.lua; scope "item" concerns every field of the hash
+-- ARGV[i]   the TTL policy of KEYS[i], see renew.lua. Scope "item" applies to every field of the hash
 -- and then  for each command the number of its words, and the words
 --
 -- Returns the replies of the commands, in an array. O(n) for scope "item", otherwise as the commands.

@@ -80,7 +80,7 @@ def round_trips(
             await garden.plants.get_many(names)
 
         with round_trips() as trips:
-            client.get("/plants/spinach")       # an application in another thread counts, too
+            client.get("/plants/spinach")       # an application in another thread also counts
         assert trips.count == 1
 
     Calls that do not wait for one another, as with ``gather``, are one trip in every mode of the client.
@@ -324,7 +324,7 @@ def _shown(payload: bytes) -> str:
 
 
 def _commands(payload: bytes) -> Iterator[str]:
-    # A request is an array of byte strings, so what reads replies can read it.
+    # A request is an array of byte strings, so the parser of replies can read it.
     reader = hiredis.Reader()
     reader.feed(payload)
     before_pop = False

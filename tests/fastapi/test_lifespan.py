@@ -181,7 +181,7 @@ async def test_everything_is_closed_whatever_fails(part: str, server: Server) ->
     assert statistics(client_of(gardens[0])).connections == 0
     with pytest.raises(StoreClosed):
         await gardens[0].plants.len()
-    with pytest.raises(RuntimeError, match="no lifespan"):
+    with pytest.raises(RuntimeError, match="is not running for this application"):
         bind(app, Garden)
 
 
