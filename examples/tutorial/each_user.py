@@ -31,7 +31,7 @@ async def main() -> None:
         print(UserStore.prefs.key, "->", ada.prefs.rkey)
         print(ada.basket.lines.rkey)
 
-        # All of one user's keys share a hash slot, so this is one step on a cluster, too.
+        # All of one user's keys share a hash slot, so this is also one step on a cluster.
         await ada.atomic(ada.prefs.set("theme", "light"), ada.basket.lines.append("1 spade"))
         print("gone:", await ada.clear())
 

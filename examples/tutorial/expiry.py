@@ -28,7 +28,7 @@ async def main() -> None:
         print("the guest's for", round(await shop.sessions.ttl("g7") / 60))
 
         await shop.sessions.expire("a1", 5)  # as if she had been away for nearly half an hour
-        await shop.sessions.get("a1")  # somebody is there: the half hour begins anew
+        await shop.sessions.get("a1")  # a read: the half hour begins again
         print("ada's again", round(await shop.sessions.ttl("a1") / 60))
 
         await shop.sessions.expire("g7", 0)

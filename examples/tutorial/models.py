@@ -1,4 +1,4 @@
-"""Values with a type: models go in, models come out, and what is no valid model does neither."""
+"""Values with a type: models go in, models come out, and an invalid model is refused."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ async def main() -> None:
         print(await garden.plants.get("spinach"))
         print(await garden.beds.dict())
 
-        # Change what is stored, whoever else does the same at this moment.
+        # Change a stored value, even if others change it at the same moment.
         print(await garden.plants.modify("spinach", grow))
         async with garden.plants.edit("spinach") as spinach:
             spinach.tasty = False

@@ -1,4 +1,4 @@
-"""One step: several calls that nobody can get between, and changes that lose nothing."""
+"""One step: several calls without any other call in between, and changes that lose nothing."""
 
 import asyncio
 
@@ -22,11 +22,11 @@ async def main() -> None:
         # Several reads at one moment.
         print(await shop.atomic(shop.stock.get("spade"), shop.orders.slice(0)))
 
-        # What to write depends on what is stored: fifty tasks, and none of their changes is lost.
+        # The new value depends on the stored one: fifty tasks, and none of their changes is lost.
         await asyncio.gather(*(shop.stock.modify("rake", lambda rakes: rakes + 1) for _ in range(50)))
         print("rakes:", await shop.stock.get("rake"))
 
-        # Isolated, not rolled back: there is nothing to pop, and the order stays.
+        # Isolated, not rolled back: pop() fails, and the order stays.
         try:
             await shop.atomic(shop.orders.append("rake"), shop.returns.pop())
         except AtomicFailed as failed:

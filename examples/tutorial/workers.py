@@ -22,7 +22,7 @@ class Shop(Store, namespace="shop"):
 
 async def worker(shop: Shop) -> None:
     while True:
-        order = await shop.orders.get()  # waits, and costs the server nothing meanwhile
+        order = await shop.orders.get()  # waits at no cost for the server
         async with shop.vans:  # two at a time, among all processes
             await shop.stock.increment(order.plant, -order.pieces)
         if await shop.stock.increment("orders") == 6:
@@ -42,7 +42,7 @@ async def main() -> None:
 
         async with shop.till as lease:  # first come, first served
             print("the till is ours for 10 seconds:", 9 < lease.remaining <= 10)
-            print("somebody else:", await asyncio.create_task(shop.till.acquire(blocking=False)))
+            print("another task:", await asyncio.create_task(shop.till.acquire(blocking=False)))
 
         print("calls:", [bool(await shop.api.hit("ada")) for _ in range(4)])
 

@@ -113,7 +113,7 @@ class Permit:
 
         One round trip, O(log(permits)). Sends: EVALSHA semaphore_release.
         """
-        refuse_in_atomic("release", "is sent also by those who are cancelled")
+        refuse_in_atomic("release", "is also sent if its caller is cancelled")
         self._check()
         if not await self._give_back():
             raise self._lost()
