@@ -25,10 +25,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Concatenate, Never, NoReturn, ParamSpec, TypeAlias, TypeVar, cast, overload
 
-from purse._declaration.field_spec import Binding, binding_of
+from purse._declaration.binding import Binding, binding_of
+from purse._declaration.declared import declaration_of, flattened
 from purse._declaration.isolation import prefix_of
-from purse._declaration.metaclass import StoreBase, complete, declaration_of
-from purse._declaration.nested import flattened
+from purse._declaration.metaclass import DeclaredStore, complete
 from purse._declaration.parameters import check_open_arguments
 from purse._declaration.templates import Value, written
 from purse._engine.atomic import Atomic
@@ -45,6 +45,7 @@ from purse.errors import DeclarationError
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from purse._declaration.declared import StoreBase
     from purse.collections.key_space import RedisKeySpace
     from purse.embedded._opening import Opened
 
@@ -65,7 +66,7 @@ S = TypeVar("S")  # the store; a bound would keep pyright from seeing a class me
 Awaits: TypeAlias = Coroutine[object, Never, T1]
 
 
-class Store(StoreBase):
+class Store(DeclaredStore):
     """Base of declared stores: ``class Garden(Store, namespace="garden")``.
 
     Class keywords:
@@ -151,7 +152,8 @@ class Store(StoreBase):
                 written into the URL.
             ServerNotFound, ServerFailed: there is no embedded server to run, or it did not start.
         """
-        check_open_arguments(cast("type[Store]", cls), parameters)
+        made = cast("type[Store]", cls)
+        check_open_arguments(made, declaration_of(made).template, parameters)
         from purse.embedded._opening import open_client  # not loaded by importing the package
 
         opened = open_client(url, "open()")
@@ -272,9 +274,9 @@ class Store(StoreBase):
         in the background. Sends: UNLINK (with ``slots="field"`` one for each field).
         """
         binding = binding_of(self)
-        specs = [spec for _, spec in flattened(binding.members) if spec.holds_values]
-        keys = [spec.key_in(binding.namespace) for spec in specs if not spec.is_key_space]
-        spaces = [spec.bound_to(binding) for spec in specs if spec.is_key_space]
+        specs = [spec for _, spec in flattened(binding.members) if spec.__purse_holds_values__]
+        keys = [spec.__purse_key__(binding.namespace) for spec in specs if not spec.is_key_space]
+        spaces = [spec.__purse_bind__(binding) for spec in specs if spec.is_key_space]
         if spaces:
             refuse_in_atomic("Store.clear", "searches for the entries of key spaces")
             if await executor_for(binding.client).is_cluster_node():

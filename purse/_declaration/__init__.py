@@ -7,11 +7,16 @@ plants: RedisHash[Plant] = field(ttl=...)
              |
 garden.plants            RedisHash(client, "{garden}:plants", Plant, ttl=...)      at the first access
 
-metaclass       reads a class body, in the order of the lines below, and refuses a wrong one
+metaclass       read, check, claim: the steps at a class statement, in the order of the lines below
 annotations     what is written becomes types, now or when the missing names are there
-options         ``field(...)`` and the class keywords
+  names           what an annotation can use
+  evaluating      text becomes an object, once
+  type_forms      what the objects of ``typing`` are made of
+options         ``field(...)`` and the class keywords; each structure has its own options, ``RedisList.field(...)``
 field_spec      one field: builds its collection on a client
 nested          stores that are fields of stores
+binding         what a store instance is bound to, and what fields and nested stores have in common
+declared        the Declaration: what all others read
 parameters      ``__init__`` and the placeholders of the namespace
 templates       namespaces with placeholders, and whether two can meet
 keys            the form of keys, and which names are refused

@@ -26,10 +26,9 @@ from purse.errors import DeclarationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from purse._declaration.field_spec import FieldSpec
-    from purse._declaration.metaclass import StoreBase
+    from purse._declaration.declared import StoreBase
+    from purse._declaration.reach import Spec
     from purse._declaration.templates import Kind
-    from purse.collections import RedisObject
 
 __all__ = ["compare", "kinds_of", "meeting_text", "settle"]
 
@@ -133,7 +132,7 @@ def _collisions(cls: type[StoreBase]) -> Iterator[Meeting]:
                 yield meeting
 
 
-def _named_by_us(cls: type[StoreBase]) -> list[FieldSpec[RedisObject]]:
+def _named_by_us(cls: type[StoreBase]) -> list[Spec]:
     return [spec for spec in cls.__purse__.fields.values() if spec.rkey is None]  # those are the user's to share
 
 
@@ -165,7 +164,7 @@ def _is_one_field(cls: type[StoreBase], relative: type[StoreBase], meeting: Meet
     return issubclass(cls, relative) or issubclass(relative, cls) or _hold_the_same(one, other)
 
 
-def _hold_the_same(one: FieldSpec[RedisObject], other: FieldSpec[RedisObject]) -> bool:
+def _hold_the_same(one: Spec, other: Spec) -> bool:
     if getattr(one.owner, "__parameters__", ()) or getattr(other.owner, "__parameters__", ()):
         return True  # it has no instances; what its subclasses hold is compared when there are some
     try:

@@ -12,14 +12,12 @@ the type variables of a generic store stand for. So has a store that is nested i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Generic,
     NoReturn,
-    Protocol,
     cast,
     overload,
 )
@@ -30,6 +28,7 @@ from typing_extensions import TypeVar
 
 from purse._coordination.beside import beside
 from purse._declaration.annotations import Annotation, Declared, TypeArguments, Unresolved
+from purse._declaration.binding import Binding, Bound, binding_of
 from purse._declaration.keys import Slots, entries_of, key_of
 from purse._declaration.options import StoreDefaults
 from purse._declaration.reach import Reach
@@ -42,51 +41,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from purse._declaration.nested import NestedSpec
     from purse._engine.clients import RedisClient
     from purse.collections._field_options import AnyCodec, FieldOptions
     from purse.ttl import TTL
 
-__all__ = ["Binding", "Bound", "FieldSpec", "binding_of"]
+__all__ = ["FieldSpec"]
 
 C = TypeVar("C", bound=RedisObject, covariant=True, default=RedisObject)
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a store instance is bound to.
-
-    Attributes:
-        client: the client of all its collections.
-        namespace: that of all its keys, with the values of its parameters.
-        members: what its attributes are, by name: those of its class, or of the place where it is nested.
-        nested: it is part of another store.
-    """
-
-    client: RedisClient
-    namespace: str
-    members: Mapping[str, FieldSpec | NestedSpec]
-    nested: bool = False
-
-
-class Bound(Protocol):
-    """What a field needs of the store instance it is read from."""
-
-    __purse_binding__: Binding
-
-
-def binding_of(instance: Bound) -> Binding:
-    """What ``instance`` is bound to.
-
-    Raises:
-        DeclarationError: nothing; its ``__init__`` has not called that of ``Store`` (yet).
-    """
-    binding: Binding | None = getattr(instance, "__purse_binding__", None)
-    if binding is None:
-        raise DeclarationError(
-            f"{type(instance).__name__}.__init__ did not bind the store; call super().__init__(redis) in it first"
-        )
-    return binding
 
 
 class FieldSpec(Generic[C]):
@@ -117,20 +78,20 @@ class FieldSpec(Generic[C]):
 
     @property
     def key(self) -> str:
-        """The Redis key; of a key space, what each of its keys begins with.
+        """The Redis key; for a key space, what each of its keys begins with.
 
-        Of a store with parameters it has their placeholders, ``{user:{user_id}}:prefs``; ``key_in`` has their values.
+        For a store with parameters it has their placeholders: ``{user:{user_id}}:prefs``.
 
         Raises:
             DeclarationError: ``owner`` has no namespace, so its fields have no keys.
         """
-        return self.key_in(self._defaults.namespace)
+        return self.__purse_key__(self._defaults.namespace)
 
-    def key_in(self, namespace: str | None) -> str:
+    def __purse_key__(self, namespace: str | None) -> str:
         """``key`` for an instance with this namespace."""
         return self._affixes(namespace)[0]
 
-    def reach_in(self, namespace: str) -> Reach:
+    def __purse_reach__(self, namespace: str) -> Reach:
         """Every key that an instance with this namespace may write.
 
         Raises:
@@ -147,7 +108,7 @@ class FieldSpec(Generic[C]):
         return Reach((begin, *(beside(begin, mark) for mark in marks)), (f"{begin}:", "") if by_identity else None)
 
     @property
-    def holds_values(self) -> bool:
+    def __purse_holds_values__(self) -> bool:
         """Whether it is a collection, and not a lock, a limiter or a semaphore, which have no values to be cleared.
 
         Raises:
@@ -164,10 +125,10 @@ class FieldSpec(Generic[C]):
             DeclarationError: the annotation declares no field.
         """
         sketch = self._annotation.sketch()
-        return sketch is not None and self.holds_values and not issubclass(sketch.collection, RedisKey)
+        return sketch is not None and self.__purse_holds_values__ and not issubclass(sketch.collection, RedisKey)
 
     @property
-    def tail(self) -> str:
+    def _tail(self) -> str:
         """The part of the key after the namespace."""
         return self._defaults.prefix + (self.name if self._options.key is None else self._options.key)
 
@@ -235,6 +196,10 @@ class FieldSpec(Generic[C]):
                 obj=self,
             )
 
+    @property
+    def __purse_members__(self) -> None:
+        """See ``Member``."""
+
     @overload
     def __get__(self, instance: None, owner: type[object]) -> Self: ...
     @overload
@@ -245,9 +210,9 @@ class FieldSpec(Generic[C]):
         # This descriptor has no __set__, so from now on Python finds the collection without it. Several threads may be
         # the first to use a field; setdefault keeps one collection for all of them.
         attributes = cast("dict[str, C]", vars(instance))
-        return attributes.setdefault(self.name, self.bound_to(binding_of(instance)))
+        return attributes.setdefault(self.name, self.__purse_bind__(binding_of(instance)))
 
-    def bound_to(self, binding: Binding) -> C:
+    def __purse_bind__(self, binding: Binding) -> C:
         """The collection that an instance has for this field."""
         spec = cast("Self", binding.members.get(self.name, self))
         built = spec._build(binding.client, binding.namespace)
@@ -255,7 +220,7 @@ class FieldSpec(Generic[C]):
         built.__purse_spread__ = spec.slots != "store" and spec.rkey is None
         return built
 
-    def inherited_by(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> FieldSpec[C]:
+    def __purse_inherited__(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> FieldSpec[C]:
         """The same field of a subclass, or of the store that its store is nested in.
 
         Args:
@@ -264,7 +229,7 @@ class FieldSpec(Generic[C]):
         annotation = self._annotation.replacing(types, f"{owner.__name__}.{defaults.path}{self.name}")
         return FieldSpec(owner, self.name, annotation, self._options, defaults, self.origin)
 
-    def check(self) -> None:
+    def __purse_check__(self) -> None:
         """Refuse what can be known to be wrong.
 
         Raises:
@@ -295,11 +260,11 @@ class FieldSpec(Generic[C]):
         except Exception as error:  # of a subclass of the user's: anything
             kind = Unresolved if _is_incomplete(error.__cause__) else DeclarationError
             # The field says where; the key in front of the message would say it twice.
-            said = str(error).removeprefix(f"{named(self.key_in(namespace))}: ")
+            said = str(error).removeprefix(f"{named(self.__purse_key__(namespace))}: ")
             raise kind(f"{self}: {said}") from (error.__cause__ if isinstance(error, DeclarationError) else error)
         self._checked = True
 
-    def check_closed(self) -> None:
+    def __purse_check_closed__(self) -> None:
         """Refuse a type variable that no subclass can give a type, because its class is not generic in it.
 
         Raises:
@@ -329,8 +294,8 @@ class FieldSpec(Generic[C]):
         if namespace is None:
             raise DeclarationError(f"{self}: {self.owner.__name__} has no namespace, so its fields have no keys yet")
         if self.is_key_space:
-            return entries_of(namespace, self.tail, self.slots)
-        return key_of(namespace, self.tail, self.slots), ""
+            return entries_of(namespace, self._tail, self.slots)
+        return key_of(namespace, self._tail, self.slots), ""
 
     def _ttl(self, declared: Declared) -> TTL | None:
         return self._options.ttl or declared.ttl or self._defaults.ttl
@@ -340,7 +305,7 @@ class FieldSpec(Generic[C]):
         key, suffix = self._affixes(namespace)
         # Which constructor this is, is known only here, at run time; check() has called it once.
         build = cast("Callable[..., C]", declared.collection)
-        if not self.holds_values:
+        if not self.__purse_holds_values__:
             return build(client, key, **self._options.more)
         ttl = self._ttl(declared)
         given = {"key_type": declared.key_type, "codec": self.codec, "ttl": ttl, "suffix": suffix or None}
@@ -356,7 +321,7 @@ class FieldSpec(Generic[C]):
                 f"{self}: {given}.field() has the options of a {given}, and this is a {name}; write "
                 f"{self.name}: {self._annotation} = {_with_field(declared.collection)}.field(...)"
             )
-        if self.holds_values:
+        if self.__purse_holds_values__:
             return
         if options.ttl or declared.ttl or options.codec:
             raise DeclarationError(f"{self}: a {name} has no values, so ttl= and codec= mean nothing; drop them")

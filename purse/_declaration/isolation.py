@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from purse._declaration.metaclass import StoreBase
+    from purse._declaration.declared import StoreBase
     from purse._engine.clients import RedisClient
 
 __all__ = ["Isolation", "isolate", "prefix_of"]

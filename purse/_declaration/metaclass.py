@@ -1,8 +1,10 @@
 """StoreMeta: reads a ``Store`` class body and refuses a wrong one before anything is sent.
 
-    class Garden(Store, namespace="garden"):        Garden.__purse__ = Declaration
-        plants: RedisHash[Plant]                        own     {plants, visits}
-        visits: RedisHash[int] = field(...)             fields  {plants, visits} and what the bases have
+    read      the class body becomes a Declaration, ``Garden.__purse__``
+    check     the names, the keys, and each field, whose collection is built once on a client that is never used
+    claim     the namespace is taken, and compared with those of other classes
+
+What needs names that are defined later is checked by ``complete``, when the first instance is made.
 
 A class without a namespace, its own or inherited, is a mixin, or a part to be nested in others: its fields have no
 keys until another class gives them one. Type checkers never see the metaclass: they would ignore misspelt class
@@ -16,18 +18,19 @@ import difflib
 import sys
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import is_dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeAlias, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, cast, get_args, get_origin
 
 from typing_extensions import Format, get_annotations
 
 from purse._declaration.annotations import Annotation, Unresolved, type_arguments
 from purse._declaration.claims import compare, kinds_of, meeting_text, settle
+from purse._declaration.declared import Declaration, StoreBase, flattened
 from purse._declaration.field_spec import FieldSpec
 from purse._declaration.names import Names, local_names
-from purse._declaration.nested import Member, NestedSpec, flattened
+from purse._declaration.nested import NestedSpec
 from purse._declaration.options import StoreDefaults, check_options, check_store_codec
 from purse._declaration.parameters import Parameter, check_signature, read_parameters
 from purse._declaration.reach import Meeting, meetings, reaches
@@ -43,41 +46,16 @@ if TYPE_CHECKING:
     from types import FrameType, FunctionType
 
     from purse._declaration.annotations import TypeArguments
+    from purse._declaration.binding import Member
     from purse._engine.modes import Engine
     from purse.codecs import CodecFactory
     from purse.ttl import Lifetime
 
-__all__ = ["Declaration", "StoreBase", "StoreMeta", "complete", "declaration_of"]
+__all__ = ["DeclaredStore", "StoreMeta", "complete"]
 
-Fields: TypeAlias = Mapping[str, FieldSpec[RedisObject]]
-Members: TypeAlias = Mapping[str, Member]
+Members: TypeAlias = "Mapping[str, Member]"
 
 _KEYWORDS = ("namespace", "ttl", "codec", "engine", "slots")
-
-
-@dataclass(slots=True)
-class Declaration:
-    """What a store class declares.
-
-    Attributes:
-        defaults: namespace, TTL and codec, its own or inherited.
-        template: the namespace; None for a mixin.
-        own: the fields and nested stores of its own body.
-        members: all of them in the order of declaration, those of the bases first.
-        fields: all fields by their paths, also those of nested stores, ``home.lines``.
-        parameters: what ``__init__`` takes for the placeholders of the namespace.
-        names: what the annotations of its own ``__init__`` can use; None if it has none of its own.
-        complete: every annotation was resolved and found good.
-    """
-
-    defaults: StoreDefaults
-    template: Template | None = None
-    own: Members = field(default_factory=dict[str, Member])
-    members: Members = field(default_factory=dict[str, Member])
-    fields: Fields = field(default_factory=dict[str, FieldSpec[RedisObject]])
-    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
-    names: Names | None = None
-    complete: bool = False
 
 
 class StoreMeta(ABCMeta):
@@ -90,23 +68,10 @@ class StoreMeta(ABCMeta):
         _check_keywords(name, bases, keywords)
         # Typed as what it is to checkers, where StoreBase is a plain class.
         cls = cast("type[StoreBase]", super().__new__(mcls, name, bases, body, **keywords))
-        cls.__purse__ = declaration = Declaration(_defaults(cls, own))
         # Not inspect.currentframe(): a frame in a variable of its own is a cycle, which would keep the definer's.
         definer = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        if declaration.defaults.namespace is not None:
-            declaration.template = Template(declaration.defaults.namespace)
-            check_signature(cls, declaration.template)
-        declaration.names = _names_of_init(cls, definer)
-        declaration.own = _own_members(cls, body, definer)
-        declaration.members = _all_members(cls, body)
-        declaration.fields = MappingProxyType(dict(flattened(declaration.members)))
-        with contextlib.suppress(Unresolved):  # complete() says so when the class is used
-            declaration.parameters = _parameters(cls)
-        _check_keys(cls)
-        for member in declaration.members.values():
-            member.check_closed()
-            with contextlib.suppress(Unresolved):
-                member.check()
+        cls.__purse__ = declaration = _read(cls, own, body, definer)
+        _check(cls)
         settle(cls, None if own.get("namespace") is None else declaration.template)
         for member_name, member in declaration.members.items():
             setattr(cls, member_name, member)
@@ -116,9 +81,31 @@ class StoreMeta(ABCMeta):
         super().__init__(name, bases, body)
 
 
-def declaration_of(cls: type[StoreBase]) -> Declaration:
-    """What ``cls`` declares."""
-    return cls.__purse__
+def _read(
+    cls: type[StoreBase], own: Mapping[str, object], body: Mapping[str, object], definer: FrameType | None
+) -> Declaration:
+    """What the class body and the class keywords declare; nothing of it is compared with other classes yet."""
+    defaults = _defaults(cls, own)
+    template = None if defaults.namespace is None else Template(defaults.namespace)
+    if template is not None:
+        check_signature(cls, template)
+    names = _names_of_init(cls, definer)
+    its = _own_members(cls, body, definer, defaults)
+    members = _all_members(cls, body, its, defaults)
+    fields = MappingProxyType(dict(flattened(members)))
+    return Declaration(defaults, template, names, its, members, fields, {})
+
+
+def _check(cls: type[StoreBase]) -> None:
+    """Refuse what can be known to be wrong; what needs names that are missing waits for ``complete``."""
+    declaration = cls.__purse__
+    with contextlib.suppress(Unresolved):
+        declaration.parameters = _parameters(cls)
+    _check_keys(cls)
+    for member in declaration.members.values():
+        member.__purse_check_closed__()
+        with contextlib.suppress(Unresolved):
+            member.__purse_check__()
 
 
 def complete(cls: type[StoreBase]) -> None:
@@ -132,7 +119,7 @@ def complete(cls: type[StoreBase]) -> None:
         try:
             declaration.parameters = _parameters(cls)
             for member in declaration.members.values():
-                member.check()
+                member.__purse_check__()
         except Unresolved as error:
             raise DeclarationError(str(error)) from error.__cause__
         _check_keys(cls)  # which fields are key spaces may be known only now
@@ -219,7 +206,9 @@ def _parameters(cls: type[StoreBase]) -> Mapping[str, Parameter]:
     return MappingProxyType(read_parameters(cls, template, names))
 
 
-def _own_members(cls: type[StoreBase], body: Mapping[str, object], frame: FrameType | None) -> Members:
+def _own_members(
+    cls: type[StoreBase], body: Mapping[str, object], frame: FrameType | None, defaults: StoreDefaults
+) -> Members:
     raw = cast("dict[str, object]", get_annotations(cls, format=Format.FORWARDREF))
     _check_unannotated(cls, body, raw)
     visible = {name: value for name, value in body.items() if not isinstance(value, FieldOptions)}
@@ -244,7 +233,7 @@ def _own_members(cls: type[StoreBase], body: Mapping[str, object], frame: FrameT
             )
         _check_name_is_free(cls, name)
         declares = FieldSpec[RedisObject] if annotation.nested() is None else NestedSpec
-        found[name] = declares(cls, name, annotation, check_options(options, where, name), cls.__purse__.defaults)
+        found[name] = declares(cls, name, annotation, check_options(options, where, name), defaults)
     return found
 
 
@@ -315,7 +304,7 @@ def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
         )
 
 
-def _all_members(cls: type[StoreBase], body: Mapping[str, object]) -> Members:
+def _all_members(cls: type[StoreBase], body: Mapping[str, object], own: Members, defaults: StoreDefaults) -> Members:
     """What the bases declare, later in the method resolution order first, then its own."""
     origins: dict[str, type[StoreBase]] = {}
     for base in reversed(_bases(cls)):
@@ -327,15 +316,15 @@ def _all_members(cls: type[StoreBase], body: Mapping[str, object]) -> Members:
         for base, arguments in types.items():
             member = base.__purse__.members.get(name)
             if member is not None and member.origin is origin:
-                found[name] = member.inherited_by(cls, cls.__purse__.defaults, arguments)
+                found[name] = member.__purse_inherited__(cls, defaults, arguments)
                 break
-    hidden = next((name for name in found if name in body and name not in cls.__purse__.own), None)
+    hidden = next((name for name in found if name in body and name not in own), None)
     if hidden is not None:
         raise DeclarationError(
             f"{cls.__name__}.{hidden}: {body[hidden]!r} hides the field {found[hidden].origin.__name__}.{hidden}; "
             "choose another name, or declare the field anew with an annotation"
         )
-    return MappingProxyType({**found, **cls.__purse__.own})
+    return MappingProxyType({**found, **own})
 
 
 def _type_arguments_for(cls: type[StoreBase], base: type[object]) -> TypeArguments:
@@ -355,7 +344,7 @@ def _check_keys(cls: type[StoreBase]) -> None:
         # Where the keys of a mixin will be is not known yet; but two of one name will be one in any place.
         holders: dict[str, FieldSpec[RedisObject]] = {}
         for spec in specs:
-            holder = holders.setdefault(key := spec.key_in("..."), spec)
+            holder = holders.setdefault(key := spec.__purse_key__("..."), spec)
             if holder is not spec:
                 raise DeclarationError(meeting_text(Meeting(holder, spec, key, None)))
         return
@@ -365,22 +354,8 @@ def _check_keys(cls: type[StoreBase]) -> None:
 
 
 if TYPE_CHECKING:
-
-    class StoreBase:
-        """What type checkers see in place of the metaclass."""
-
-        __purse__: ClassVar[Declaration]
-
-        def __init_subclass__(
-            cls,
-            *,
-            namespace: str = ...,
-            ttl: Lifetime | None = None,
-            codec: CodecFactory | None = None,
-            engine: Engine | None = None,
-            slots: Literal["store", "field"] = "store",
-        ) -> None: ...
+    DeclaredStore = StoreBase
 else:
 
-    class StoreBase(metaclass=StoreMeta):
-        """The base that brings the metaclass."""
+    class DeclaredStore(StoreBase, metaclass=StoreMeta):
+        """The base that brings the metaclass; checkers see ``StoreBase`` alone."""

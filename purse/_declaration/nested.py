@@ -18,23 +18,22 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, cast, overload
 
-from purse._declaration.field_spec import Bound, FieldSpec, binding_of
+from purse._declaration.binding import Bound, Member, binding_of
 from purse._declaration.options import StoreDefaults
 from purse._declaration.parameters import signature_of
 from purse.collections._field_options import FieldOptions
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Self
 
     from purse._declaration.annotations import Annotation, TypeArguments
-    from purse._declaration.metaclass import StoreBase
-    from purse.collections import RedisObject
+    from purse._declaration.declared import StoreBase
 
-__all__ = ["Member", "NestedSpec", "flattened"]
+__all__ = ["NestedSpec"]
 
 
 class NestedSpec:
@@ -76,7 +75,8 @@ class NestedSpec:
         )
         types = annotation.arguments(self.store)
         self.members: Mapping[str, Member] = {
-            name: member.inherited_by(owner, defaults, types) for name, member in self.store.__purse__.members.items()
+            name: member.__purse_inherited__(owner, defaults, types)
+            for name, member in self.store.__purse__.members.items()
         }
 
     def __getattr__(self, name: str) -> Member:
@@ -91,6 +91,11 @@ class NestedSpec:
 
     def __repr__(self) -> str:
         return f"<nested store {self}: {self._annotation}>"
+
+    @property
+    def __purse_members__(self) -> Mapping[str, Member]:
+        """See ``Member``."""
+        return self.members
 
     @overload
     def __get__(self, instance: None, owner: type[object]) -> Self: ...
@@ -108,20 +113,20 @@ class NestedSpec:
         initialise(cast("_ByClient", store), outer.client)
         return cast("dict[str, StoreBase]", vars(instance)).setdefault(self.name, store)  # as FieldSpec.__get__
 
-    def inherited_by(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> NestedSpec:
+    def __purse_inherited__(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> NestedSpec:
         """The same nested store of a subclass, or of the store that its store is nested in."""
         annotation = self._annotation.replacing(types, f"{owner.__name__}.{defaults.path}{self.name}")
         return NestedSpec(owner, self.name, annotation, self._options, defaults, self.origin)
 
-    def check(self) -> None:
-        """Refuse what can be known to be wrong with its fields, as ``FieldSpec.check``."""
+    def __purse_check__(self) -> None:
+        """Refuse what can be known to be wrong with its fields, as ``FieldSpec.__purse_check__``."""
         for member in self.members.values():
-            member.check()
+            member.__purse_check__()
 
-    def check_closed(self) -> None:
-        """As ``FieldSpec.check_closed``."""
+    def __purse_check_closed__(self) -> None:
+        """As ``FieldSpec.__purse_check_closed__``."""
         for member in self.members.values():
-            member.check_closed()
+            member.__purse_check_closed__()
 
     def _check(self) -> None:
         name = self.store.__name__
@@ -157,21 +162,7 @@ class NestedSpec:
             )
 
 
-Member: TypeAlias = "FieldSpec[RedisObject] | NestedSpec"
-"""What an attribute of a store class is."""
-
-
 class _ByClient:
     """How a nested store is initialised: with the client alone."""
 
     def __init__(self, redis: object, /) -> None: ...
-
-
-def flattened(members: Mapping[str, Member]) -> Iterator[tuple[str, FieldSpec[RedisObject]]]:
-    """All fields with their paths, ``home.lines``, those of nested stores where these stand."""
-    for name, member in members.items():
-        if isinstance(member, NestedSpec):
-            for path, spec in flattened(member.members):
-                yield f"{name}.{path}", spec
-        else:
-            yield name, member

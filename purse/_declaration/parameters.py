@@ -24,7 +24,6 @@ from purse._declaration.type_forms import shown_type
 from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from purse._declaration.metaclass import StoreBase
     from purse._declaration.names import Names
     from purse._declaration.templates import Kind, Template
 
@@ -86,14 +85,13 @@ def check_signature(cls: type[object], template: Template) -> None:
         )
 
 
-def check_open_arguments(cls: type[StoreBase], given: Mapping[str, object]) -> None:
+def check_open_arguments(cls: type[object], template: Template | None, given: Mapping[str, object]) -> None:
     """Refuse options of a client that were passed to ``open``.
 
     Raises:
         TypeError: with what to write; no value is shown, because one may be a password.
     """
     takes = signature_of(cls)
-    template = cls.__purse__.template
     known = {*takes, *(template.parameters if template is not None else ())}
     options = parameters_of(cast("type[object]", Redis))
     option = next((name for name in given if name not in known and name in options), None)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from purse._declaration.keys import namespace_of
 from purse._declaration.templates import Template, can_begin, can_meet
@@ -24,13 +24,9 @@ from purse._declaration.templates import Template, can_begin, can_meet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from purse._declaration.field_spec import FieldSpec
     from purse._declaration.templates import Kind
-    from purse.collections import RedisObject
 
-    Spec: TypeAlias = FieldSpec[RedisObject]
-
-__all__ = ["Meeting", "Reach", "meetings", "reaches"]
+__all__ = ["Meeting", "Reach", "Spec", "meetings", "reaches"]
 
 _MARK = re.compile("!?[a-z]+!|")
 
@@ -46,6 +42,25 @@ class Reach:
 
     keys: tuple[str, ...]
     entries: tuple[str, str] | None = None
+
+
+class Spec(Protocol):
+    """A field, as much of it as is needed to compare keys; see ``FieldSpec``."""
+
+    @property
+    def owner(self) -> type[object]: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def rkey(self) -> str | None: ...
+    @property
+    def collection(self) -> object: ...
+    @property
+    def value_type(self) -> object: ...
+    @property
+    def key_type(self) -> object: ...
+
+    def __purse_reach__(self, namespace: str) -> Reach: ...
 
 
 class Meeting(NamedTuple):
@@ -71,7 +86,7 @@ def reaches(specs: Sequence[Spec], template: Template, kinds: Mapping[str, Kind]
     """
     found: list[tuple[Spec, Reach]] = []
     for spec in specs:
-        reach = spec.reach_in(template.text)
+        reach = spec.__purse_reach__(template.text)
         if spec.rkey is not None and template.parameters and kinds is not None:
             keys = tuple(_placed(key, template, kinds, begins=False) for key in reach.keys)
             entries = reach.entries and (_placed(reach.entries[0], template, kinds, begins=True), reach.entries[1])

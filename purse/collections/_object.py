@@ -32,8 +32,8 @@ from purse.codecs._shown import named, place, quoted, shown
 from purse.errors import DeclarationError, UnsupportedServer, WrongKind
 
 if TYPE_CHECKING:
+    from purse._declaration.declared import StoreBase
     from purse._declaration.field_spec import FieldSpec
-    from purse._declaration.metaclass import StoreBase
 
 D = TypeVar("D", bound="RedisObject")
 

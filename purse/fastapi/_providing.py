@@ -18,7 +18,8 @@ from fastapi import Depends
 from pydantic import StringConstraints
 from starlette.requests import HTTPConnection
 
-from purse._declaration.metaclass import complete, declaration_of
+from purse._declaration.declared import declaration_of
+from purse._declaration.metaclass import complete
 from purse._engine.forks import ThreadLock
 from purse.fastapi._running import check_store, servers_for
 from purse.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from purse._declaration.metaclass import declaration_of
+from purse._declaration.declared import declaration_of
 from purse.codecs._shown import shown
 from purse.store import Store
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict, cast
 from pydantic import JsonValue
 
 from purse._coordination.rates import Rate
-from purse._declaration.metaclass import complete, declaration_of
+from purse._declaration.declared import declaration_of
+from purse._declaration.metaclass import complete
 from purse.codecs import codec_for
 from purse.codecs._json_codecs import JsonCodec
 from purse.codecs._type_names import type_name, unwrapped
@@ -128,18 +129,18 @@ def schema(store: Store | type[Store]) -> StoreSchema:
 def _field_schema(spec: FieldSpec[RedisObject]) -> FieldSchema:
     options = options_of(spec)
     defaults = {"default", "default_factory"}
-    value_type = spec.value_type if spec.holds_values else None
-    codec = _codec_name(spec) if spec.holds_values else None
+    value_type = spec.value_type if spec.__purse_holds_values__ else None
+    codec = _codec_name(spec) if spec.__purse_holds_values__ else None
     return {
         "key": _key_of(spec),
         "structure": spec.collection.__name__,
         "redis_type": redis_type_of(spec),
-        "value_type": type_name(value_type) if spec.holds_values else None,
-        "value_schema": _value_schema(value_type, codec) if spec.holds_values else None,
+        "value_type": type_name(value_type) if spec.__purse_holds_values__ else None,
+        "value_schema": _value_schema(value_type, codec) if spec.__purse_holds_values__ else None,
         "key_type": None if spec.key_type is None else type_name(spec.key_type),
         "key_schema": None if spec.key_type is None else json_schema_of(spec.key_type),
         "codec": codec,
-        "ttl": _ttl_schema(spec.ttl) if spec.ttl is not None and spec.holds_values else None,
+        "ttl": _ttl_schema(spec.ttl) if spec.ttl is not None and spec.__purse_holds_values__ else None,
         "slots": spec.slots,
         "default": not defaults.isdisjoint(options),
         "options": {name: _plain(value) for name, value in options.items() if name not in defaults},

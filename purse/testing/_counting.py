@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias, cast
 
 import hiredis
 
-from purse._declaration.field_spec import binding_of
+from purse._declaration.binding import binding_of
 from purse._engine.adoption import AdoptedLink
 from purse._engine.clients import RedisClient
 from purse._engine.dedicated import DedicatedLink

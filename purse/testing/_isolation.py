@@ -24,9 +24,8 @@ from weakref import WeakSet
 import redis
 from redis.asyncio import ConnectionPool, Redis
 
+from purse._declaration.declared import declaration_of, flattened
 from purse._declaration.isolation import Isolation, isolate
-from purse._declaration.metaclass import declaration_of
-from purse._declaration.nested import flattened
 from purse._engine.loops import PerLoop, at_end, everywhere, forget_ended
 from purse._engine.registry import executor_for
 from purse._engine.urls import check_url, embedded_is_at
@@ -232,4 +231,4 @@ def _named_by(isolation: Isolation) -> Iterator[str]:
     for bound in isolation.classes.copy():
         for _, spec in flattened(declaration_of(bound).members):
             if spec.rkey is not None:
-                yield from spec.reach_in("").keys
+                yield from spec.__purse_reach__("").keys

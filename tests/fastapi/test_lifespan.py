@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from purse import RedisClient, RedisHash, StoreClosed
-from purse._declaration.field_spec import binding_of
+from purse._declaration.binding import binding_of
 from purse._engine.statistics import statistics
 from purse.embedded import Server
 from purse.fastapi import Inject, bind, lifespan
