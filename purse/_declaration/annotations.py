@@ -149,7 +149,7 @@ class Annotation:
     def hidden(self) -> str | None:
         """The collection, or the store without a namespace, that a constant or a private name holds; None if it is not.
 
-        Whoever writes ``ClassVar[RedisHash[int]]`` or ``_log: RedisList[str]`` may have meant a field.
+        The author of ``ClassVar[RedisHash[int]]`` or ``_log: RedisList[str]`` may have meant a field.
         """
         value = self._glimpse()
         while get_origin(value) in (*_CONSTANT, Annotated):
@@ -275,7 +275,7 @@ class Annotation:
 def type_arguments(
     cls: type[object], given: _Types, where: str, names: Names, types: tuple[TypeArguments, ...] = ()
 ) -> TypeArguments:
-    """What the type variables of a generic class stand for in ``cls[given]``; of those left out their defaults.
+    """What the type variables of a generic class stand for in ``cls[given]``; those left out have their defaults.
 
     Args:
         where, names, types: for the arguments, as ``Annotation`` takes them.

@@ -33,8 +33,8 @@ class Declaration:
     Attributes:
         defaults: namespace, TTL and codec, its own or inherited.
         template: the namespace; None for a mixin.
-        names: what the annotations of its own ``__init__`` can use; None if it has none of its own.
-        own: the fields and nested stores of its own body.
+        names: what the annotations of an ``__init__`` in its body can use; None if it has no ``__init__`` there.
+        own: the fields and nested stores of its body.
         members: all of them in the order of declaration, those of the bases first.
         fields: all fields by their paths, also those of nested stores, ``home.lines``.
         parameters: what ``__init__`` takes for the placeholders of the namespace; empty while it is not known.

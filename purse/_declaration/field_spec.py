@@ -6,7 +6,7 @@
     Garden.plants     the FieldSpec itself
     garden.plants     RedisHash(client, "{garden}:plants", Plant, ttl=...), made at first use and then kept
 
-A subclass has FieldSpecs of its own for what it inherits: its namespace, TTL and codec may differ, and so does what
+A subclass has another FieldSpec for each inherited field: its namespace, TTL and codec may differ, and so does what
 the type variables of a generic store stand for. So has a store that is nested in another (``nested``).
 """
 
@@ -288,7 +288,7 @@ class FieldSpec(Generic[C]):
         return f"{self}: {self._annotation} has a type variable in it, and a field holds one concrete type; {fix}"
 
     def _affixes(self, namespace: str | None) -> tuple[str, str]:
-        """The Redis key and nothing; of a key space, what stands before and behind each key."""
+        """The Redis key and nothing; for a key space, what stands before and behind each key."""
         if self._options.rkey is not None:
             return self._options.rkey, ""
         if namespace is None:

@@ -1,4 +1,4 @@
-"""Isolation: stores that are bound to one client put a prefix of its own in front of their namespaces.
+"""Isolation: stores that are bound to one client have a prefix in front of their namespaces.
 
     isolate(client, "t1f0")
     Garden(client).plants.rkey       {t1f0:garden}:plants

@@ -68,7 +68,7 @@ class StoreMeta(ABCMeta):
         _check_keywords(name, bases, keywords)
         # Typed as what it is to checkers, where StoreBase is a plain class.
         cls = cast("type[StoreBase]", super().__new__(mcls, name, bases, body, **keywords))
-        # Not inspect.currentframe(): a frame in a variable of its own is a cycle, which would keep the definer's.
+        # Not inspect.currentframe(): a frame in a variable is a cycle with itself, and would keep the frames behind it alive.
         definer = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         cls.__purse__ = declaration = _read(cls, own, body, definer)
         _check(cls)
@@ -156,7 +156,7 @@ def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
         if len(named) > 1:
             found = " and ".join(f'"{space}" ({base.__name__})' for space, base in named.items())
             raise DeclarationError(
-                f"{where}: inherits the namespaces {found}; give it one of its own: class {where}(..., namespace=...)"
+                f"{where}: inherits the namespaces {found}; give it another: class {where}(..., namespace=...)"
             )
         namespace = next(iter(named), None)
     if ttl is None and "ttl" not in own:

@@ -11,7 +11,7 @@
     shop.cellar.lines   {shop}:c:lines
 
 All of it shares the hash tag of the outer store, so ``shop.atomic(...)`` works across. For each place where a store
-is nested there is a NestedSpec with FieldSpecs of its own, because keys and defaults differ from place to place.
+is nested there is another NestedSpec with other FieldSpecs, because keys and defaults differ from place to place.
 """
 
 from __future__ import annotations

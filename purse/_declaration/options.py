@@ -112,7 +112,7 @@ def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
 
 
 def check_store_codec(codec: object, where: str) -> None:
-    """Refuse what cannot give each field a codec of its own.
+    """Refuse what cannot give each field another codec.
 
     Raises:
         DeclarationError: it is a codec for one type, or not a function.

@@ -5,7 +5,7 @@
             super().__init__(redis, user_id=user_id)
 
 The signature is written out, so that type checkers, FastAPI and readers see the same one; here it is compared with the
-template, and whoever has left it out is shown the lines to write.
+template. The error for one that is missing shows the lines to write.
 """
 
 from __future__ import annotations

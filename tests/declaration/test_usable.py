@@ -14,9 +14,10 @@ from pydantic import BaseModel, JsonValue
 from redis.asyncio import Redis
 
 import purse.collections
-from purse import TTL, DeclarationError, Store, codec_for, limits, locks
+from purse import TTL, DeclarationError, Store, codec_for, field, limits, locks
 from purse.codecs import Json
-from purse.collections import RedisCollection, RedisKey, RedisKeySpace, RedisQueue
+from purse.collections import RedisCollection, RedisHash, RedisKey, RedisKeySpace, RedisList, RedisQueue
+from purse.inspect import FieldSpec
 
 TRIALS = count()
 
@@ -211,3 +212,55 @@ async def test_the_options_of_another_structure(redis: Redis, structure: type[Re
         options = cast("Any", other).field(**needed_by(other))
 
         assert await usable(redis, annotated(structure, int), options) == (other is structure)
+
+
+class ByName(RedisHash[Plant]):
+    """A structure of the user's: the types are fixed."""
+
+
+class Strict(RedisQueue[int]):
+    """A structure of the user's that has a rule of its own."""
+
+    def __init__(self, redis: Redis, rkey: str, value_type: type[int], **options: Any) -> None:
+        if options.get("maxsize", 0) < 10:
+            raise ValueError("maxsize= is at least 10 here")
+        super().__init__(redis, rkey, value_type, **options)
+
+
+async def test_a_subclass_takes_the_options_of_its_structure(redis: Redis) -> None:
+    """It takes them from the plain ``field()``, and from that of the structure it is made of."""
+    plain: ByName = field(ttl=TTL(hours=1))
+    right: RedisHash[Plant] = RedisHash.field(default=Plant(name="leek"))
+    wrong: RedisHash[int] = RedisHash.field(default=3)
+    other: RedisList[Plant] = RedisList.field(maxlen=3)
+
+    assert [await usable(redis, ByName, each) for each in (plain, right, wrong, other)] == [True, True, False, False]
+
+
+async def test_a_constructor_of_the_users_may_refuse(redis: Redis) -> None:
+    """Whatever it raises is told when the class is defined, with the name of the field."""
+    right: RedisQueue[int] = RedisQueue.field(maxsize=10)
+    wrong: RedisQueue[int] = RedisQueue.field(maxsize=9)
+
+    assert [await usable(redis, Strict, each) for each in (right, wrong, None)] == [True, False, False]
+
+
+def test_the_options_of_another_structure_are_answered_with_the_line_to_write() -> None:
+    """It names the field, both structures, and the ``field`` to call."""
+    with pytest.raises(DeclarationError) as caught:
+
+        class Garden(Store, namespace="usable-other"):  # pyright: ignore[reportUnusedClass]
+            plants: ByName = RedisList.field(maxlen=3)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType, reportUnknownVariableType]
+
+    assert str(caught.value) == (
+        "Garden.plants: RedisList.field() has the options of a RedisList, and this is a ByName; write "
+        "plants: ByName = RedisHash.field(...)"
+    )
+
+
+def test_a_user_sees_of_a_field_what_a_user_can_use() -> None:
+    """Completion of ``Garden.plants.`` shows what it declares, and none of the library's steps."""
+    seen = {name for name in dir(FieldSpec) if not name.startswith("_")}
+
+    types = {"collection", "value_type", "key_type"}
+    assert seen == types | {"key", "rkey", "path", "is_key_space", "ttl", "codec", "slots", "options"}
