@@ -68,7 +68,7 @@ class StoreMeta(ABCMeta):
         _check_keywords(name, bases, keywords)
         # Typed as what it is to checkers, where StoreBase is a plain class.
         cls = cast("type[StoreBase]", super().__new__(mcls, name, bases, body, **keywords))
-        # Not inspect.currentframe(): a frame in a variable is a cycle with itself, and would keep the frames behind it alive.
+        # Not inspect.currentframe(): a frame in a variable is a cycle, which would keep the frames behind it alive.
         definer = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         cls.__purse__ = declaration = _read(cls, own, body, definer)
         _check(cls)

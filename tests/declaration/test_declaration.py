@@ -574,7 +574,7 @@ def test_two_namespaces_cannot_be_inherited() -> None:
     class Kitchen(Store, namespace="decl-two"):
         pots: RedisHash[str]
 
-    with pytest.raises(DeclarationError, match=r"Both: inherits the namespaces .*decl-.*\(.*give it one of its own"):
+    with pytest.raises(DeclarationError, match=r"Both: inherits the namespaces .*decl-.*\(.*give it another"):
 
         class Both(Garden, Kitchen):  # pyright: ignore[reportUnusedClass]
             pass
