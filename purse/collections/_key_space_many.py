@@ -18,7 +18,7 @@ from purse.codecs._shown import quoted
 from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, paged
 from purse.collections._key_space_entries import Duration, Entries, Entry, lifetime_ms, policy_of, was_stored
-from purse.collections._key_space_making import AFTER
+from purse.collections._key_space_get_or_create import AFTER
 from purse.collections._paging import Fetch, OnError, iterate
 
 __all__ = ["ManyEntries"]

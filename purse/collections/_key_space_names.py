@@ -9,7 +9,7 @@ codec. What is between prefix and suffix is the key, so no two keys have the sam
 
 A glob pattern that finds them must not mean more than it says: ``a*`` as a prefix is written ``a\*``.
 
-While a value is made, a marker stands in for its entry (see ``_key_space_making``). It has the entry's hash tag:
+While a value is made, a marker stands in for its entry (see ``_key_space_get_or_create``). It has the entry's hash tag:
 
     entry       {garden}:sessions:ada              sessions:ada
     marker      making!{garden}:sessions:ada       making!{sessions:ada}

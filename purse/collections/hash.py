@@ -39,8 +39,7 @@ from purse.codecs._binding import bind_codec, key_codec_for
 from purse.codecs._shown import shown
 from purse.collections._arguments import listed, mapped
 from purse.collections._base import PAGE, Decoder, paged, total
-from purse.collections._changing import Changing, default_of
-from purse.collections._editing import Place
+from purse.collections._compare_and_set import Changing, Place, default_of
 from purse.collections._field_options import field_options
 from purse.collections._key import RedisKey
 from purse.collections._missing import MISSING, Missing

@@ -9,7 +9,7 @@ Every entry is a Redis string of its own, so each has a clock of its own, and no
 
 Every method is one command, one MULTI or one script, and therefore atomic; ``modify``, ``edit`` and ``patch`` are a
 read and a compare-and-set, ``get_or_create`` a read and then, before and after the factory, a script (see
-``_key_space_making``).
+``_key_space_get_or_create``).
 Iteration, ``len`` and ``clear`` have to look for the keys among all keys of the database, page by page. That is O(all
 keys), and no snapshot: an entry that is there all the time is seen, one that comes or goes meanwhile may be, and one
 may be seen twice when the server resizes its table.
@@ -35,11 +35,10 @@ from purse._engine.unit import Command
 from purse.codecs import Codec
 from purse.codecs._wording import short
 from purse.collections._base import milliseconds
-from purse.collections._changing import Changing, default_of
-from purse.collections._editing import Place
+from purse.collections._compare_and_set import Changing, Place, default_of
 from purse.collections._field_options import field_options
 from purse.collections._key_space_entries import MAX_MS, Duration, lifetime_ms, policy_of, was_stored
-from purse.collections._key_space_making import Making
+from purse.collections._key_space_get_or_create import Making
 from purse.collections._key_space_many import ManyEntries
 from purse.collections._missing import MISSING, Missing
 from purse.collections._numbers import addend, as_sum

@@ -1,4 +1,4 @@
--- Before a value is made: read once more. Without a value leave a marker, see collections/_key_space_making.py.
+-- Before a value is made: read once more. Without a value leave a marker, see collections/_key_space_get_or_create.py.
 --
 -- KEYS[1]  the entry
 -- KEYS[2]  its marker

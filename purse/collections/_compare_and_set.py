@@ -1,35 +1,175 @@
-"""Changing: what a hash and a key space do with one value that has to be read first, and what a missing one is.
+"""Compare-and-set: change one stored value without losing what another client has written since it was read.
 
-All three, ``modify``, ``edit`` and ``patch``, read a value and replace it on the condition that nobody else has, which
-is what ``_editing`` does with a ``Place``. Here are the methods; a collection says where the place is.
+``modify``, ``edit`` and ``patch`` are the same for every structure that keeps values under keys: they read a value and
+replace it on the condition that it has not changed. What differs is a ``Place``: how the bytes of one value are read
+and replaced. Never WATCH, which would need a connection for each caller.
 
-A collection may have a default for missing keys. It is kept as bytes, and each that asks gets a value of its own.
+A collection may have a default for missing keys. It is kept as bytes, and each caller gets a copy.
 """
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, MutableSequence, MutableSet
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, is_dataclass
+from inspect import iscoroutine, iscoroutinefunction
 from typing import Generic
 
+from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from purse._engine.hooks import refuse_in_atomic
 from purse.codecs._codec_types import clash, made_by
-from purse.codecs._shown import shown
+from purse.codecs._shown import named, place, shown
 from purse.codecs._type_names import type_name
 from purse.codecs._value_codecs import ValueCodec
 from purse.codecs._wording import short
-from purse.collections._editing import Place, edit, modify
 from purse.collections._missing import MISSING, Missing
 from purse.collections._patching import patched
-from purse.errors import DeclarationError, EncodeError
+from purse.errors import DeclarationError, EditConflict, EncodeError
 
-__all__ = ["Changing", "Default", "default_of"]
+__all__ = ["Changing", "Default", "Place", "default_of"]
 
 V = TypeVar("V")
 K = TypeVar("K", default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Place(Generic[V]):
+    """Where one value is stored.
+
+    Attributes:
+        rkey: the Redis key.
+        key: what the caller calls the value.
+        encode, decode: the collection's codec, with errors that name the place.
+        read: the bytes that are stored now, or None.
+        absent: makes the value of a missing key, if it has one.
+        replace: store the second argument if the stored bytes are still the first; whether it did, and what
+            is stored now.
+    """
+
+    rkey: str
+    key: object
+    encode: Callable[[V], bytes]
+    decode: Callable[[bytes], V]
+    read: Callable[[], Awaitable[bytes | None]]
+    absent: Callable[[object], V] | None
+    replace: Callable[[bytes | None, bytes], Awaitable[tuple[bool, bytes | None]]]
+
+    @property
+    def where(self) -> str:
+        """Its name in messages, ``{garden}:plants['spinach']``."""
+        return place(self.rkey, self.key)
+
+
+async def _modify(
+    place: Place[V], fn: Callable[[V], V], default: V | Missing, attempts: int, method: str = "modify"
+) -> V:
+    """Replace the value by ``fn`` of it; see ``RedisHash.modify``."""
+    refuse_in_atomic(method)
+    if iscoroutinefunction(fn):
+        raise _asynchronous(place.where)
+    if not callable(fn):
+        raise TypeError(
+            f"{place.where}: modify() takes a function of the old value, not {short(fn)}; write set(key, value) to "
+            "replace it whatever it is"
+        )
+    fallback = None if isinstance(default, Missing) else place.encode(default)
+    stored = await place.read()
+    for _ in range(attempts):
+        value = fn(_current(place, stored, fallback))
+        raw = _encoded(place, value)
+        if raw == stored:
+            return value
+        replaced, stored = await place.replace(stored, raw)
+        if replaced:
+            return value
+    more = "attempts=" if method == "modify" else "modify(attempts=)"
+    raise EditConflict(
+        f"{place.where} was changed by others during each of {attempts} attempts; nothing was written. "
+        f"Allow more with {more}, or split the value over several keys.",
+        key=place.rkey,
+        field=place.key,
+    )
+
+
+def _encoded(place: Place[V], value: V) -> bytes:
+    """The bytes of what a function given to ``modify`` returned."""
+    try:
+        return place.encode(value)
+    except EncodeError as error:
+        if iscoroutine(value):
+            value.close()  # or else Python warns that it was never awaited
+            raise _asynchronous(place.where) from None
+        if value is not None:
+            raise
+        raise EncodeError(
+            f"{place.where}: the function given to modify() returned None. It must return the value to store: end it "
+            "with return, also if it changed its argument in place. Nothing was written.",
+            key=place.rkey,
+            field=place.key,
+        ) from error.__cause__
+
+
+def _asynchronous(where: str) -> TypeError:
+    return TypeError(
+        f"{where}: modify() takes a plain function, because it is called again if somebody else was faster, and not an "
+        "async def; await what it needs before, or use async with edit()"
+    )
+
+
+@asynccontextmanager
+async def _edit(place: Place[V], default: V | Missing) -> AsyncGenerator[V, None]:
+    """Hand out the value to be changed in place, then replace it; see ``RedisHash.edit``."""
+    fallback = None if isinstance(default, Missing) else place.encode(default)
+    stored = await place.read()
+    value = _current(place, stored, fallback)
+    _check_mutable(value, place.where)
+    yield value
+    raw = place.encode(value)
+    if raw == stored:
+        return
+    replaced, _ = await place.replace(stored, raw)
+    if not replaced:
+        raise EditConflict(
+            f"{place.where} was changed by someone else during edit(); nothing was written. "
+            "Run the block again, or use modify(), which retries by itself.",
+            key=place.rkey,
+            field=place.key,
+        )
+
+
+def _current(place: Place[V], stored: bytes | None, fallback: bytes | None) -> V:
+    """The value to change: the stored one, or a fresh copy of the default."""
+    raw = fallback if stored is None else stored
+    if raw is None and place.absent is not None:
+        return place.absent(place.key)
+    if raw is None:
+        missing = KeyError(place.key)
+        missing.add_note(f"purse: {named(place.rkey)} has no such key; give it a default to start from a value")
+        raise missing
+    return place.decode(raw)
+
+
+def _check_mutable(value: object, where: str) -> None:
+    """Refuse a value that a ``with`` block could not change.
+
+    Raises:
+        TypeError: ``value`` is immutable; the message says to use ``modify``.
+    """
+    if isinstance(value, BaseModel):
+        mutable = not value.model_config.get("frozen", False)
+    elif is_dataclass(value):
+        # A frozen dataclass has a __setattr__ of its own; the parameters it was made with are private.
+        mutable = type(value).__setattr__ is object.__setattr__
+    else:
+        mutable = isinstance(value, (MutableMapping, MutableSequence, MutableSet, bytearray))
+    if not mutable:
+        raise TypeError(
+            f"{where}: a {type(value).__name__} cannot be changed in place by edit(); write "
+            "await h.modify(key, lambda value: ...) instead"
+        )
 
 
 class Default(Generic[V]):
@@ -82,7 +222,7 @@ def default_of(
             raise DeclarationError(f"{where}: default= is a value and default_factory= makes one; write one of them")
         if not callable(factory):
             raise DeclarationError(f"{where}: default_factory={shown(factory)} is not a function that makes a value")
-        if inspect.iscoroutinefunction(factory):
+        if iscoroutinefunction(factory):
             raise DeclarationError(
                 f"{where}: default_factory= is called without await, so it cannot be an async def; get_or_create() of "
                 "a RedisKeySpace takes one"
@@ -139,7 +279,7 @@ class Changing(Generic[V, K]):
         Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace; of a key space GET,
         EVALSHA key_space_replace.
         """
-        return await modify(self._place(key), fn, default, attempts)
+        return await _modify(self._place(key), fn, default, attempts)
 
     def edit(self, key: K, *, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
         """Change a value in place: ``async with h.edit("spinach") as plant: plant.healthiness += 1``.
@@ -160,7 +300,7 @@ class Changing(Generic[V, K]):
 
         Two round trips. Sends: HGET, EVALSHA hash_replace; of a key space GET, EVALSHA key_space_replace.
         """
-        return edit(self._place(key), default)
+        return _edit(self._place(key), default)
 
     async def patch(self, key: K, /, **changes: object) -> V:
         """Give fields of a stored model new values: ``await h.patch("spinach", healthiness=9)``.
@@ -194,4 +334,4 @@ class Changing(Generic[V, K]):
         def error(message: str) -> EncodeError:
             return EncodeError(message, key=place.rkey, field=place.key)
 
-        return await modify(place, lambda value: patched(value, changes, place.where, error), MISSING, 100, "patch")
+        return await _modify(place, lambda value: patched(value, changes, place.where, error), MISSING, 100, "patch")
