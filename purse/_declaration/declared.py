@@ -7,6 +7,7 @@ class Garden(Store, namespace="garden"):        Garden.__purse__ = Declaration
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
@@ -51,7 +52,8 @@ class Declaration:
     complete: bool = False
 
 
-class StoreBase:
+# ABCMeta, which checkers know: in an abstract class fields need no value (reportUninitializedInstanceVariable).
+class StoreBase(metaclass=ABCMeta):
     """What is known of a store class without its metaclass, and what type checkers see in place of that."""
 
     if TYPE_CHECKING:

@@ -8,7 +8,7 @@ What needs names that are defined later is checked by ``complete``, when the fir
 
 A class without a namespace, its own or inherited, is a mixin, or a part to be nested in others: its fields have no
 keys until another class gives them one. Type checkers never see the metaclass: they would ignore misspelt class
-keywords, and infer Any for instances. They see a plain base class that lists the keywords.
+keywords, and infer Any for instances. They see a base class that lists the keywords.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Advice: why a connection could not be opened, as far as it shows, and what to do about it.
 
 redis-py says what has happened, and has the exception of the operating system or of TLS as the context of its
-exception. The fix depends on that, and on how the client was told to connect: the same "no such file" is a unix socket that is not
-there, or a certificate.
+exception. The fix depends on that, and on how the client was told to connect: the same "no such file" is a unix socket
+that is not there, or a certificate.
 """
 
 from __future__ import annotations
