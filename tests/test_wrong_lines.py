@@ -16,6 +16,7 @@ from tests.support.checkers import CHECKERS, IGNORED, faults_of, verdict_of
 from tests.support.scripts import ROOT
 
 TYPING = ROOT / "tests" / "typing"
+DOCUMENTATION = (ROOT / "docs" / "typing.md").read_text("utf-8")
 FILES = ("wrong.py", "wrong_calls.py")
 MARKS = re.compile(r"  # type: ignore\[[\w, -]+\]  # pyright: ignore\[[\w, ]+\]$")
 
@@ -116,3 +117,12 @@ def test_faults_are_few_and_explained() -> None:
     assert all(fault["checker"] in CHECKERS and fault["reason"].endswith(".") for fault in faults)
     assert not any(faults_of(checker)[0] for checker in ("mypy", "pyright", "basedpyright"))
     assert all(sum(map(len, faults_of(checker))) <= 10 for checker in CHECKERS)
+
+
+def test_the_documentation_counts_the_faults() -> None:
+    """The table in ``docs/typing.md`` has as many for each checker as the list of them."""
+    row = re.compile(r"^\| (\w+) [\d.]+.* \| all(?: but (\d+))? \| all(?: but (\d+))? \|$", re.MULTILINE)
+
+    assert {name: (int(right or 0), int(wrong or 0)) for name, right, wrong in row.findall(DOCUMENTATION)} == {
+        name: (len(faults_of(name)[0]), len(faults_of(name)[1])) for name in CHECKERS
+    }
