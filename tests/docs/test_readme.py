@@ -62,7 +62,7 @@ def server_on_6379() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("page", thorough_but(PAGES[0], every=(page for page in PAGES if BLOCKS[page])), ids=name_of)
+@pytest.mark.parametrize("page", thorough_but(PAGES[0], every=[page for page in PAGES if BLOCKS[page]]), ids=name_of)
 def test_every_block_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The blocks of a page end with status 0, without a word on standard error, and leave no file behind."""
     if any("Redis()" in block for _, block in BLOCKS[page]):
