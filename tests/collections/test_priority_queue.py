@@ -50,6 +50,7 @@ async def members(redis: Redis, key: str = "jobs") -> list[bytes]:
 # --- order --------------------------------------------------------------------------------------
 
 
+@pytest.mark.engines("shared", "dedicated")
 async def test_the_lowest_priority_comes_first(jobs: Jobs) -> None:
     """Whatever the order in which they were put; infinite ones are at the ends."""
     assert await jobs.put(("b", 2)) == 1

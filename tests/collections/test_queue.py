@@ -30,6 +30,7 @@ class Beds(Store, namespace="queue-tests"):
 # --- order --------------------------------------------------------------------------------------
 
 
+@pytest.mark.engines("shared", "dedicated")
 async def test_first_in_first_out(redis: Redis) -> None:
     """A queue gives items back in the order in which they were put, one by one or many at once."""
     queue = RedisQueue(redis, "queue", str)
@@ -42,6 +43,7 @@ async def test_first_in_first_out(redis: Redis) -> None:
     assert await queue.get_many(5) == ["c", "d"]
 
 
+@pytest.mark.engines("shared", "dedicated")
 async def test_last_in_first_out(redis: Redis) -> None:
     """A stack gives back first what was put last."""
     stack = RedisLifoQueue(redis, "stack", str)

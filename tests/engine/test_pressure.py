@@ -53,6 +53,7 @@ async def test_queued_writes_take_no_memory(proxy: Proxy, redis: Redis) -> None:
     assert [await redis.strlen(f"k{n}") for n in range(64)] == [MIB] * 64
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared", "driven")
 async def test_a_hundred_thousand_calls_just_work(redis: Redis) -> None:
     """A hundred thousand concurrent calls are all answered, with no more in flight than the limit."""
