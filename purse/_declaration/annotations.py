@@ -35,7 +35,7 @@ from typing import (
 
 from typing_extensions import NoDefault, TypeVar
 
-from purse._declaration.evaluating import NotEvaluated, Written
+from purse._declaration.evaluating import NameIsMissing, NotEvaluated, Written
 from purse._declaration.names import Missing
 from purse._declaration.type_forms import (
     aliased,
@@ -222,7 +222,7 @@ class Annotation:
         """The annotation as an object; forward references inside of it stay what they are."""
         try:
             return self._written.glimpse() if lenient else self._written.value()
-        except NameError as error:
+        except NameIsMissing as error:
             raise self._unresolved(error) from None
         except NotEvaluated as error:
             raise DeclarationError(
@@ -239,7 +239,7 @@ class Annotation:
         except (SyntaxError, TypeError) as error:
             raise DeclarationError(f"{self._where}: {shown_type(value)} is not a type: {error}") from error
 
-    def _unresolved(self, error: NameError | AttributeError) -> Unresolved:
+    def _unresolved(self, error: NameError | AttributeError | NameIsMissing) -> Unresolved:
         return Unresolved(
             f"{self._where}: the annotation {shown_type(self._written.raw)} names {error.name!r}, and there is no such "
             "name. Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."

@@ -1,6 +1,6 @@
 """Evaluating: an annotation that is text, or a forward reference, becomes an object, once.
 
-    "RedisHash[Plant]"      strictly: RedisHash[Plant], or NameError while there is no Plant
+    "RedisHash[Plant]"      strictly: RedisHash[Plant], or NameIsMissing while there is no Plant
                             leniently: RedisHash[a Missing]; enough to see that it is a hash
 
 The strict evaluation is repeated only when the name that was missing exists. The lenient one takes place only if the
@@ -17,9 +17,21 @@ from typing_extensions import Format
 if TYPE_CHECKING:
     from purse._declaration.names import Names
 
-__all__ = ["NotEvaluated", "Written"]
+__all__ = ["NameIsMissing", "NotEvaluated", "Written"]
 
 _NOTHING = object()
+
+
+class NameIsMissing(Exception):
+    """An annotation names what does not exist (yet).
+
+    Attributes:
+        name: the name, or the attribute.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class NotEvaluated(Exception):
@@ -54,25 +66,25 @@ class Written:
         """The annotation as an object; forward references inside of it stay what they are.
 
         Raises:
-            NameError: a name does not exist, or an attribute; the error's ``name`` says which.
+            NameIsMissing: a name, or an attribute, does not exist.
             NotEvaluated: the text is wrong.
         """
         if self._value is _NOTHING:
             if self._missing is not None and self._is_still_missing(*self._missing):
-                raise NameError(name=self._missing[0])
+                raise NameIsMissing(self._missing[0])
             try:
                 self._value = _evaluated(self.raw, self.names)
             except (NameError, AttributeError) as error:
                 self._glimpse = _NOTHING
                 self._missing = str(error.name), getattr(error, "obj", _NOTHING)
-                raise NameError(name=error.name) from None
+                raise NameIsMissing(self._missing[0]) from None
         return self._value
 
     def glimpse(self) -> object:
         """``value()``; while a name is missing, what is known without it."""
         try:
             return self.value()
-        except NameError:
+        except NameIsMissing:
             if self._glimpse is _NOTHING:
                 self._glimpse = _evaluated(self.raw, self.names.leniently())
             return self._glimpse
