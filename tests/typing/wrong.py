@@ -223,22 +223,20 @@ class Options(Store, namespace="typing-wrong-options"):
     limit_: RedisSemaphore = RedisSemaphore.field(limit="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     value: RedisHash[int] = RedisHash.field(default=0)
     value_: RedisHash[int] = RedisHash.field(default="x")  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
-    nothing: RedisHash[int | None] = RedisHash.field(default=None)
+    nothing: RedisHash[int] = RedisHash.field(default=0)
     nothing_: RedisHash[int] = RedisHash.field(default=None)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
     entry: RedisKeySpace[str] = RedisKeySpace.field(default="x")
     entry_: RedisKeySpace[str] = RedisKeySpace.field(default=3)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
-    its: RedisList[int] = RedisList.field(maxlen=3)
+    its: RedisHash[int] = RedisHash.field(ttl=3)
     its_: RedisHash[int] = RedisHash.field(maxlen=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     same: RedisQueue[int] = RedisQueue.field(maxsize=3)
     same_: RedisQueue[int] = RedisLifoQueue.field(maxsize=3)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     other: RedisList[int] = RedisList.field(maxlen=3)
     other_: RedisHash[int] = RedisList.field(maxlen=3)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    needed: RedisRateLimiter = RedisRateLimiter.field(rate="1/day")
-    needed_: RedisRateLimiter = RedisRateLimiter.field()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     timeless: RedisLock = RedisLock.field(lease=3)
     timeless_: RedisLock = RedisLock.field(ttl=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     plain: RedisHash[int] = field(ttl=3)
-    plain_: RedisHash[int] = field(default=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    plain_: RedisHash[int] = field(default=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 # --- stores -------------------------------------------------------------------------------------------------------
