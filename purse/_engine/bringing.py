@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 
 from purse._engine.replies import Reply
 from purse._engine.wakeups import Look, Wakeups
+from purse.errors import StoreClosed
 
-__all__ = ["Bringers"]
+__all__ = ["Bringers", "check_open"]
 
 
 class Bringers:
@@ -22,13 +23,15 @@ class Bringers:
     Args:
         key: the key.
         wakeups: tells when it has changed.
-        check_open: raises after the end of the line.
+
+    Attributes:
+        closed: the line has ended, so each of them is told.
     """
 
-    def __init__(self, key: str, wakeups: Wakeups, check_open: Callable[[], None]) -> None:
+    def __init__(self, key: str, wakeups: Wakeups) -> None:
         self._key = key
         self._wakeups = wakeups
-        self._check_open = check_open
+        self.closed: bool = False
         self._places: OrderedDict[object, asyncio.Future[None]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -60,7 +63,7 @@ class Bringers:
                     # That may have taken a second's patience with a server that is gone. Those behind find out
                     # together, and not each of them a second later.
                     places[place] = asyncio.get_running_loop().create_future()
-                    self._check_open()
+                    check_open(closed=self.closed)
                     reply = await offer()
                     if reply is not None:
                         return reply
@@ -73,7 +76,7 @@ class Bringers:
         looks = 0
         try:
             while True:
-                self._check_open()
+                check_open(closed=self.closed)
                 reply = await offer()
                 if reply is not None:
                     return reply
@@ -82,6 +85,16 @@ class Bringers:
             for turn in self._places.values():
                 _wake(turn)
             raise
+
+
+def check_open(*, closed: bool) -> None:
+    """Refuse to wait after the end of a line.
+
+    Raises:
+        StoreClosed: it has ended.
+    """
+    if closed:
+        raise StoreClosed("this store was closed by aclose() while a call waited on it")
 
 
 def _wake(turn: asyncio.Future[None] | None) -> None:

@@ -73,7 +73,7 @@ class DedicatedLink:
         self._pool = pool = connector.pool
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
-        self._room = Room(self._admit)
+        self._room = Room()
         self._calls: dict[Caller, int] = {}  # those that are under way, by the task: it makes one at a time
         self._idle = [first]
         self._idle_since = {first: monotonic()}
@@ -142,7 +142,7 @@ class DedicatedLink:
         """See ``Link.room``: a place among the calls that may be under way at a time."""
         if not self.is_open:
             raise self._turned_away()
-        await self._room.wait(size)
+        await self._room.wait(size, self._admit)
 
     def _admit(self) -> None:
         """Let those who wait go on, as far as there are connections and memory for them."""

@@ -139,7 +139,7 @@ class DrivenLink(SharedLink):
                 raise
             if not self._complete():
                 raise ConnectionError(
-                    "The connection was closed because the event loop was stopped while it was in use."
+                    "The connection was closed because the event loop was stopped while replies were due."
                 )
             self._deliver(reply)
             if not self._connection.is_connected:

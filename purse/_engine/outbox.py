@@ -46,18 +46,14 @@ def future_of(request: Request) -> Future:
 class Outbox:
     """The requests that wait, in their order.
 
-    Args:
-        drop: called with the future of each request that is dropped because it was cancelled.
-
     Attributes:
         payloads, requests: two lists of the same length. A link appends to both itself, without a call.
         size: bytes of all payloads.
     """
 
-    __slots__ = ("_crowded", "_drop", "payloads", "requests", "size")
+    __slots__ = ("_crowded", "payloads", "requests", "size")
 
-    def __init__(self, drop: Callable[[Future], None]) -> None:
-        self._drop = drop
+    def __init__(self) -> None:
         self._crowded = _CROWDED  # requests at which it is swept
         self.payloads: list[bytes] = []
         self.requests: list[Request] = []
@@ -78,8 +74,11 @@ class Outbox:
         self.payloads.insert(0, payload)
         self.size += len(payload)
 
-    def take(self, most: int, into: deque[Request]) -> list[bytes]:
+    def take(self, most: int, into: deque[Request], drop: Callable[[Future], None]) -> list[bytes]:
         """Move the next chunk, at most ``most`` requests, to the end of ``into``.
+
+        Args:
+            drop: called with the future of each request that was cancelled.
 
         Returns:
             What to transmit for it.
@@ -94,24 +93,17 @@ class Outbox:
         # A loop, not any(...): this is passed for every request.
         for request in requests:
             if (request[0] if isinstance(request, tuple) else request).cancelled():
-                kept = self._drop_cancelled(requests)
+                kept = _drop_cancelled(requests, drop)
                 payloads, requests = [*compress(payloads, kept)], [*compress(requests, kept)]
                 break
         into += requests  # before they leave the outbox, so that an abort finds each of them
         self.payloads, self.requests, self.size = later or ([], [], 0)
         return payloads
 
-    def sweep(self) -> None:
-        """Drop what was cancelled while nothing could be sent."""
-        self.keep(self._drop_cancelled(self.requests))
+    def sweep(self, drop: Callable[[Future], None]) -> None:
+        """Drop what was cancelled while nothing could be sent; see ``take``."""
+        self.keep(_drop_cancelled(self.requests, drop))
         self._crowded = max(_CROWDED, 2 * len(self.requests))
-
-    def _drop_cancelled(self, requests: list[Request]) -> list[bool]:
-        """Drop those of ``requests`` that were cancelled; for each whether it stays."""
-        kept = [not future_of(request).cancelled() for request in requests]
-        for request in compress(requests, map(not_, kept)):
-            self._drop(future_of(request))
-        return kept
 
     def keep(self, kept: list[bool]) -> None:
         """Leave only these requests."""
@@ -123,3 +115,11 @@ class Outbox:
         self.requests.clear()
         self.payloads.clear()
         self.size = 0
+
+
+def _drop_cancelled(requests: list[Request], drop: Callable[[Future], None]) -> list[bool]:
+    """Drop those of ``requests`` that were cancelled; for each whether it stays."""
+    kept = [not future_of(request).cancelled() for request in requests]
+    for request in compress(requests, map(not_, kept)):
+        drop(future_of(request))
+    return kept

@@ -19,17 +19,15 @@ __all__ = ["Room"]
 class Room:
     """The callers that wait for room on one link.
 
-    Args:
-        admit: calls ``grant`` as often as there is room. It is called when that may have changed.
+    It does not refer to the link, which would be a cycle: a link that is closed is gone at once, with its buffers.
 
     Attributes:
         reserved: bytes of callers that were granted room and have not used it yet.
     """
 
-    __slots__ = ("_admit", "_granted", "_loop", "_waiting", "reserved")
+    __slots__ = ("_granted", "_loop", "_waiting", "reserved")
 
-    def __init__(self, admit: Callable[[], None]) -> None:
-        self._admit = admit
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()  # and the bytes of their requests
         self._granted: dict[asyncio.Future[None], int] = {}
@@ -44,8 +42,11 @@ class Room:
         """How many callers were granted room and have not used it yet."""
         return len(self._granted)
 
-    async def wait(self, size: int) -> None:
+    async def wait(self, size: int, admit: Callable[[], None]) -> None:
         """Wait until a request of ``size`` bytes may be made; the caller makes it at once.
+
+        Args:
+            admit: calls ``grant`` as often as there is room; called when that may have changed.
 
         Raises:
             LinkLost: the link was lost or retired.
@@ -53,17 +54,17 @@ class Room:
         granted: asyncio.Future[None] = self._loop.create_future()
         try:
             self._waiting[granted] = size
-            self._admit()  # there may be room by now
+            admit()  # there may be room by now
             await granted
             self._use(granted)  # the request that follows at once counts itself ...
-            self._loop.call_soon(self._admit)  # ... unless something keeps it from following
+            self._loop.call_soon(admit)  # ... unless something keeps it from following
         except GeneratorExit:  # its coroutine was closed, and its task has to be woken; or the loop is gone
             raise
         except BaseException:
             granted.cancel()
             self._waiting.pop(granted, None)
             self._use(granted)
-            self._admit()
+            admit()
             raise
 
     def grant(self) -> None:

@@ -95,11 +95,11 @@ class SharedLink(ABC):
         self._create_future: Callable[[], Future] = partial(asyncio.Future, loop=self._loop)
         self._timeout = socket_timeout
         self._outdated = outdated
-        self._outbox = Outbox(self._drop)
+        self._outbox = Outbox()
         self._in_flight: deque[Request] = deque()
         self._replies: list[Reply] = []  # so far, to the oldest request in flight
         self._taking: dict[Future, Taking] = {}  # requests that remove something
-        self._room = Room(self._admit)
+        self._room = Room()
         self._flushing = False
         self._paused = False
         self._company = 1  # requests in flight after the last write: was it alone?
@@ -198,7 +198,7 @@ class SharedLink(ABC):
         if self._lost is not None:
             raise LinkLost(self._lost, sent=False)
         try:
-            await self._room.wait(size)
+            await self._room.wait(size, self._admit)
         except (asyncio.CancelledError, LinkLost, GeneratorExit):
             raise
         except BaseException as error:
@@ -240,7 +240,7 @@ class SharedLink(ABC):
                     if self._due < now:
                         self._watch(self._timeout or _TICK)
                 asks = outbox.requests[0] is gate.question
-                payloads = outbox.take(most, in_flight)
+                payloads = outbox.take(most, in_flight, self._drop)
                 if payloads:
                     batch += len(payloads) - asks
                     self._transmit(b"".join(payloads) if len(payloads) > 1 else payloads[0])
@@ -248,7 +248,7 @@ class SharedLink(ABC):
                 self._company = len(in_flight) - (in_flight[0] is gate.question)
                 self.traffic.count(batch)
             if outbox.is_crowded:
-                outbox.sweep()
+                outbox.sweep(self._drop)
             if not self.ready:
                 self._admit()
         except BaseException as error:
@@ -371,7 +371,7 @@ class SharedLink(ABC):
         silent = left <= 0 and suspected == self._progress
         # First of all, because an exception in what follows must not leave the link without its timer.
         self._watch(left if left > 0 else _AGAIN if silent else LOOK_AGAIN)
-        self._outbox.sweep()
+        self._outbox.sweep(self._drop)
         if not self._writable():
             self.abort(Ended("The connection was closed."))
         elif not self._in_flight:  # all that was sent is answered, so there is nothing to wait for

@@ -39,7 +39,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 from redis.exceptions import TimeoutError as ServerTimeout
 
-from purse._engine.bringing import Bringers
+from purse._engine.bringing import Bringers, check_open
 from purse._engine.connecting import pause
 from purse._engine.detached import detached
 from purse._engine.link import reply_was_lost
@@ -134,7 +134,7 @@ class Line(Generic[E]):
         self._offered: asyncio.Future[Exception | None] | None = (
             None  # done when what is in the hand now has been offered
         )
-        self._bringers = Bringers(key, wakeups, self._check_open)
+        self._bringers = Bringers(key, wakeups)
         self.idle: bool = False  # nothing is under way: the task waits for a change of the key
         self._closed = False
         self._hurried = False  # the loop or the store ends: the next refusal is the last
@@ -155,7 +155,7 @@ class Line(Generic[E]):
                 when an element may have been taken.
             StoreClosed: after ``close``.
         """
-        self._check_open()
+        check_open(closed=self._closed)
         mine: _Waiter[E] = _Waiter(asyncio.get_running_loop().create_future())
         self._waiters[mine] = None
         if self._hand:
@@ -249,16 +249,12 @@ class Line(Generic[E]):
 
     def close(self, error: BaseException) -> asyncio.Task[None] | None:
         """Tell everybody who waits that nothing will come; the task that puts back what is left, if there is one."""
-        self._closed = True
+        self._closed = self._bringers.closed = True
         self._fail(error)
         self._hurry()
         return self._task
 
     # --- the task -----------------------------------------------------------------------------------
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosed("this store was closed by aclose() while a call waited on it")
 
     def _go_on(self) -> None:
         """To be called after every change: hand elements out, and see that the task has its work and only that."""
