@@ -23,21 +23,19 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
-from purse._engine.replies import Reply, as_all_bytes, as_array, as_int
+from purse._engine.replies import Reply, as_array, as_int
 from purse._engine.scripts import load_script
 from purse._engine.unit import Argument, Command, Unit
-from purse.codecs import Json, codec_for
+from purse.codecs import Json
 from purse.codecs._binding import bind_codec
 from purse.codecs._shown import shown
-from purse.codecs._type_names import type_name, unwrapped
-from purse.codecs._value_codecs import BytesCodec, ConstrainedCodec, TextCodec, ValueCodec
 from purse.codecs._wording import short
 from purse.collections._arguments import is_pair, listed, no_pair
-from purse.collections._base import PAGE, clamped, paged, total
+from purse.collections._base import PAGE, paged, total
 from purse.collections._field_options import field_options
 from purse.collections._operators import SORTED_SET
 from purse.collections._paging import OnError
-from purse.collections._sorted_set_ends import Scored, SortedSetEnds
+from purse.collections._sorted_set_ends import Scored
 from purse.collections._sorted_set_ranges import (
     Above,
     Below,
@@ -45,12 +43,10 @@ from purse.collections._sorted_set_ranges import (
     as_score,
     as_scored,
     gt,
-    lex_range,
-    limits,
     lt,
-    score_range,
     score_word,
 )
+from purse.collections._sorted_set_slices import SortedSetSlices
 from purse.errors import EncodeError
 
 if TYPE_CHECKING:
@@ -75,7 +71,7 @@ _KEEPING: dict[Keep | None, tuple[tuple[str, ...], Callable[[Given, Given], Give
 }
 
 
-class RedisSortedSet(SortedSetEnds[V]):
+class RedisSortedSet(SortedSetSlices[V]):
     """A Redis sorted set of ``V``; its items are ``(member, score)``.
 
     Args:
@@ -297,33 +293,6 @@ class RedisSortedSet(SortedSetEnds[V]):
         removals: list[Command] = [("ZREM", self.rkey, *page) for page in paged(raws)]
         return await self._executor.execute(self._write_unit(removals, total))
 
-    async def remove_by_rank(self, min_rank: int, max_rank: int) -> int:
-        """Remove the members with these ranks, ``max_rank`` included; negative ones count from the highest score.
-
-        ``remove_by_rank(0, -101)`` leaves the hundred highest.
-
-        Returns:
-            How many were removed.
-
-        One round trip, O(log N + n). Sends: ZREMRANGEBYRANK; with a TTL policy inside EVALSHA with_ttl.
-        """
-        bounds = (clamped(min_rank), clamped(max_rank))
-        return as_int(await self._write(("ZREMRANGEBYRANK", self.rkey, *bounds)))
-
-    async def remove_by_score(self, min_score: float | Above[float], max_score: float | Below[float]) -> int:
-        """Remove the members with these scores; both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
-
-        Returns:
-            How many were removed.
-
-        Raises:
-            EncodeError: a bound is no score; nothing was sent.
-
-        One round trip, O(log N + n). Sends: ZREMRANGEBYSCORE; with a TTL policy inside EVALSHA with_ttl.
-        """
-        bounds = self._score_range(min_score, max_score)
-        return as_int(await self._write(("ZREMRANGEBYSCORE", self.rkey, *bounds)))
-
     # --- one member -----------------------------------------------------------------------------
 
     async def score(self, member: V) -> float | None:
@@ -386,98 +355,6 @@ class RedisSortedSet(SortedSetEnds[V]):
             replies = await self._executor.execute(Unit(commands, list, self, read_only=True))
         return next((as_int(reply) for reply in replies if reply is not None), None)
 
-    # --- ranges ---------------------------------------------------------------------------------
-
-    async def slice_by_rank(self, min_rank: int, max_rank: int, descending: bool = False) -> list[tuple[V, float]]:
-        """The items with these ranks as they are at one moment, ``max_rank`` included.
-
-        Args:
-            min_rank, max_rank: 0 is the first; negative ones count from the last, so that 0, -1 is everything.
-            descending: rank 0 is the highest score instead of the lowest, and the items come in that order.
-
-        Raises:
-            DecodeError: a member in it is not valid; nothing is changed.
-
-        One round trip, O(log N + n). Sends: ZRANGE; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
-        """
-        order = ("REV",) if descending else ()
-        return await self._slice((clamped(min_rank), clamped(max_rank), *order))
-
-    async def slice_by_score(
-        self,
-        min_score: float | Above[float] = -math.inf,
-        max_score: float | Below[float] = math.inf,
-        offset: int | None = None,
-        count: int | None = None,
-        descending: bool = False,
-    ) -> list[tuple[V, float]]:
-        """The items with these scores as they are at one moment.
-
-        Args:
-            min_score, max_score: both included; ``gt(x)`` and ``lt(x)`` leave ``x`` itself out.
-            offset: how many items to pass over.
-            count: how many to return at most; None or negative for all.
-            descending: from ``max_score`` down to ``min_score``.
-
-        Raises:
-            ValueError: ``offset`` is negative.
-            EncodeError: a bound is no score; nothing was sent.
-            DecodeError: a member in it is not valid; nothing is changed.
-
-        One round trip, O(log N + n + offset). Sends: ZRANGE BYSCORE; with ``TTL(renew="read")`` inside EVALSHA
-        with_ttl.
-        """
-        low, high = self._score_range(min_score, max_score)
-        bounds = (high, low, "BYSCORE", "REV") if descending else (low, high, "BYSCORE")
-        return await self._slice((*bounds, *limits(offset, count)))
-
-    async def slice_by_lex(
-        self,
-        min_member: V | Above[V] | None = None,
-        max_member: V | Below[V] | None = None,
-        offset: int | None = None,
-        count: int | None = None,
-        descending: bool = False,
-    ) -> list[V]:
-        """The members between two others, in the order of their bytes, as they are at one moment.
-
-        Only where all members have the same score: that is then their order, an index of words. With different
-        scores the result is unspecified. Bounds need not be members, nor fit the constraints of the declared type.
-
-        Args:
-            min_member, max_member: both included; ``gt(x)`` and ``lt(x)`` leave ``x`` itself out, None is no bound.
-            offset: how many members to pass over.
-            count: how many to return at most; None or negative for all.
-            descending: from ``max_member`` down to ``min_member``.
-
-        Raises:
-            TypeError: the members are not stored raw, as ``str`` and ``bytes`` are: their bytes are in no order
-                that means anything. Nothing was sent.
-            ValueError: ``offset`` is negative.
-            EncodeError: a bound is no ``str`` or ``bytes`` like the members; nothing was sent.
-            DecodeError: a member in it is not valid; nothing is changed.
-
-        One round trip, O(log N + n + offset). Sends: ZRANGE BYLEX; with ``TTL(renew="read")`` inside EVALSHA
-        with_ttl.
-        """
-        codec = self._raw_codec()
-        low, high = lex_range(lambda bound: self._encode(codec, bound), min_member, max_member)
-        bounds = (high, low, "BYLEX", "REV") if descending else (low, high, "BYLEX")
-        raws = as_all_bytes(await self._read(("ZRANGE", self.rkey, *bounds, *limits(offset, count))))
-        return self._decode_all(self._codec, raws, raws)
-
-    async def count(
-        self, min_score: float | Above[float] = -math.inf, max_score: float | Below[float] = math.inf
-    ) -> int:
-        """How many members have these scores; both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
-
-        Raises:
-            EncodeError: a bound is no score; nothing was sent.
-
-        One round trip, O(log N). Sends: ZCOUNT.
-        """
-        return as_int(await self._read_plain(("ZCOUNT", self.rkey, *self._score_range(min_score, max_score))))
-
     # --- the whole sorted set -------------------------------------------------------------------
 
     async def len(self) -> int:
@@ -518,10 +395,6 @@ class RedisSortedSet(SortedSetEnds[V]):
 
     # --- private --------------------------------------------------------------------------------
 
-    def _where(self, field: object = None) -> str:
-        """See ``RedisCollection._where``; bytes are a member, and so a value."""
-        return f"{super()._where()}[{shown(field)}]" if isinstance(field, bytes) else super()._where(field)
-
     def _storing(
         self,
         options: tuple[str, ...],
@@ -558,25 +431,6 @@ class RedisSortedSet(SortedSetEnds[V]):
             return score_word(score)
         except EncodeError as error:
             raise self._no_score(error, nth) from None
-
-    def _score_range(self, low: float | Above[float], high: float | Below[float]) -> tuple[str, str]:
-        try:
-            return score_range(low, high)
-        except EncodeError as error:
-            raise self._no_score(error) from None
-
-    def _no_score(self, error: EncodeError, field: object = None) -> EncodeError:
-        return EncodeError(f"{self._where(field)}: {error} Nothing was sent.", key=self.rkey, field=field)
-
-    def _raw_codec(self) -> ValueCodec[object]:
-        """The codec of bounds between members that are stored raw."""
-        if not isinstance(self._codec, (TextCodec, BytesCodec, ConstrainedCodec)):
-            raise TypeError(
-                f"{self._where()}: slice_by_lex() needs members that are stored raw, str or bytes; the bytes "
-                "that store a "
-                f"{type_name(self._value_type)} are in no order that means anything. Use slice_by_score()."
-            )
-        return codec_for(cast("TypeForm[object]", unwrapped(self._value_type)))
 
 
 def _options(nx: bool, xx: bool, ch: bool, keep: Keep | None) -> tuple[str, ...]:
