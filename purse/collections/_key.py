@@ -31,6 +31,17 @@ class RedisKey(AwaitedInstead, RedisCollection):
         redis: the client; never closed by a collection.
         rkey: the key, used as it is.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object carries.
+
+    With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
+    read that returns stored values.
+
+    A method sends one command, or hands the executor a unit of several:
+
+                                    one command         a unit of several
+        TTL policy      write       _write              _write_unit
+                        read        _read               _read_unit
+        without it      write       _write_plain        Unit(...)
+                        read        _read_plain         Unit(..., read_only=True)
     """
 
     __slots__ = ("rkey",)

@@ -201,8 +201,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
             asyncio.QueueEmpty: there is none.
             DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
 
-        One round trip, O(1). Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN); with a TTL policy inside EVALSHA
-        with_ttl.
+        One round trip, O(1). Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN).
         """
         elements = await self._executor.take(self._taking((self._pop, self.rkey)), self._line)
         if not elements:
@@ -219,8 +218,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
             DecodeError: the bytes of an item are not valid; the error's ``raw`` carries them, and the other items were
                 put back in front, in a second round trip. If the server refuses that, they are kept and offered again.
 
-        One round trip, O(n). Sends: RPOP with a count (a ``RedisPriorityQueue``: ZPOPMIN); with a TTL policy inside
-        EVALSHA with_ttl.
+        One round trip, O(n). Sends: RPOP with a count (a ``RedisPriorityQueue``: ZPOPMIN).
         """
         refuse_in_atomic("get_many", "puts items back if one of them is not valid")
         if integer(count) < 0:

@@ -168,8 +168,7 @@ class SetAlgebra(RedisKey, Generic[V]):
             TypeError: ``destination`` is no set of the same member type and client.
             WrongKind: one of the two keys holds another Redis type; nothing was moved.
 
-        One round trip, O(1). Sends: SMOVE (in MULTI with one for each form that 2.x may have written); with a TTL
-        policy inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: SMOVE (in MULTI with one for each form that 2.x may have written).
         """
         self._check_form("move", destination)
         moves: list[Command] = [

@@ -50,28 +50,28 @@ class SortedSetEnds(RedisKey, Generic[V]):
             IndexError: the sorted set is empty.
             DecodeError: the member is not valid; it is left alone.
 
-        One round trip, O(log N). Sends: ZRANGE; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(log N). Sends: ZRANGE.
         """
         return await self._peek(())
 
     async def peek_max(self) -> tuple[V, float]:
         """The item with the highest score; it stays. See ``peek_min``.
 
-        One round trip, O(log N). Sends: ZRANGE REV; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(log N). Sends: ZRANGE REV.
         """
         return await self._peek(("REV",))
 
     async def peak_min(self) -> tuple[V, float]:
         """The name of ``peek_min`` in redis-purse 2.x.
 
-        One round trip, O(log N). Sends: ZRANGE; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(log N). Sends: ZRANGE.
         """
         return await self.peek_min()
 
     async def peak_max(self) -> tuple[V, float]:
         """The name of ``peek_max`` in redis-purse 2.x.
 
-        One round trip, O(log N). Sends: ZRANGE REV; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(log N). Sends: ZRANGE REV.
         """
         return await self.peek_max()
 
@@ -92,14 +92,14 @@ class SortedSetEnds(RedisKey, Generic[V]):
             DecodeError: removed bytes are not a valid member; the error's ``raw`` carries them. Other items that
                 were removed with them have been put back, in a second round trip.
 
-        One round trip, O(n log N). Sends: ZPOPMIN; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(n log N). Sends: ZPOPMIN.
         """
         return await self._pop("min", count)
 
     async def pop_max(self, count: int = 1) -> list[tuple[V, float]]:
         """Remove the items with the highest scores and return them, the highest first; see ``pop_min``.
 
-        One round trip, O(n log N). Sends: ZPOPMAX; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(n log N). Sends: ZPOPMAX.
         """
         return await self._pop("max", count)
 
@@ -123,8 +123,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
             DecodeError: the removed bytes are not a valid member; the error's ``raw`` carries them.
             TypeError: inside ``atomic``, which cannot wait.
 
-        One round trip if there is an item, O(log N). Sends: ZPOPMIN, again whenever the key has changed; with a TTL
-        policy inside EVALSHA with_ttl.
+        One round trip if there is an item, O(log N). Sends: ZPOPMIN, again whenever the key has changed.
         """
         refuse_in_atomic("blocking_pop_min", "waits until there is an item")
         return await self._wait_and_pop("min", timeout)
@@ -134,8 +133,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
 
         See ``blocking_pop_min``.
 
-        One round trip if there is an item, O(log N). Sends: ZPOPMAX, again whenever the key has changed; with a TTL
-        policy inside EVALSHA with_ttl.
+        One round trip if there is an item, O(log N). Sends: ZPOPMAX, again whenever the key has changed.
         """
         refuse_in_atomic("blocking_pop_max", "waits until there is an item")
         return await self._wait_and_pop("max", timeout)

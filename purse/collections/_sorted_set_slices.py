@@ -47,7 +47,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         Raises:
             DecodeError: a member in it is not valid; nothing is changed.
 
-        One round trip, O(log N + n). Sends: ZRANGE; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(log N + n). Sends: ZRANGE.
         """
         order = ("REV",) if descending else ()
         return await self._slice((clamped(min_rank), clamped(max_rank), *order))
@@ -73,8 +73,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
             EncodeError: a bound is no score; nothing was sent.
             DecodeError: a member in it is not valid; nothing is changed.
 
-        One round trip, O(log N + n + offset). Sends: ZRANGE BYSCORE; with ``TTL(renew="read")`` inside EVALSHA
-        with_ttl.
+        One round trip, O(log N + n + offset). Sends: ZRANGE BYSCORE.
         """
         low, high = self._score_range(min_score, max_score)
         bounds = (high, low, "BYSCORE", "REV") if descending else (low, high, "BYSCORE")
@@ -106,8 +105,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
             EncodeError: a bound is no ``str`` or ``bytes`` like the members; nothing was sent.
             DecodeError: a member in it is not valid; nothing is changed.
 
-        One round trip, O(log N + n + offset). Sends: ZRANGE BYLEX; with ``TTL(renew="read")`` inside EVALSHA
-        with_ttl.
+        One round trip, O(log N + n + offset). Sends: ZRANGE BYLEX.
         """
         codec = self._raw_codec()
         low, high = lex_range(lambda bound: self._encode(codec, bound), min_member, max_member)
@@ -135,7 +133,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         Returns:
             How many were removed.
 
-        One round trip, O(log N + n). Sends: ZREMRANGEBYRANK; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(log N + n). Sends: ZREMRANGEBYRANK.
         """
         bounds = (clamped(min_rank), clamped(max_rank))
         return as_int(await self._write(("ZREMRANGEBYRANK", self.rkey, *bounds)))
@@ -149,7 +147,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         Raises:
             EncodeError: a bound is no score; nothing was sent.
 
-        One round trip, O(log N + n). Sends: ZREMRANGEBYSCORE; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(log N + n). Sends: ZREMRANGEBYSCORE.
         """
         bounds = self._score_range(min_score, max_score)
         return as_int(await self._write(("ZREMRANGEBYSCORE", self.rkey, *bounds)))

@@ -85,6 +85,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         DeclarationError: a type or a default that cannot be stored.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
+    With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
+    read that returns stored values.
+
     Iterating (``async for key, value in h``) yields pairs, unlike ``dict``. Construction does no I/O.
     """
 
@@ -239,7 +242,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         Returns:
             1 if it was there, else 0.
 
-        One round trip, O(1). Sends: HDEL; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: HDEL.
         """
         return as_int(await self._write(("HDEL", self.rkey, self._field(key)), key))
 

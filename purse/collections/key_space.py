@@ -375,7 +375,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             WrongKind: the Redis key holds another type.
             redis.exceptions.ResponseError: a sum of ints would not fit 64 bits; nothing was changed.
 
-        One round trip, O(1). Sends: INCRBY or INCRBYFLOAT; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: INCRBY or INCRBYFLOAT.
         """
         name = self._names.name(key)
         added = addend(self._number, amount, key=self.prefix, field=key)

@@ -69,6 +69,9 @@ class RedisList(RedisKey, Generic[V]):
         DeclarationError: a type that cannot be stored, ``maxlen`` below 1, or a TTL per item.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
+    With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
+    read that returns stored values.
+
     Construction does no I/O.
     """
 
@@ -191,14 +194,14 @@ class RedisList(RedisKey, Generic[V]):
             IndexError: the list is empty.
             DecodeError: the removed bytes are not a valid element; the error's ``raw`` carries them.
 
-        One round trip, O(1). Sends: RPOP; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: RPOP.
         """
         return await self._pop("RPOP", -1)
 
     async def popleft(self) -> V:
         """Remove the first element and return it; see ``pop``.
 
-        One round trip, O(1). Sends: LPOP; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: LPOP.
         """
         return await self._pop("LPOP", 0)
 

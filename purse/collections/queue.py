@@ -105,6 +105,9 @@ class RedisQueue(_ListQueue[V], Generic[V]):
         DeclarationError: a type that cannot be stored, a ``maxsize`` below 0, or a TTL per item.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
+    With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
+    read that returns stored values.
+
     Construction does no I/O.
     """
 

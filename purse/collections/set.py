@@ -69,6 +69,9 @@ class RedisSet(SetAlgebra[V]):
         DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
+    With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
+    read that returns stored values.
+
     Construction does no I/O.
     """
 
@@ -125,7 +128,7 @@ class RedisSet(SetAlgebra[V]):
         Raises:
             EncodeError: ``member`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(1). Sends: SADD; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: SADD.
         """
         return as_int(await self._write(("SADD", self.rkey, self._encode(self._codec, member))))
 
@@ -141,8 +144,7 @@ class RedisSet(SetAlgebra[V]):
         Raises:
             EncodeError: a member does not fit the declared type; nothing was sent.
 
-        One round trip, O(n). Sends: SADD, in MULTI with 500 members each if there are more; with a TTL policy
-        inside EVALSHA with_ttl.
+        One round trip, O(n). Sends: SADD, in MULTI with 500 members each if there are more.
         """
         if not members:
             return 0
@@ -163,8 +165,7 @@ class RedisSet(SetAlgebra[V]):
         Raises:
             EncodeError: a member does not fit the declared type; nothing was sent.
 
-        One round trip, O(n). Sends: SREM, in MULTI with 500 members each if there are more; with a TTL policy
-        inside EVALSHA with_ttl.
+        One round trip, O(n). Sends: SREM, in MULTI with 500 members each if there are more.
         """
         if not members:
             return 0
@@ -183,7 +184,7 @@ class RedisSet(SetAlgebra[V]):
         Raises:
             EncodeError: ``member`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(1). Sends: SREM; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: SREM.
         """
         return as_flag(await self._write(("SREM", self.rkey, *self._forms(self._codec, member))))
 
@@ -244,7 +245,7 @@ class RedisSet(SetAlgebra[V]):
             DecodeError: removed bytes are not a valid member; the error's ``raw`` carries them. The others of a
                 ``count`` have been put back, in a second round trip.
 
-        One round trip, O(1), with ``count`` O(count). Sends: SPOP; with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(1), with ``count`` O(count). Sends: SPOP.
         """
         if count is None:
             taken = await self._executor.take(self._write_unit((("SPOP", self.rkey),), as_taken), self._line)
@@ -280,8 +281,7 @@ class RedisSet(SetAlgebra[V]):
             ValueError: ``count`` is negative.
             DecodeError: the bytes found are not a valid member; they are left alone.
 
-        One round trip, O(1), with ``count`` O(count). Sends: SRANDMEMBER; with ``TTL(renew="read")`` inside
-        EVALSHA with_ttl.
+        One round trip, O(1), with ``count`` O(count). Sends: SRANDMEMBER.
         """
         if count is None:
             raw = as_optional_bytes(await self._read(("SRANDMEMBER", self.rkey)))
@@ -309,7 +309,7 @@ class RedisSet(SetAlgebra[V]):
         Raises:
             DecodeError: the bytes of a member are not valid; they are left alone.
 
-        One round trip, O(n). Sends: SMEMBERS; with ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(n). Sends: SMEMBERS.
         """
         return self._decode_members(await self._read(("SMEMBERS", self.rkey)))
 

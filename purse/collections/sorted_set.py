@@ -87,6 +87,9 @@ class RedisSortedSet(SortedSetSlices[V]):
         DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
+    With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
+    read that returns stored values.
+
     A score is a float or an int. What a double cannot hold is refused with an ``EncodeError`` before anything is
     sent: nan, and an int beyond 2**53 that would lose digits. Construction does no I/O.
     """
@@ -156,8 +159,7 @@ class RedisSortedSet(SortedSetSlices[V]):
             ValueError: ``nx`` with ``xx`` or ``keep``; nothing was sent.
             EncodeError: the member does not fit the declared type, or the score is none; nothing was sent.
 
-        One round trip, O(log N). Sends: ZADD (EVALSHA sorted_set_store if 2.x may have written another form); with
-        a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(log N). Sends: ZADD (EVALSHA sorted_set_store if 2.x may have written another form).
         """
         options = _options(nx, xx, ch, keep)
         if not is_pair(member):
@@ -199,7 +201,7 @@ class RedisSortedSet(SortedSetSlices[V]):
             EncodeError: a member does not fit the declared type, or a score is none; nothing was sent.
 
         One round trip, O(n log N). Sends: ZADD, in MULTI with 500 members each if there are more (EVALSHA
-        sorted_set_store if 2.x may have written another form); with a TTL policy inside EVALSHA with_ttl.
+        sorted_set_store if 2.x may have written another form).
         """
         options = _options(nx, xx, ch, keep)
         _, best = _KEEPING[keep]
@@ -232,8 +234,7 @@ class RedisSortedSet(SortedSetSlices[V]):
             EncodeError: the member does not fit the declared type, or ``by`` is no score; nothing was sent.
             redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
 
-        One round trip, O(log N). Sends: ZINCRBY (EVALSHA sorted_set_store if 2.x may have written another form);
-        with a TTL policy inside EVALSHA with_ttl.
+        One round trip, O(log N). Sends: ZINCRBY (EVALSHA sorted_set_store if 2.x may have written another form).
         """
         value, by = self._pair(member, "increment((member, by))")
         word, forms = self._score_word(by), self._forms(self._codec, value)
@@ -259,7 +260,7 @@ class RedisSortedSet(SortedSetSlices[V]):
             redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
 
         One round trip, O(n log N). Sends: ZINCRBY, in MULTI if there are several (EVALSHA sorted_set_store if one
-        of them is infinite, or if 2.x may have written another form); with a TTL policy inside EVALSHA with_ttl.
+        of them is infinite, or if 2.x may have written another form).
         """
         given = self._pairs(members, "increment_multi")
         values = [value for value, _ in given]
@@ -284,8 +285,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         Raises:
             EncodeError: a member does not fit the declared type; nothing was sent.
 
-        One round trip, O(n log N). Sends: ZREM, in MULTI with 500 members each if there are more; with a TTL policy
-        inside EVALSHA with_ttl.
+        One round trip, O(n log N). Sends: ZREM, in MULTI with 500 members each if there are more.
         """
         raws = [form for forms in self._all_forms(members) for form in forms]
         if not raws:
@@ -303,8 +303,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         Raises:
             EncodeError: ``member`` does not fit the declared type; nothing was sent.
 
-        One round trip, O(1). Sends: ZSCORE (ZMSCORE if 2.x may have written another form); with
-        ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: ZSCORE (ZMSCORE if 2.x may have written another form).
         """
         forms = self._forms(self._codec, member)
         if len(forms) == 1:
@@ -321,8 +320,7 @@ class RedisSortedSet(SortedSetSlices[V]):
             TypeError: ``members`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
             EncodeError: a member does not fit the declared type; nothing was sent.
 
-        One round trip, O(n). Sends: ZMSCORE, in MULTI with 500 members each if there are more; with
-        ``TTL(renew="read")`` inside EVALSHA with_ttl.
+        One round trip, O(n). Sends: ZMSCORE, in MULTI with 500 members each if there are more.
         """
         values = listed(members, self.rkey, "score_multi", "score")
         forms = self._all_forms(values)
