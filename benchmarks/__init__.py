@@ -19,6 +19,7 @@ wall-clock time and of the CPU time of this process. A target is reached if both
     calls       rows of single calls, from 1 to 1000 tasks
     bulk        rows of bulk writes and of iteration
     layer       rows of what purse itself costs per call, with no network
+    codecs      rows of encoding and decoding plain JSON, with no network
     footprint   rows of memory and of import time
     profiling   ``python -m benchmarks profile``
     http        ``python -m benchmarks http``; http_apps, http_by_hand and http_load are the processes that it starts

@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError
 
 from benchmarks.bulk import bulk_rows
 from benchmarks.calls import call_rows
+from benchmarks.codecs import codec_rows
 from benchmarks.data import Arena, open_arena
 from benchmarks.footprint import footprint_rows
 from benchmarks.layer import layer_rows
@@ -83,6 +84,7 @@ def rows(arena: Arena, options: Options) -> list[Row]:
         *structure_rows(arena, options.calls, options.items),
         *lock_rows(arena, options.calls),
         *layer_rows(arena, options.calls),
+        *codec_rows(options.calls),
         *footprint_rows(arena, options.items),
     )
     chosen = [row for row in every if options.only in row.name]
@@ -115,7 +117,7 @@ async def environment(arena: Arena, options: Options) -> dict[str, str]:
     # redis-py leaves **kwargs of info() untyped.
     info = cast("dict[str, object]", await arena.hand.info("server"))  # pyright: ignore[reportUnknownMemberType]
     server = str(info.get("valkey_version") or info["redis_version"])
-    packages = {name: version(name) for name in ("redis", "hiredis", "pydantic")}
+    packages = {name: version(name) for name in ("redis", "hiredis", "pydantic", "orjson")}
     loop = f"uvloop {version('uvloop')}" if options.uvloop else "asyncio"
     transport = "unix socket" if options.unix or (options.url or "").startswith("unix:") else "TCP"
     return {"Python": platform.python_version(), **packages, "loop": loop, "server": f"{server} over {transport}"}

@@ -6,7 +6,7 @@ orjson is two to three times as fast as pydantic there, but its rule is another 
 enum as its value and nan as null, and it reads an integer beyond 64 bits as a float. So both functions of this module
 take only what orjson certainly handles as pydantic does, and leave the rest to pydantic:
 
-    writer      returns the bytes that pydantic would write, and which read back as the same value; or None
+    writer      returns the bytes that pydantic would write, if they read back as the same value, or None
     reader      returns what pydantic would return, and asks pydantic where orjson might return something else
 
 In canonical form (``sort``) the keys of objects are sorted. There the types of single values may be declared as well,
@@ -31,9 +31,10 @@ T = TypeVar("T")
 JsonWriter: TypeAlias = Callable[[object], "bytes | None"]
 Schema: TypeAlias = "Mapping[str, object]"
 
-_SCALARS: dict[object, type] = {"str": str, "int": int, "float": float, "bool": bool, "none": NoneType}
-_JSON = frozenset({str, int, float, bool, NoneType, list, dict})
+_DECLARED: dict[object, type] = {"str": str, "int": int, "float": float, "bool": bool, "none": NoneType}
+_SCALARS = frozenset({str, int, float, bool, NoneType})
 _CONTAINERS = frozenset({list, dict})
+_JSON = _SCALARS | _CONTAINERS
 # Any other key of a node says how its values are validated or written, and then it is a matter for pydantic.
 _KEYS: dict[object, set[str]] = {
     "any": {"type", "metadata"},
@@ -46,7 +47,8 @@ _KEYS: dict[object, set[str]] = {
 _STRINGS = (None, {"type": "any"}, {"type": "str"})  # keys that are read from JSON as they are
 _DEEPEST = 200  # containers inside each other that pydantic reads; orjson writes 254 and reads 1024
 
-# Without these, orjson would write an instance of a subclass, a dataclass or a datetime as something else.
+# Without these, orjson would write an instance of a subclass, a dataclass or a datetime as something else. All of
+# these are also found by ``_comes_back``. Two barriers, because a value that is changed silently is the worst outcome.
 _OPTIONS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 # Releases of orjson and of pydantic write 1e+22 or 1e22. Where the two installed ones differ, numbers with an
@@ -57,8 +59,9 @@ _SAME_EXPONENTS = orjson.dumps(_PROBES) == to_json(_PROBES)
 # Turns each digit and "-" into "0", and everything else into a space.
 _DIGITS = bytes(48 if byte in b"-0123456789" else 32 for byte in range(256))
 _LONG_NUMBER = b"0" * 20  # the least digits, or sign and digits, of an integer beyond 64 bits
-_EVERY = 5  # in twenty bytes in a row there are four that stand in a fifth place
-_LONG_NUMBER_OF_EVERY = b"0" * 4
+_SAMPLES = slice(None, None, 5)  # each fifth byte: of twenty bytes in a row there are four in it
+_LONG_NUMBER_IN_SAMPLES = b"0" * 4
+_FLAT = 2 * _DEEPEST  # bytes in which there is no room for deeper nesting
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,15 @@ class _Shape:
     """What a plain JSON type says about its values.
 
     Attributes:
-        kinds: the classes that a value may have; None for any.
-        parts: what it says about the items of a list or the values of a dict; None if nothing.
+        kinds: the classes that a value may have, or None for any.
+        parts: what it says about the items of a list or the values of a dict, or None.
     """
 
     kinds: frozenset[type] | None
     parts: _Shape | None = None
 
     def accepts(self, value: object) -> bool:
-        """Whether ``value`` has the declared shape; of what is declared as any JSON nothing is looked at."""
+        """Whether ``value`` has the declared shape. Parts declared as any JSON are not looked at."""
         kind = type(value)
         if self.kinds is None:
             return True
@@ -83,6 +86,8 @@ class _Shape:
         if self.parts is None or kind not in _CONTAINERS:
             return True
         inside = cast("dict[str, object]", value).values() if kind is dict else cast("list[object]", value)
+        if self.parts.parts is None:
+            return self.parts.kinds is None or {*map(type, inside)} <= self.parts.kinds
         return all(map(self.parts.accepts, inside))
 
 
@@ -101,11 +106,11 @@ def json_writer(core_schema: object, *, sort: bool = False) -> JsonWriter | None
     shape = _shape(cast("Schema", core_schema), {}, scalars=sort)
     if shape is None or (shape.kinds is not None and shape.kinds.isdisjoint(_CONTAINERS)):
         return None
-    dumps, accepts = orjson.dumps, shape.accepts
+    dumps, accepts = orjson.dumps, None if shape is _ANY else shape.accepts
     options = _OPTIONS | orjson.OPT_SORT_KEYS if sort else _OPTIONS
 
     def write(value: object) -> bytes | None:
-        if not accepts(value):
+        if accepts is not None and not accepts(value):
             return None
         try:
             raw = dumps(value, None, options)
@@ -125,19 +130,23 @@ def json_reader(core_schema: object, load: Callable[[bytes], T]) -> Callable[[by
     shape = _shape(cast("Schema", core_schema), {}, scalars=False)
     if shape is None:
         return None
-    loads, kinds, accepts = orjson.loads, shape.kinds, None if shape.parts is None else shape.accepts
+    loads: Callable[[bytes], T] = orjson.loads
+    accepts = None if shape is _ANY else shape.accepts
+    # Most values are of the one declared class, and need no second look.
+    only = next(iter(shape.kinds), None) if shape.kinds and shape.parts is None else None
 
     def read(raw: bytes) -> T:
         try:
-            if (_LONG_NUMBER_OF_EVERY in raw[::_EVERY].translate(_DIGITS) and _has_long_number(raw)) or (
-                len(raw) > 2 * _DEEPEST and _may_be_deep(raw)
+            # Not "in", which first tries to take the bytes for a number: that takes longer than the search.
+            if (raw[_SAMPLES].translate(_DIGITS).find(_LONG_NUMBER_IN_SAMPLES) >= 0 and _has_long_number(raw)) or (
+                len(raw) > _FLAT and _may_be_deep(raw)
             ):
                 return load(raw)
             value = loads(raw)
         except ValueError:  # not JSON; or nan, which pydantic reads
             return load(raw)
-        if (kinds is None or type(value) in kinds) and (accepts is None or accepts(value)):
-            return cast("T", value)
+        if accepts is None or type(value) is only or accepts(value):
+            return value
         return load(raw)
 
     return read
@@ -147,16 +156,19 @@ def _comes_back(value: object, raw: bytes) -> bool:
     """Whether ``value``, which orjson wrote as ``raw``, reads back from it as the same value.
 
     It does if all in it is of exactly the classes that JSON has. orjson has refused everything else but tuples, enums,
-    UUIDs and its own fragments; and it wrote nan and inf as null.
+    UUIDs and its own fragments, and it wrote nan and inf as null. The garbage collector visits all parts that could be
+    in a cycle, and those three are; ``_OPTIONS`` refuses what it may pass over.
     """
-    look = not _SAME_EXPONENTS or b"null" in raw
-    level: list[object] = [value]
-    for _ in range(_DEEPEST + 1):
+    look = not _SAME_EXPONENTS or raw.find(b"null") >= 0
+    level: list[object] = get_referents(value) if type(value) in _CONTAINERS else [value]
+    for _ in range(_DEEPEST):
         kinds = {*map(type, level)}
-        if not kinds <= _JSON or (look and float in kinds and not _have_one_form(level)):
+        if look and float in kinds and not _have_one_form(level):
             return False
-        if kinds.isdisjoint(_CONTAINERS):
+        if kinds <= _SCALARS:
             return True
+        if not kinds <= _JSON:
+            return False
         # The items of all lists and the values of all dicts. The keys have been checked by orjson.
         level = get_referents(*level)
     return False
@@ -164,8 +176,10 @@ def _comes_back(value: object, raw: bytes) -> bool:
 
 def _have_one_form(values: Iterable[object]) -> bool:
     """Whether all floats among ``values`` are finite, and written alike by orjson and by pydantic."""
-    highest, lowest = (math.inf, 0.0) if _SAME_EXPONENTS else (1e16, 1e-4)
-    return all(lowest <= abs(value) < highest or not value for value in values if type(value) is float)
+    floats = [value for value in values if type(value) is float]
+    return all(map(math.isfinite, floats)) and (
+        _SAME_EXPONENTS or all(not value or 1e-4 <= abs(value) < 1e16 for value in floats)
+    )
 
 
 def _has_long_number(raw: bytes) -> bool:
@@ -184,8 +198,8 @@ def _shape(schema: Schema, known: Mapping[object, _Shape], *, scalars: bool) -> 
         scalars: whether it may name the classes of single values.
     """
     kind = schema["type"]
-    if len(schema) == 1 and kind in _SCALARS:
-        return _Shape(frozenset({_SCALARS[kind]})) if scalars else None
+    if len(schema) == 1 and kind in _DECLARED:
+        return _Shape(frozenset({_DECLARED[kind]})) if scalars else None
     if not schema.keys() <= _KEYS.get(kind, set()):
         return None
     if kind == "any":
