@@ -9,6 +9,7 @@ of sets and sorted sets). Unless a store or a field declares its own:
     int, float, bool          3   9.8   true                              what INCRBY and INCRBYFLOAT read
     Plant | None              null
     Plant                     {"name":"spinach","healthiness":9.8}        pydantic JSON, by field name
+    dict, list, Any           {"name":"spinach"}                          the same JSON, written by orjson
 
 **What is written comes back.** A value is encoded, the bytes are validated as the declared type, and the result must
 have the same type and the same state as the value, whatever an ``__eq__`` of the user's says (``_sameness`` defines

@@ -36,7 +36,7 @@ def adapter_for(form: object) -> TypeAdapter[object]:
     try:
         if isinstance(form, BaseModel) or (is_dataclass(form) and not isinstance(form, type)):
             name = type(form).__name__
-            raise DeclarationError(f"a value type is a class, and not an instance of it: pass {name}, not {name}(...)")
+            raise DeclarationError(f"a value type is a class, not an instance: pass {name}, not {name}(...)")
         _refuse_old_models(form)
         adapter = TypeAdapter(value_type, config=None if _has_config(unwrapped(form)) else _CONFIG)
         if not adapter.pydantic_complete:
@@ -60,7 +60,7 @@ def adapter_for(form: object) -> TypeAdapter[object]:
         if error.code == "typed-dict-version":
             raise DeclarationError(
                 f"{type_name(form)} has a typing.TypedDict in it, which keeps too little of its declaration before "
-                "Python 3.12; write from typing_extensions import TypedDict"
+                "Python 3.12: write from typing_extensions import TypedDict"
             ) from error
         raise _unstorable(form, error) from error
     except Exception as error:  # what a __get_pydantic_core_schema__ of the user's raises
@@ -86,7 +86,7 @@ def _refuse_old_models(form: object) -> None:
 def _refuse_old_model(cls: object) -> None:
     if isinstance(cls, type) and any(base.__module__ == "pydantic.v1.main" for base in cls.__mro__):
         raise DeclarationError(
-            f"{cls.__name__} is a model of pydantic.v1, which pydantic 2 does not read or write as it does its own; "
+            f"{cls.__name__} is a model of pydantic.v1, which pydantic 2 does not read or write like its own models: "
             "derive it from pydantic.BaseModel, or pass codec= with a codec for it"
         )
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 class CodecFactory(Protocol):
     """What ``class S(Store, codec=...)`` takes: called with the value type of each field, it returns the codec.
 
-    ``codec_for`` is one; a codec class whose constructor takes the value type is one, too.
+    ``codec_for`` is one, and so is a codec class whose constructor takes the value type.
     """
 
     def __call__(self, value_type: TypeForm[T], /) -> Codec[T]:
@@ -43,8 +43,8 @@ class CodecFactory(Protocol):
 def codec_for(value_type: TypeForm[T], /) -> ValueCodec[T]:
     """The codec that purse uses for ``value_type`` unless you declare another.
 
-    ``str`` and ``bytes``, also with constraints, are stored raw; everything else as pydantic JSON. Wrap it to build a
-    codec of your own: ``zlib.compress(self._inner.encode(value))``. Codecs are cached; calling this again is cheap.
+    ``str`` and ``bytes``, also with constraints, are stored raw, everything else as JSON. Wrap the codec to build
+    another one: ``zlib.compress(self._inner.encode(value))``. Codecs are cached, so another call is cheap.
 
     Args:
         value_type: any type pydantic can validate.
@@ -53,7 +53,7 @@ def codec_for(value_type: TypeForm[T], /) -> ValueCodec[T]:
         A codec. It is completed at its first use, so ``value_type`` may still refer to classes that are defined later.
 
     Raises:
-        DeclarationError: pydantic cannot validate such a type; at the latest at first use.
+        DeclarationError: pydantic cannot validate such a type. Raised at first use at the latest.
     """
     return cast("ValueCodec[T]", _cached(_Make(), value_type))
 
@@ -69,8 +69,8 @@ def canonical_codec_for(value_type: TypeForm[T], /, *, best_effort: bool = False
             normalise what can be. For lists, which compare bytes only when they are searched.
 
     Raises:
-        DeclarationError: equal values could be different bytes, or pydantic cannot validate such a type;
-            for a type that is not complete yet, at first use.
+        DeclarationError: equal values could be different bytes, or pydantic cannot validate such a type. A
+            type that is not complete yet is refused at first use.
     """
     found = cast("ValueCodec[T]", _cached(_Make(CanonicalCodec, best_effort), value_type))
     found.check()
@@ -84,7 +84,7 @@ def checked(codec: Codec[T], value_type: TypeForm[T], /, *, canonical: bool = Fa
         codec: what encodes and decodes.
         value_type: what it is declared to hold.
         canonical: the server compares the bytes, so the value that was read back must encode to the same bytes
-            again; that refuses, for example, encryption with a random nonce.
+            again. That refuses, for example, encryption with a random nonce.
     """
     return _CheckedCodec(codec, value_type, canonical=canonical)
 
@@ -102,14 +102,14 @@ def bind_codec(
 
     Args:
         value_type: what the field holds.
-        codec: as declared; None for the default.
+        codec: as declared, or None for the default.
         canonical: the server compares these bytes.
-        best_effort: as for ``canonical_codec_for``; a codec of the user's need not be deterministic then.
+        best_effort: as for ``canonical_codec_for``. A codec of the user's need not be deterministic then.
         searched: values come back as they were written, and are searched for by their bytes.
 
     Raises:
-        DeclarationError: ``codec`` is neither a codec nor a factory of one, or is one for another type; nothing can
-            store ``value_type``; or as for ``canonical_codec_for`` and ``Json``.
+        DeclarationError: ``codec`` is neither a codec nor a factory of one, or is one for another type, or nothing can
+            store ``value_type``. Also as for ``canonical_codec_for`` and ``Json``.
     """
     made: object = codec
     if codec is not None and not _is_codec(codec):
@@ -153,7 +153,7 @@ def key_codec_for(key_type: TypeForm[T], /) -> ValueCodec[T]:
     # Unhashable first: such a type may well have a canonical form, and would fail in dict() only.
     if not is_hashable(key_type):
         raise DeclarationError(
-            f"{type_name(key_type)} cannot be a key type, because its values cannot be keys of a dict; use str, int, "
+            f"{type_name(key_type)} cannot be a key type, because its values cannot be keys of a dict: use str, int, "
             "UUID, a tuple, an enum or a frozen model"
         )
     return canonical_codec_for(key_type)
@@ -164,7 +164,7 @@ class Json:
     """The codec of ``codec_for``, with options: ``plants: RedisHash[Plant] = field(codec=Json(exclude_unset=True))``.
 
     It is a ``CodecFactory``, so ``class Garden(Store, codec=Json(exclude_unset=True))`` gives it to all fields. ``str``
-    and ``bytes`` are stored raw, as ever.
+    and ``bytes`` are always stored raw.
 
     Args:
         exclude_unset: leave the fields out of the JSON of a model that were never set, in nested models too. They come
@@ -185,7 +185,7 @@ class Json:
 
 
 class _CheckedCodec(ValueCodec[T]):
-    """A codec of the user's under the write rule; its exceptions become purse's."""
+    """A codec of the user's under the write rule. Its exceptions become purse's."""
 
     __slots__ = ("_canonical", "_codec", "_name", "_rule")
 
@@ -248,7 +248,7 @@ class _CheckedCodec(ValueCodec[T]):
 
 
 def _is_ours(error: CodecError) -> bool:
-    """Whether purse has raised it, so that it holds no hidden value; a codec of the user's may raise one, too."""
+    """Whether purse has raised it, so that it holds no hidden value. A codec of the user's may raise one, too."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

@@ -8,12 +8,12 @@ same JSON, with
     mappings                           by key (not an OrderedDict, whose order is part of its value)
     sets                               by their elements' bytes
     Decimal                            without trailing zeros: "1.50" is "1.5", "100" is "1E+2"
-    aware datetime, time               in UTC; a time that would pass midnight moves by whole hours only as far
+    aware datetime, time               in UTC. A time that would pass midnight moves by whole hours only as far
                                        as needed, because Python does not compare times modulo a day
     -0.0                               0.0
 
 Equal means equal and of the same types all the way down: ``1``, ``1.0`` and ``True`` in a ``int | float | bool`` are
-three values here. Which of these a type can contain is read from its core schema once (``plan_for``); only such
+three values here. Which of these a type can contain is read from its core schema once (``plan_for``). Only such
 types pay for the parse, the walk of value and JSON side by side, and the second dump.
 
 Elements of lists are written by ``Plan.as_written``: only sets are sorted, which cannot be seen in a value. Their
@@ -75,7 +75,7 @@ class Plan:
         doubts: parts for which equal values may still be different bytes.
         sets: it can hold a set, whose order is that of its hashes.
         any_order: it can hold a mapping, and none of which the order is part of the value.
-        normal: put everything into normal form; False: sort the sets, and leave the rest as it was written.
+        normal: put everything into normal form. Otherwise the sets are sorted, and the rest stays as it was written.
     """
 
     walk: bool

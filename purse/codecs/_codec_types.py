@@ -47,7 +47,7 @@ def clash(one: object, other: object) -> bool:
 
 
 def _classes(form: object) -> list[type]:
-    """The classes whose instances ``form`` means; ``object`` if that is not known."""
+    """The classes whose instances ``form`` means, or ``object`` if that is not known."""
     form = unwrapped(form)
     if form is Any:  # a class, to Python
         return [object]

@@ -29,7 +29,7 @@ class Difference:
     """The first place where two values differ.
 
     Attributes:
-        path: where, as Python would write it: ``secrets.token``, ``[0].name``, ``['bed']``; empty at the top.
+        path: where, as Python would write it: ``secrets.token``, ``[0].name``, ``['bed']``. Empty at the top.
         before: the part that was written.
         after: what it would come back as.
         owner: the model whose field this is, if the last step was a field.

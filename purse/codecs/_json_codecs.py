@@ -3,10 +3,9 @@
 ``JsonCodec`` stores every type that pydantic validates, ``OrderedCodec`` does it for lists, which are searched,
 ``CanonicalCodec`` where the server compares values byte by byte.
 
-``encode`` is written for the value that is fine: dump, load, compare, with pydantic's functions bound once; where a
-look proves that the value is fine (``_plain``) the dump is enough.
-Whatever else happens there, ``_carefully`` does the same again step by step, to accept the value after all or to
-say what is wrong.
+``encode`` is written for the value that is fine: dump, load, compare, with pydantic's functions bound once. Where a
+look proves that the value is fine (``_plain``, ``_plain_json``) the dump is enough. In every other case ``_carefully``
+does the same again step by step, to accept the value after all or to say what is wrong.
 """
 
 from __future__ import annotations
@@ -81,8 +80,9 @@ class JsonCodec(ValueCodec[T]):
 
     def decode(self, raw: bytes, /) -> T:
         try:
-            if self._load_plain is not None:
-                return self._load_plain(raw)
+            load = self._load_plain
+            if load is not None:
+                return load(raw)
             return self._load_json(raw, by_alias=True, by_name=True)
         except PurseError:
             raise
@@ -129,7 +129,7 @@ class JsonCodec(ValueCodec[T]):
         else:
             plain = plain_check(adapter.core_schema, ordered=self._ordered, normal=self._exact.normal)
         # In this order: another thread may use the codec at the same time, and takes a shorter way if ``is_plain`` is
-        # there, which needs all that comes before. Whoever finds less than that binds once more, to the same.
+        # there, which needs all that comes before. A thread that finds less than that binds once more, to the same.
         self._rule = rule
         self._to_json = to_json
         self._load_json = load = adapter.validator.validate_json

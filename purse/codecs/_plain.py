@@ -6,7 +6,7 @@ out the same way, if the value holds what its type declares. So it is enough to 
 cost. Whatever is not recognised here, in the type or in the value, is not plain, and goes the long way.
 
 What a plain value is, exactly: an instance of the very class, with exactly the declared fields, each of exactly a
-declared type; integers of 64 bits; finite floats. Where equal values must be equal bytes, the fields are in declared
+declared type; integers of 64 bits, finite floats. Where equal values must be equal bytes, the fields are in declared
 order as well, because that is the order in which they are written, and there is no dict, whose order is its own.
 """
 

@@ -3,13 +3,13 @@
 The judge looks at the state of both, part by part, and never asks an ``__eq__`` of the user's: a model may compare
 its ``id`` alone, a dataclass may leave fields out, and Python itself calls ``True``, ``1`` and ``1.0`` equal.
 
-    everything             the same class; only an int may come back as the equal float
-    pydantic models        the same fields and extras; and no other public attribute, such as a loaded relationship
-    dataclasses            all fields, compared or not; and no other public attribute
+    everything             the same class, but an int may come back as the equal float
+    pydantic models        the same fields and extras, and no other public attribute, such as a loaded relationship
+    dataclasses            all fields, compared or not, and no other public attribute
     dict, set, list ...    their items, a deque's ``maxlen``, a defaultdict's ``default_factory``
-    float, Decimal         the same sign of zero, the same exponent; nan is nan
-    datetime, time         aware or naive, as before, and ``fold``; of an aware datetime only the instant
-    any other class        what it would be pickled as; its ``==`` only if it cannot be pickled
+    float, Decimal         the same sign of zero, the same exponent, and nan is nan
+    datetime, time         aware or naive, as before, and ``fold``, but only the instant of an aware datetime
+    any other class        what it would be pickled as, or its ``==`` if it cannot be pickled
 
 Private attributes and cached properties are not stored, so they do not count. Nor does the order of a dict, unless it
 is an OrderedDict. Below the top, a subclass of a date, a time or a UUID that adds no attributes may come back as what
@@ -75,7 +75,7 @@ def first_difference(before: object, after: object, rule: Rule = EXACT) -> Diffe
 
 
 def lost(value: object, back: object, rule: Rule = EXACT) -> Difference | None:
-    """What of ``value`` is not in ``back``; nothing, if it has the same type and the same state."""
+    """What of ``value`` is not in ``back``, or None if it has the same type and the same state."""
     found = first_difference(value, back, rule)
     if found is None and type(back) is not type(value) and not (type(back) is float and type(value) is int):
         return Difference("", value, back)
@@ -148,7 +148,7 @@ def _sequences(kind: type) -> Judge:
 
 
 def _same_builtins(before: object, after: object) -> bool:
-    """Whether both are made of the same strings, numbers, lists and dicts, in the same order; False if in doubt.
+    """Whether both are made of the same strings, numbers, lists and dicts, in the same order. False if in doubt.
 
     ``marshal`` knows classes exactly, refuses all that are not builtin, and tells -0.0 from 0.0. It takes bytearrays
     and the like for bytes. In format 2 it does not look at which objects are the same.
@@ -234,7 +234,7 @@ def _between_mappings(
 
 
 def _flat(here: Sequence[object], there: Sequence[object]) -> bool:
-    """Whether both hold the same strings, numbers and the like; False also where that takes a closer look."""
+    """Whether both hold the same strings, numbers and the like. False also where that takes a closer look."""
     kinds = {*map(type, here)}
     if not kinds <= FLAT:
         return False
@@ -255,7 +255,7 @@ def _same_zeros(here: Sequence[object], there: Sequence[object]) -> bool:
 
 
 def _twins(here: Sequence[object], there: Sequence[object], rule: Rule) -> list[int | None]:
-    """For each of ``here`` the index of the same in ``there``, each used once; None for what has none."""
+    """For each of ``here`` the index of the same in ``there``, each used once, or None if there is none."""
     near: dict[int, list[int]] = {}
     for nth, item in enumerate(there):
         near.setdefault(_hash(item), []).append(nth)

@@ -68,7 +68,7 @@ def shown(value: object, most: int | None = _MOST) -> str:
 
 
 def quoted(name: object, most: int | None = _MOST) -> str:
-    """A key or a field: its repr, of at most about ``most`` characters; never hidden."""
+    """A key or a field: its repr, of at most about ``most`` characters. Never hidden."""
     if isinstance(name, (str, bytes)):
         if most is None or len(name) <= most:
             return _printable(repr(name))
@@ -83,12 +83,12 @@ def quoted(name: object, most: int | None = _MOST) -> str:
 
 
 def named(name: str) -> str:
-    """A key, without quotes; never hidden."""
+    """A key, without quotes. Never hidden."""
     return _printable(name) if len(name) <= _MOST else f"{_printable(name[:_MOST])}... ({len(name)} characters)"
 
 
 def place(key: str, field: object = None) -> str:
-    """Where something happened: ``{garden}:plants['bed']``; never hidden."""
+    """Where something happened: ``{garden}:plants['bed']``. Never hidden."""
     return named(key) if field is None else f"{named(key)}[{quoted(field)}]"
 
 
@@ -117,7 +117,7 @@ def _is_redis_pys(kind: type[object]) -> bool:
 
 
 def _pieces(value: object, depth: int = 0) -> Iterator[str]:
-    """The repr of a value, piece by piece, so that nobody has to make the whole of a large one."""
+    """The repr of a value, piece by piece, so that a large one is never made as a whole."""
     kind = type(value)
     if depth > _DEPTH:
         yield "..."

@@ -3,7 +3,7 @@
     held(value)       attributes, from ``__dict__`` and ``__slots__``
     reduced(value)    what it would be pickled as, for classes about which nothing else is known
 
-What a class works out and keeps with the instance, as ``cached_property`` does, is no state (``is_cached``).
+What a class works out and keeps with the instance, as ``cached_property`` does, is not state (``is_cached``).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def is_cached(kind: type, name: str) -> bool:
 
 @cached_by_type
 def field_names(kind: Hashable) -> Mapping[str, bool]:
-    """The fields of a dataclass, all of them, and whether its constructor takes them; none of another class."""
+    """All fields of a dataclass, and whether its constructor takes them. Another class has none."""
     return {field.name: field.init for field in fields(kind)} if is_dataclass(kind) else {}
 
 
@@ -55,7 +55,7 @@ class Reduced:
     """What a value would be pickled as.
 
     Attributes:
-        made: what makes it, and what is put into it; or the name of something global.
+        made: what makes it, and what is put into it, or the name of something global.
         attributes: what it holds by name.
     """
 

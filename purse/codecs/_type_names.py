@@ -35,7 +35,7 @@ def unwrapped(form: object) -> object:
 
 
 def one_less(form: object) -> object:
-    """``form`` without the outermost ``Annotated``, ``NewType`` or type alias; ``form`` itself if there is none."""
+    """``form`` without the outermost ``Annotated``, ``NewType`` or type alias, or ``form`` itself."""
     if get_origin(form) is Annotated:
         return cast("object", get_args(form)[0])
     if isinstance(form, NewType):
@@ -46,7 +46,7 @@ def one_less(form: object) -> object:
 
 
 def plain_class(form: object) -> type | None:
-    """The one class whose instances ``form`` means, or None for unions, literals and whatever is no class."""
+    """The one class whose instances ``form`` means, or None for unions, literals and other forms."""
     form = unwrapped(form)
     if form is None:
         return NoneType
@@ -57,9 +57,9 @@ def plain_class(form: object) -> type | None:
 
 
 def fits(form: object, value: object) -> bool:
-    """Whether ``value`` is at the top an instance of ``form``; what it contains is not looked at.
+    """Whether ``value`` is at the top an instance of ``form``. What it contains is not looked at.
 
-    An int fits where a float is declared; a bool fits neither int nor float. A form that is not understood
+    An int fits where a float is declared, a bool fits neither int nor float. A form that is not understood
     fits everything.
     """
     form = unwrapped(form)
@@ -79,7 +79,7 @@ def fits(form: object, value: object) -> bool:
 
 
 def type_name(form: object) -> str:
-    """How a message calls a type: ``Plant | None``, ``list[Plant]``; constraints and modules left out."""
+    """How a message calls a type: ``Plant | None``, ``list[Plant]``, without constraints and modules."""
     if form is None or form is NoneType:
         return "None"
     if form is Ellipsis:
@@ -111,5 +111,5 @@ def is_hashable(form: object) -> bool:
 
 
 def is_alias(form: object) -> bool:
-    """Whether it is a type alias without arguments; with arguments its ``get_origin`` is."""
+    """Whether it is a type alias without arguments. With arguments its ``get_origin`` is one."""
     return isinstance(form, _ALIASES)

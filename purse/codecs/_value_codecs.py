@@ -1,4 +1,4 @@
-"""ValueCodec: what collections hold to turn one value into bytes and back; and the codecs that store raw.
+"""ValueCodec: what collections hold to turn one value into bytes and back, and the codecs that store raw.
 
 ``TextCodec`` and ``BytesCodec`` store raw, ``ConstrainedCodec`` is around them if the type has constraints. Everything
 else is JSON (``_json_codecs``). All codecs return from ``encode`` only bytes that decode to the same value.
@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 
 class Codec(Protocol[T]):
-    """What stores values of one type; implement it for compression, encryption or another format.
+    """What stores values of one type. Implement it for compression, encryption or another format.
 
-    Both methods are synchronous, may be called from any thread, and raise whatever they like for a value or bytes
-    they cannot handle: it becomes the ``__cause__`` of an ``EncodeError`` or ``DecodeError``. A collection calls
+    Both methods are synchronous, may be called from any thread, and may raise any exception for a value or bytes
+    that they cannot handle. It becomes the ``__cause__`` of an ``EncodeError`` or ``DecodeError``. A collection calls
     ``decode`` on what ``encode`` returned before it sends anything, and refuses what does not come back with its state.
     """
 
@@ -57,10 +57,10 @@ class ValueCodec(ABC, Generic[T]):
 
     @abstractmethod
     def encode(self, value: T, /) -> bytes:
-        """The bytes to store for ``value``; they decode to a value of the same type and state.
+        """The bytes to store for ``value``. They decode to a value of the same type and state.
 
         Raises:
-            EncodeError: there are no such bytes; the message is only the reason.
+            EncodeError: there are no such bytes. The message is only the reason.
             DeclarationError: the type cannot be stored at all.
         """
 
@@ -69,23 +69,23 @@ class ValueCodec(ABC, Generic[T]):
         """The value that ``raw`` stands for.
 
         Raises:
-            DecodeError: ``raw`` is not a valid value of the type; the message is only the reason.
+            DecodeError: ``raw`` is not a valid value of the type. The message is only the reason.
             DeclarationError: the type cannot be stored at all.
         """
 
     def encode_all(self, values: Iterable[T], /) -> list[bytes]:
-        """What ``encode`` returns for each of ``values``, sooner.
+        """What ``encode`` returns for each of ``values``, but faster.
 
         Raises:
-            EncodeError: one of them cannot be stored; which one, ``encode`` says.
+            EncodeError: one of them cannot be stored. ``encode`` tells which one.
         """
         return [self.encode(value) for value in values]
 
     def decode_all(self, raws: Iterable[bytes], /) -> list[T]:
-        """What ``decode`` returns for each of ``raws``, sooner.
+        """What ``decode`` returns for each of ``raws``, but faster.
 
         Raises:
-            DecodeError: one of them is not valid; which one, ``decode`` says.
+            DecodeError: one of them is not valid. ``decode`` tells which one.
         """
         return [self.decode(raw) for raw in raws]
 
@@ -95,7 +95,7 @@ class ValueCodec(ABC, Generic[T]):
         return False
 
     def also_stored_as(self, value: T, /) -> tuple[bytes, ...]:
-        """The other bytes under which an equal value may be stored; mostly none.
+        """The other bytes under which an equal value may be stored, mostly none.
 
         They are its normal form, for a list, and what redis-purse 2.x wrote.
 
@@ -111,7 +111,7 @@ class ValueCodec(ABC, Generic[T]):
         A type that refers to a class that is not defined yet passes, and is checked again at first use.
 
         Raises:
-            DeclarationError: it cannot; the message says what to declare instead.
+            DeclarationError: it cannot. The message says what to declare instead.
         """
 
 

@@ -2,7 +2,7 @@
 
 A reason is one sentence that names what is wrong and, where there is one, ends with the fix. It knows
 neither key nor field: the collection that called the codec adds them. Of the data it holds reprs of about
-80 characters; after ``hide_values()`` it holds none: no reprs, no mapping keys, no message of a
+80 characters. After ``hide_values()`` it holds none: no reprs, no mapping keys, no message of a
 user's validator, only type names, declared field names and pydantic's error codes.
 
 Nothing here runs while all is well.
@@ -30,7 +30,7 @@ __all__ = ["changed", "fix_for", "invalid", "message_of", "not_read_back", "shor
 _SECRETS = (SecretStr, SecretBytes, Secret)
 _BYTES_FIX = 'ser_json_bytes="base64"', 'val_json_bytes="base64"'
 _NAN_FIX = ('ser_json_inf_nan="constants"',)
-_INVERSE_FIX = "write what would come back, or make the type's serializer and validator inverse"
+_INVERSE_FIX = "store the value that would come back, or make the type's serializer and validator inverse"
 
 
 def short(value: object) -> str:
@@ -41,7 +41,7 @@ def short(value: object) -> str:
 def invalid(form: object, error: Exception) -> str:
     """Why stored bytes are not a value of the type ``form``."""
     if isinstance(error, UnicodeDecodeError):
-        return f"does not hold a valid {type_name(form)}: the bytes are not UTF-8; declare bytes to keep them."
+        return f"does not hold a valid {type_name(form)}: the bytes are not UTF-8: declare bytes to keep them."
     if isinstance(error, ValidationError):
         loc, message = _first_error(error)
         where = _path(_visible(form, loc))
@@ -62,11 +62,11 @@ def unwritable(form: object, error: Exception) -> str:
     """Why pydantic could not turn a value into JSON."""
     text = str(error)
     if "surrogates not allowed" in text:
-        return "a str in it holds a lone surrogate, which UTF-8 cannot store: replace it, or declare bytes."
+        return "a str in it has a lone surrogate, and UTF-8 cannot store one: replace it, or declare bytes."
     if "invalid utf-8 sequence" in text:
-        return f"a bytes in it is not UTF-8, as JSON must be: {_setting(_BYTES_FIX, form)}."
+        return f"a bytes value in it is not UTF-8, and JSON must be: {_setting(_BYTES_FIX, form)}."
     if "Circular reference" in text:
-        return "it contains itself, which JSON cannot: break the cycle."
+        return "it contains itself, and JSON cannot store a cycle: break it."
     return f"{type_name(form)} cannot be written as JSON: {message_of(error)}: declare a serializer, or pass codec=."
 
 
@@ -93,7 +93,7 @@ def not_read_back(form: object, value: object, error: ValidationError) -> str:
 
 
 def changed(form: object, found: Difference) -> str:
-    """Why a value that can be written and read would come back as another one."""
+    """Why a value that can be written and read would come back as another value."""
     before, after = found.before, found.after
     here: type[object] = type(before)
     there: type[object] = type(after)
@@ -118,22 +118,23 @@ def changed(form: object, found: Difference) -> str:
 
 
 def fix_for(value: object) -> str:
-    """What to write instead of a value that came back as another; empty if there is nothing to say about its class."""
+    """What to write instead of a value that came back as another, or an empty text."""
     if isinstance(value, (datetime, time)):
         if value.fold:
-            return "JSON has no fold: store a datetime with a time zone"
+            return "JSON does not store fold: use a datetime with a time zone"
         if value.tzinfo is not None and value.utcoffset() is None:
-            return "its zone has no offset without a date: give it a fixed one, tzinfo=timezone(timedelta(hours=...))"
+            return "its zone has no offset without a date: use a fixed offset, tzinfo=timezone(timedelta(hours=...))"
     if isinstance(value, re.Pattern):
-        return 'JSON has no flags: write them into the pattern, re.compile("(?i)...")'
+        return 'JSON does not store flags: write them into the pattern, re.compile("(?i)...")'
     if isinstance(value, deque):
         return (
-            "JSON has no maxlen: declare Annotated[deque[...], AfterValidator(lambda items: deque(items, maxlen=...))]"
+            "JSON does not store maxlen: declare "
+            "Annotated[deque[...], AfterValidator(lambda items: deque(items, maxlen=...))]"
         )
     if isinstance(value, defaultdict):
         return (
-            "JSON has no default_factory: declare defaultdict[..., Annotated[..., Field(default_factory=...)]] with "
-            "that function"
+            "JSON does not store default_factory: declare "
+            "defaultdict[..., Annotated[..., Field(default_factory=...)]] with that function"
         )
     return ""
 
@@ -177,7 +178,7 @@ def _a(kind: type[object]) -> str:
 
 
 def message_of(error: Exception) -> str:
-    """An exception in one line; only its type while values are hidden."""
+    """An exception in one line, or only its type while values are hidden."""
     name = type(error).__name__
     if is_hidden():
         return name
@@ -195,7 +196,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 
 def _visible(form: object, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The path to an error; while values are hidden only a declared name: later steps may be mapping keys."""
+    """The path to an error. While values are hidden only a declared name: later steps may be mapping keys."""
     if not is_hidden():
         return loc
     names: object = getattr(form, "model_fields", None) or getattr(form, "__annotations__", {})

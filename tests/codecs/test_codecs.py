@@ -235,8 +235,8 @@ def test_what_is_not_stored_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("form", "raw", "reason"),
     [
-        (str, b"\xff", "does not hold a valid str: the bytes are not UTF-8; declare bytes to keep them."),
-        (Short, b"\xff", "does not hold a valid str: the bytes are not UTF-8; declare bytes to keep them."),
+        (str, b"\xff", "does not hold a valid str: the bytes are not UTF-8: declare bytes to keep them."),
+        (Short, b"\xff", "does not hold a valid str: the bytes are not UTF-8: declare bytes to keep them."),
         (Short, b"spinach", "does not hold a valid Short: String should have at most 3 characters."),
         (int, b"", "does not hold a valid int: Invalid JSON: EOF while parsing a value at line 1 column 0."),
         (

@@ -280,8 +280,8 @@ SECRET = "SecretStr is masked in JSON"
 EXCLUDED = "the field is excluded from JSON"
 NO_FIELD = "it is not a field, and only fields are stored: declare it as one"
 NO_INIT = "a field with init=False is not read back: declare it with init=True"
-ZONE = "give it a fixed one, tzinfo=timezone(timedelta(hours=...))"
-FOLD = "JSON has no fold: store a datetime with a time zone"
+ZONE = "use a fixed offset, tzinfo=timezone(timedelta(hours=...))"
+FOLD = "JSON does not store fold: use a datetime with a time zone"
 MAXLEN = "AfterValidator(lambda items: deque(items, maxlen=...))"
 FACTORY = "Field(default_factory=...)"
 
@@ -320,7 +320,7 @@ LOST: list[tuple[object, object, str]] = [
     (Row, {"item": (1,)}, "at ['item']: (1,) would come back as [1]"),
     (Pair, Pair((1,)), "at [0]: (1,) would come back as [1]"),
     # containers with a state beside their items
-    (deque[int], deque([1], maxlen=3), "at maxlen: 3 would come back as None: JSON has no maxlen: declare"),
+    (deque[int], deque([1], maxlen=3), "at maxlen: 3 would come back as None: JSON does not store maxlen: declare"),
     (list[deque[int]], [deque([1], maxlen=3)], MAXLEN),
     (defaultdict[str, int], defaultdict(lambda: 5, a=1), FACTORY),
     (dict[str, int], OrderedDict(a=1), "OrderedDict is a subclass of dict"),
@@ -352,7 +352,7 @@ LOST: list[tuple[object, object, str]] = [
     (
         re.Pattern[str],
         re.compile("a", re.IGNORECASE),
-        'JSON has no flags: write them into the pattern, re.compile("(?i)',
+        'JSON does not store flags: write them into the pattern, re.compile("(?i)',
     ),
     # times
     (time, time(12, tzinfo=BERLIN), ZONE),
