@@ -53,7 +53,7 @@ class Declaration:
 
 
 # ABCMeta, which checkers know: in an abstract class fields need no value (reportUninitializedInstanceVariable).
-class StoreBase(metaclass=ABCMeta):
+class StoreBase(metaclass=ABCMeta):  # noqa: B024 - the stores of a program may be abstract
     """What is known of a store class without its metaclass, and what type checkers see in place of that."""
 
     if TYPE_CHECKING:
