@@ -144,8 +144,6 @@ async def test_arguments_that_contradict_each_other(lock: RedisLock) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"ttl": 5},
-        {"codec": str},
         {"lease": 0},
         {"lease": -1},
         {"lease": True},
