@@ -123,7 +123,6 @@ def test_the_methods_of_a_field_are_offered(field: str) -> None:
     assert completed(f"garden.{field}.") == names
 
 
-@pytest.mark.xfail(reason="they have no underscore yet; with it this mark goes")
 @pytest.mark.parametrize("field", EACH_FIELD)
 def test_names_that_only_the_library_uses_are_not_offered(field: str) -> None:
     """On an instance and on the class."""

@@ -136,7 +136,7 @@ async def main() -> None:
             for member in (1, 2, 3):
                 await garden.seen.contains(member)
     except AssertionError as error:
-        assert "contains_many(members) is one trip" in str(error)
+        assert "write contains_many(members), one trip for all" in str(error)
     await client.delete("{new-structure}:seen")
     await client.rpush("{new-structure}:seen", "x")
     try:
