@@ -13,7 +13,7 @@ from tests.support.scripts import ROOT, run
 
 
 def test_every_module_keeps_to_its_layer() -> None:
-    """The contract in pyproject.toml holds, and names every module of the package."""
+    """The contracts in pyproject.toml hold, also for imports that only type checkers see, and name every module."""
     lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
     ended = subprocess.run(
