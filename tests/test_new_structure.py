@@ -20,7 +20,7 @@ STRUCTURE = '''
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, cast
 from zlib import crc32
 
 from typing_extensions import TypeVar
@@ -28,7 +28,9 @@ from typing_extensions import TypeVar
 from purse._engine.replies import as_flag
 from purse._engine.unit import Command, Unit
 from purse.codecs._binding import bind_codec
+from purse.collections._field_options import field_options
 from purse.collections._key import RedisKey
+from purse.errors import DeclarationError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -40,12 +42,13 @@ if TYPE_CHECKING:
 __all__ = ["RedisBloom"]
 
 V = TypeVar("V")
+T = TypeVar("T")
 
 
 class RedisBloom(RedisKey, Generic[V]):
     """A set of bits."""
 
-    __slots__ = ("_codec",)
+    __slots__ = ("_bits", "_codec")
 
     __purse_structure__ = True
     __purse_together__ = (("GETBIT", "contains_many(members)"),)
@@ -59,9 +62,18 @@ class RedisBloom(RedisKey, Generic[V]):
         *,
         codec: Codec[V] | CodecFactory | None = None,
         ttl: Lifetime | None = None,
+        bits: int = 4096,
     ) -> None:
         super().__init__(redis, rkey, ttl=ttl)
+        if bits < 1:
+            raise DeclarationError(f"bits= must be at least 1, not {bits}")
+        self._bits = bits
         self._codec = bind_codec(value_type, codec, canonical=True)
+
+    @staticmethod
+    def field(*, bits: int | None = None, ttl: Lifetime | None = None, key: str | None = None) -> RedisBloom[T]:
+        """Options of a field."""
+        return cast("RedisBloom[T]", field_options(RedisBloom, ttl=ttl, key=key, bits=bits))
 
     async def add(self, member: V) -> bool:
         """Whether ``member`` is new."""
@@ -77,7 +89,7 @@ class RedisBloom(RedisKey, Generic[V]):
         return await self._executor.execute(Unit(reads, lambda replies: [*map(as_flag, replies)], self))
 
     def _bit(self, member: V) -> int:
-        return crc32(self._encode(self._codec, member)) % 4096
+        return crc32(self._encode(self._codec, member)) % self._bits
 '''
 
 USES = """
@@ -89,7 +101,7 @@ from typing import assert_type
 import redis.asyncio
 
 import purse
-from purse import TTL, RedisBloom, RedisHash, Store, TTL, WrongKind, field
+from purse import TTL, DeclarationError, RedisBloom, RedisHash, Store, WrongKind, field
 from purse.collections import RedisBloom as FromCollections
 from purse.inspect import describe, fields, schema
 from purse.testing import round_trips
@@ -97,6 +109,7 @@ from purse.testing import round_trips
 
 class Garden(Store, namespace="new-structure"):
     seen: RedisBloom[int] = field(ttl=TTL(hours=1))
+    rare: RedisBloom[str] = RedisBloom.field(bits=1, key="few")
     plants: RedisHash[int]
 
 
@@ -116,6 +129,19 @@ async def main() -> None:
     assert await garden.seen.contains_many([7, 8]) == [True, False]
     assert 3590 < await garden.seen.ttl() <= 3600
     assert await RedisBloom(client, "{new-structure}:seen", int).contains(7)
+
+    assert await garden.rare.add("any")
+    assert await garden.rare.contains("other"), "there is one bit for all"
+    assert await garden.rare.clear() == 1
+    try:
+
+        class Wrong(Store, namespace="new-structure-wrong"):
+            empty: RedisBloom[int] = RedisBloom.field(bits=0)
+
+    except DeclarationError as error:
+        assert str(error) == "Wrong.empty: bits= must be at least 1, not 0"
+    else:
+        raise AssertionError("a field without bits")
 
     spec = fields(Garden)["seen"]
     assert (spec.collection, spec.value_type, spec.key) == (RedisBloom, int, "{new-structure}:seen")
@@ -166,7 +192,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_one_file_and_one_line_are_enough(server: Server, package: Path) -> None:
-    """It is declared, inspected, part of a transaction, cleared, explained and advised as every other one."""
+    """It is declared with an option, inspected, part of a transaction, cleared and explained as every other one."""
     ended = run(["uses.py", server.url], cwd=package, environment={"PYTHONPATH": str(package)})
 
     assert ended.out == "used everywhere\n", ended.err
