@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -67,8 +68,9 @@ def _basedpyright(work: Path) -> list[str]:
 
 def _ty(work: Path) -> list[str]:
     (work / "ty.toml").write_text("\n".join(_as_toml(_settings("ty"))), "utf-8")
-    paths = ["--python", sys.executable, "--extra-search-path", str(ROOT)]
-    return ["ty", "check", "--output-format", "concise", *paths, *_FOLDERS]
+    # A program of the tutorial imports its neighbour.
+    folders = ("--extra-search-path", str(ROOT), "--extra-search-path", str(work / "examples" / "tutorial"))
+    return ["ty", "check", "--output-format", "concise", "--python", sys.executable, *folders, *_FOLDERS]
 
 
 def _pyrefly(work: Path) -> list[str]:
@@ -127,10 +129,12 @@ def verdict_of(checker: str, work: Path) -> Verdict:
                     wrong.add(where)
             path.write_text("\n".join(IGNORED.sub("", line) for line in lines) + "\n", "utf-8")
     (work / "lines" / "__init__.py").touch()
+    # A launcher such as pyrefly's looks for its program on PATH, also if the environment is not activated.
+    programs = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))
     ended = subprocess.run(
         [sys.executable, "-m", *CHECKERS[checker](work)],
         cwd=work,
-        env=os.environ | {"MYPYPATH": str(ROOT)},
+        env=os.environ | {"MYPYPATH": str(ROOT), "PATH": programs},
         capture_output=True,
         text=True,
         check=False,

@@ -392,4 +392,4 @@ def options() -> None:
     api: RedisRateLimiter = RedisRateLimiter.field(rate="1/day", algorithm="sliding_window")
     permits: RedisSemaphore = RedisSemaphore.field(limit=3, lease=5)
     every = (hashes, made, space, items, members, ranking, jobs, stack, urgent, lock, api, permits)
-    assert_type(len(every), int)
+    assert len(every) == 12
