@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from redis.exceptions import TimeoutError
 
 from purse._engine.link import Link, LinkLost
-from purse._engine.losses import Losses
+from purse._engine.losses import MOST
 from purse._engine.packing import Packed, pack_command
 from purse._engine.replies import Reply
 
@@ -43,7 +43,6 @@ class Nodes:
     def __init__(self, links: Links) -> None:
         self._links = links
         self._known: WeakKeyDictionary[Link, bool] = WeakKeyDictionary()
-        self._losses = Losses()
         self._silent = False
 
     async def is_cluster_node(self) -> bool:
@@ -56,6 +55,7 @@ class Nodes:
 
         One round trip on a connection that was not asked yet, else none.
         """
+        losses = 0  # of this search: a dedicated link is one link, with another connection each time
         while True:
             link = await self._links.ready(lambda: len(_HELLO[0]))
             known = self._known.get(link, False if self._silent else None)
@@ -69,11 +69,11 @@ class Nodes:
             except LinkLost as lost:
                 if isinstance(lost.cause, TimeoutError):  # a server that is silent, and will be at the search
                     raise TimeoutError(str(lost.cause)) from lost.cause
-                if lost.sent and self._losses.add(link):
+                losses += lost.sent
+                if losses >= MOST:
                     self._silent = True
                     return False
                 continue
-            self._losses.clear()
             self._known[link] = answer
             return answer
 
