@@ -123,6 +123,7 @@ def test_the_methods_of_a_field_are_offered(field: str) -> None:
     assert completed(f"garden.{field}.") == names
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("field", EACH_FIELD)
 def test_names_that_only_the_library_uses_are_not_offered(field: str) -> None:
     """On an instance and on the class."""
@@ -130,6 +131,7 @@ def test_names_that_only_the_library_uses_are_not_offered(field: str) -> None:
     assert not completed(f"Garden.{field}.") & OF_THE_LIBRARY
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "typed",
     [

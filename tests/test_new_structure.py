@@ -198,6 +198,7 @@ def test_one_file_and_one_line_are_enough(server: Server, package: Path) -> None
     assert ended.out == "used everywhere\n", ended.err
 
 
+@pytest.mark.thorough
 def test_type_checkers_see_it(package: Path) -> None:
     """mypy finds its name in both packages, and knows what a field of it is."""
     (package / "mypy.ini").write_text("[mypy]\nstrict = true\nfollow_imports = silent\n")

@@ -176,6 +176,7 @@ def machine(name: str, values: st.SearchStrategy[Any], maxsize: int) -> type[Mac
     return QueueMachine
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize(
     ("name", "values"), [("queue", "str"), ("queue", "dict"), ("stack", "bytes"), ("priority queue", "model")]
 )

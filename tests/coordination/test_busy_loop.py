@@ -34,6 +34,7 @@ async def test_acquired_at_once(redis: Redis, steps: int) -> None:
     await lease.release()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("steps", thorough_but(1, every=range(4)))
 async def test_released(redis: Redis, steps: int) -> None:
     """A release that the server has confirmed is not reported as one that it has not."""

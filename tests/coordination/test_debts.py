@@ -179,6 +179,7 @@ async def test_what_was_given_up_while_the_server_hung(own_server: Server, own: 
         await until(debts, 0, seconds=SOON)
 
 
+@pytest.mark.thorough
 async def test_a_silent_server_is_asked_nothing_more(own_server: Server, own: Redis, eye: Redis) -> None:
     """Callers that try again and again while the server hangs return in time, and leave no more behind."""
     lock = RedisLock(own, KEY, lease=LEASE)
@@ -231,6 +232,7 @@ async def test_a_server_that_is_busy(own: Redis, eye: Redis) -> None:
 # --- connections that are lost ------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 async def test_a_server_that_cannot_be_reached_for_a_while(redis: Redis, proxy: Proxy) -> None:
     """What was held, and what was granted by a reply that was lost, is free soon after it can be reached again."""
     async with connect(proxy.url) as client:
@@ -280,6 +282,7 @@ def deleting(client: Redis) -> Debts[None]:
     return Debts(lambda names: executor.ask(("DEL", *names), RedisLock(client, KEY)), lambda: True)
 
 
+@pytest.mark.thorough
 async def test_the_time_of_a_debt_stands_still_while_the_server_hangs(own_server: Server, own: Redis) -> None:
     """A server that hangs for much longer than what is owed would last is told when it goes on."""
     owed = deleting(own)
@@ -452,6 +455,7 @@ for engine in ("auto", "dedicated"):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared")
 def test_the_end_of_the_loop(own_server: Server) -> None:
     """A loop that ends tries once more, in bounded time, and prints nothing under ``-X dev -W error``."""

@@ -86,6 +86,7 @@ async def test_a_first_question_to_masters_that_are_far_away(
     assert await keys_on(masters) == []
 
 
+@pytest.mark.thorough
 async def test_a_majority_that_is_far_away(lines: list[Proxy], far: list[Redis]) -> None:
     """One master is near and has somebody else's lock, one is dead: what counts are the three that are far away."""
     lines[0].delay(0)
@@ -95,6 +96,7 @@ async def test_a_majority_that_is_far_away(lines: list[Proxy], far: list[Redis])
     assert await Redlock("gate", far).acquire(blocking=False)
 
 
+@pytest.mark.thorough
 async def test_a_release_of_a_lock_that_is_far_away(masters: list[Redis], lines: list[Proxy], far: list[Redis]) -> None:
     """One trip is enough, by a script that the masters do not know: with two it would not be confirmed in time."""
     lock = Redlock("gate", far)
@@ -106,6 +108,7 @@ async def test_a_release_of_a_lock_that_is_far_away(masters: list[Redis], lines:
     assert await keys_on(masters) == []
 
 
+@pytest.mark.thorough
 async def test_an_extension_of_a_lock_that_is_far_away(lines: list[Proxy], far: list[Redis]) -> None:
     """The same of ``extend`` and ``locked``."""
     lock = Redlock("gate", far)
@@ -158,6 +161,7 @@ async def test_a_release_just_before_the_loop_ends(masters: list[Redis], lines: 
     await no_keys_on(masters)
 
 
+@pytest.mark.thorough
 async def test_a_lock_on_one_server_that_is_far_away(lines: list[Proxy], far: list[Redis]) -> None:
     """``RedisLock`` too takes a free lock without waiting, though connecting alone takes three trips."""
     lock = RedisLock(far[0], "gate")
@@ -166,6 +170,7 @@ async def test_a_lock_on_one_server_that_is_far_away(lines: list[Proxy], far: li
     await lock.release()
 
 
+@pytest.mark.thorough
 async def test_a_server_that_hangs_while_connecting(lines: list[Proxy], near: list[Redis]) -> None:
     """The first call gives it time for a connection, the next ones do not; both return, with nothing sent."""
     lines[0].stall()
@@ -200,6 +205,7 @@ async def test_a_script_is_sent_whole_once_for_each_connection(lines: list[Proxy
     assert await sent() == [2, 2]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("steps", thorough_but(3, every=[1, 2, 3, 5, 8]))
 async def test_work_that_holds_up_the_loop(masters: list[Redis], steps: int) -> None:
     """Somebody's synchronous work is not taken for silence of the masters: the lock is acquired and extended."""

@@ -157,6 +157,7 @@ async def fresh() -> AsyncIterator[list[Redis]]:
             server.close()
 
 
+@pytest.mark.thorough
 async def test_a_young_master_gets_no_fence(fresh: list[Redis]) -> None:
     """Servers that started a moment ago: refused at once, granted to those who wait for three seconds."""
     lock = Redlock("gate", fresh, fencing=True)
@@ -278,6 +279,7 @@ async def test_tokens_grow_through_restarts(cluster: Masters, masters: list[Redi
     assert tokens == sorted(set(tokens))
 
 
+@pytest.mark.thorough
 async def test_a_fence_is_refused_by_another_run(cluster: Masters, masters: list[Redis]) -> None:
     """A fence for a master that was started again since it was seen to have none is not taken."""
     give = load_script("redlock_fence")

@@ -257,6 +257,7 @@ LONG = os.environ.get("PURSE_HYPOTHESIS") == "long" or float(os.environ.get("PUR
 only_long = pytest.mark.skipif(not LONG, reason="takes a minute or more; set PURSE_HYPOTHESIS=long")
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize(
     ("first", "states"),
     [

@@ -95,6 +95,7 @@ PLACES: dict[str, tuple[str, str, Use]] = {
 }
 
 
+@pytest.mark.rows(16)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("what", STRANGE, ids=ascii)
 async def test_what_somebody_else_has_written(redis: Redis, place: str, what: str) -> None:
@@ -110,6 +111,7 @@ async def test_what_somebody_else_has_written(redis: Redis, place: str, what: st
         assert await redis.dump(key) == before
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("score", ["inf", "-inf", "-1", "0", "1e300", "-1e300", "9e15", "9007199254740993", "0.5"])
 @pytest.mark.parametrize("key", [beside("gate", "queue"), beside("gate", "sessions"), "workers"])
 async def test_scores_that_somebody_else_has_written(redis: Redis, key: str, score: str) -> None:

@@ -79,6 +79,7 @@ async def test_a_release_whose_reply_was_lost(redis: Redis, proxy: Proxy) -> Non
         assert not await redis.exists(KEY)
 
 
+@pytest.mark.thorough
 async def test_no_way_to_release(redis: Redis, proxy: Proxy) -> None:
     """If the server cannot be reached the block says so, unless its body has something to say itself."""
     async with connect(proxy.url) as client:
@@ -144,6 +145,7 @@ async def test_a_server_that_restarts(own_server: Server, own: Redis) -> None:
     assert after.token > lease.token
 
 
+@pytest.mark.thorough
 async def test_a_server_that_is_gone(own_server: Server, own: Redis) -> None:
     """All who wait are told together, after about a second's patience, and not one after the other."""
     lock = RedisLock(own, KEY)

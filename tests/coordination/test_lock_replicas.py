@@ -103,6 +103,7 @@ async def test_too_few_replicas(primary: Redis) -> None:
     assert await all_keys(primary) == [FENCE]
 
 
+@pytest.mark.thorough
 async def test_a_replica_that_hangs(primary: Redis, servers: tuple[Server, Server]) -> None:
     """It has not heard of the lock, nor of an extension; other calls of the client are not held up meanwhile."""
     lock = RedisLock(primary, KEY, replicas=1, replicas_timeout=0.5)

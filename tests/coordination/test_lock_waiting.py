@@ -73,6 +73,7 @@ async def test_first_come_first_served_across_clients(redis: Redis, clients: lis
     assert await all_keys(redis) == [FENCE]
 
 
+@pytest.mark.rows(1)
 async def test_a_free_lock_is_not_slept_through(redis: Redis, clients: list[Redis]) -> None:
     """While tasks of three clients take turns nobody misses its own: there is no pause of a second between two."""
     loop = asyncio.get_running_loop()
@@ -102,6 +103,7 @@ async def test_nobody_overtakes_the_queue(redis: Redis, clients: list[Redis]) ->
     assert await asyncio.wait_for(waiting, 5) is not None
 
 
+@pytest.mark.thorough
 async def test_a_hundred_wait_without_asking(redis: Redis, server: Server) -> None:
     """While a hundred tasks of two clients wait for two seconds, the server hears of them a handful of times."""
     tasks: list[asyncio.Task[Lease | None]] = []
@@ -122,6 +124,7 @@ async def test_a_hundred_wait_without_asking(redis: Redis, server: Server) -> No
     assert sum(asked.values()) < 120  # with what the scripts call
 
 
+@pytest.mark.thorough
 async def test_the_turn_of_somebody_who_does_not_come(redis: Redis, server: Server) -> None:
     """While a free lock is the turn of somebody else, who waits asks at growing intervals, and is served after that."""
     await redis.set(KEY, "somebody")
@@ -144,6 +147,7 @@ async def test_the_turn_of_somebody_who_does_not_come(redis: Redis, server: Serv
     assert 3 < asked["evalsha"] < 20
 
 
+@pytest.mark.rows(1)
 async def test_a_lease_that_ends_is_noticed(redis: Redis, clients: list[Redis]) -> None:
     """Nobody releases the lock of a dead holder: the first who waits has it when its lease is over."""
     dead = await asyncio.create_task(RedisLock(redis, KEY, lease=0.3).acquire())
@@ -181,6 +185,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
 async def test_a_dead_process_is_passed_over(redis: Redis, server: Server, how: str) -> None:
     """A process that stands first and is killed, or hangs, loses its places after some seconds; the next is served."""
@@ -311,6 +316,7 @@ async def test_those_who_give_up_together_leave_together(redis: Redis, clients: 
         assert await calls_of(redis, "eval") - before <= 4
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
 @pytest.mark.parametrize("state", ["free", "held", "released meanwhile", "with a watchdog"])
 async def test_cancelled_at_every_moment(redis: Redis, clients: list[Redis], scopes: str, state: str) -> None:
@@ -363,6 +369,7 @@ async def _nothing_left() -> bool:
 _NAMES = {"purse: lock", "purse: release", "purse: watchdog"}
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
 async def test_impatient_tasks(redis: Redis, clients: list[Redis], scopes: str) -> None:
     """Tasks that give up at random moments, from three clients: never two inside, and nothing left. PURSE_LOCK_SECONDS

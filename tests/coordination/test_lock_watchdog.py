@@ -147,6 +147,7 @@ async def test_a_cancellation_from_elsewhere_stays_one(redis: Redis) -> None:
         await task
 
 
+@pytest.mark.thorough
 async def test_a_watchdog_has_patience_with_the_network(redis: Redis, proxy: Proxy) -> None:
     """An extension that fails is tried again while the lease lasts; a server that stays away is a loss."""
     async with connect(proxy.url) as client:

@@ -256,6 +256,7 @@ async def test_idle_keys_expire(redis: Redis, algorithm: Any) -> None:
     assert (await quick.hit()).allowed
 
 
+@pytest.mark.thorough
 async def test_the_log_is_small_and_goes_away(redis: Redis) -> None:
     """A hit takes about 11 bytes of a sliding window, and what is too old is cut off, however much it is."""
     limiter = RedisRateLimiter(redis, "api", rate="100000/second", algorithm="sliding_window")
@@ -287,6 +288,7 @@ async def clients(redis: Redis, server: Server) -> AsyncIterator[list[Redis]]:
     await asyncio.gather(*(client.aclose() for client in clients))
 
 
+@pytest.mark.rows(1)
 @both
 async def test_fifty_callers_never_pass_the_limit(clients: list[Redis], algorithm: Any) -> None:
     """Fifty callers of five clients ask without pause: by the server's clock no window has more hits than may pass."""

@@ -43,6 +43,7 @@ async def one_cycle(lock: Redlock) -> None:
     await lock.release()
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("fault", ["paused", "dead"])
 async def test_without_a_majority_every_call_ends_in_time(
     cluster: Masters, masters: list[Redis], others: list[Redis], fault: str
@@ -74,6 +75,7 @@ async def test_without_a_majority_every_call_ends_in_time(
     await no_keys_on(masters, seconds=3)
 
 
+@pytest.mark.thorough
 async def test_masters_that_hang_while_connecting(cluster: Masters, masters: list[Redis], others: list[Redis]) -> None:
     """Clients that have never been connected, and three masters that accept and say nothing: bounded as well."""
     with cluster.paused(0, 1, 2):

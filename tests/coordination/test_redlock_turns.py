@@ -46,6 +46,7 @@ async def test_a_watchdog_cancels_a_body_that_has_lost_the_lock(masters: list[Re
     await asyncio.sleep(0)
 
 
+@pytest.mark.thorough
 async def test_a_watchdog_gives_up_when_the_majority_stays_away(cluster: Masters, masters: list[Redis]) -> None:
     """Hanging masters are asked until the lease ends, and the body is cancelled then."""
 

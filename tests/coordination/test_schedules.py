@@ -24,10 +24,10 @@ from tests.support.clients import connect
 from tests.support.masters import KEEPING, Masters, no_keys_on
 from tests.support.polling import until
 from tests.support.redlock_worker import Done, Work, work
-from tests.support.selection import thorough_but
+from tests.support.selection import size, thorough_but
 from tests.support.tasks import purse_tasks
 
-SECONDS = float(os.environ.get("PURSE_LOCK_SECONDS", "2"))
+SECONDS = float(os.environ.get("PURSE_LOCK_SECONDS", size("0.8", "2")))
 SEED = os.environ.get("PURSE_LOCK_SEED")
 
 

@@ -21,8 +21,9 @@ from tests.support.permits import Watch, no_task_left, only_waits, waiters_of
 from tests.support.polling import until
 from tests.support.proxy import Proxy
 from tests.support.scripts import run
+from tests.support.selection import size
 
-SECONDS = float(os.environ.get("PURSE_LOCK_SECONDS", "1.5"))
+SECONDS = float(os.environ.get("PURSE_LOCK_SECONDS", size("0.5", "1.5")))
 
 
 # --- giving up ----------------------------------------------------------------------------------
@@ -213,6 +214,7 @@ async def test_permits_outlive_a_server_that_keeps_its_data(own_server: Server) 
     assert (await asyncio.wait_for(waiting, 30)).remaining > 0
 
 
+@pytest.mark.thorough
 async def test_a_server_that_stays_away_is_reported(own_server: Server) -> None:
     """Everybody who waits gets the error, and nothing is left behind; afterwards all works again."""
     client = connect(own_server.url)
@@ -245,6 +247,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.thorough
 async def test_a_killed_process_keeps_its_permit_for_its_lease_only(redis: Redis, server: Server) -> None:
     """SIGKILL in a block: the others get in when the lease is over."""
     body = "async with semaphore:\n        print('in', flush=True)\n        await asyncio.sleep(60)"
@@ -258,6 +261,7 @@ async def test_a_killed_process_keeps_its_permit_for_its_lease_only(redis: Redis
     assert await semaphore.acquire(timeout=30) is not None
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize(
     "body",
     [

@@ -114,6 +114,7 @@ def both_accepted(one: str, other: str) -> bool:
     return accepted(store_source("A", one, "store", field), store_source("B", other, "store", field))
 
 
+@pytest.mark.thorough
 async def test_stores_that_are_accepted_together_share_no_key() -> None:
     """Of all small stores: if two have a key in common, or one would clear it, one of the two is refused."""
     made = some(itertools.product(NAMESPACES, SLOTS, simple(EVERY_KIND)), 300)
@@ -157,6 +158,7 @@ def pairs_of_fields() -> list[tuple[str, str, Field, Field]]:
     return [(namespace, slots, a, b) for namespace in ("p", "p:{x:int}") for slots in SLOTS for a, b in two]
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize(
     "how", ["in one class", "in base and subclass", "in two subclasses", "in a mixin", "in a special case"]
 )

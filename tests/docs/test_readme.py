@@ -115,6 +115,7 @@ def test_the_examples_of_2x_print_what_they_say(name: str, printed: str, tmp_pat
     assert lines == printed.splitlines()
 
 
+@pytest.mark.thorough
 def test_the_lock_of_2x_counts_to_a_hundred(tmp_path: Path, server_on_6379: None) -> None:
     """Ten tasks count from 0 to 100 without a gap, each step behind the lock, and no key of the lock is left."""
     ended = run([ROOT / "tests" / "seed" / "redlock.py"], cwd=tmp_path)

@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError
 from purse.embedded import Server
 from tests.support.clients import connect
 from tests.support.proxy import Proxy
+from tests.support.selection import size
 from tests.support.tasks import no_task_left
 from tests.support.units import send
 
@@ -24,6 +25,7 @@ def hold_up(seconds: float) -> None:
     time.sleep(seconds)
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("before", [0.0, BUSY])
 @pytest.mark.parametrize("steps", range(6))
 async def test_what_was_answered_meanwhile(redis: Redis, server: Server, before: float, steps: int) -> None:
@@ -31,6 +33,7 @@ async def test_what_was_answered_meanwhile(redis: Redis, server: Server, before:
     await _answered_meanwhile(server.url, before, steps)
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("steps", range(4))
 def test_uvloop(server: Server, steps: int) -> None:
     """uvloop looks at its timers before it reads."""
@@ -53,9 +56,10 @@ async def _answered_meanwhile(url: str, before: float, steps: int) -> None:
     await client.aclose()
 
 
+@pytest.mark.rows(1)
 async def test_a_connection_that_opens_meanwhile(server: Server) -> None:
     """A connection that was made, and its greeting answered, while the loop was held up."""
-    for steps in range(12):
+    for steps in range(0, 12, size(4, 1)):
         client = connect(server.url, socket_timeout=LIMIT, client_name="busy")
         call = asyncio.create_task(send(client, "PING"))
         for _ in range(steps):

@@ -273,6 +273,7 @@ async def test_the_mode_and_the_reason(
     assert all(after.reason in record.getMessage() for record in said)
 
 
+@pytest.mark.rows(4)
 @every_kind
 async def test_every_method_has_the_same_effect(kind: Kind, server: Server, redis: Redis) -> None:
     """Each call returns and stores what it does with redis-py's own client on a real server."""
@@ -334,6 +335,7 @@ async def test_two_thousand_elements_are_iterated(kind: Kind, server: Server, re
         assert await collect(queue) == [*range(2000)]
 
 
+@pytest.mark.rows(6)
 @every_kind
 async def test_scripts_and_transactions(kind: Kind, server: Server, redis: Redis) -> None:
     """``setdefault``, ``modify``, ``edit``, ``insert`` and ``atomic`` stay atomic, and writes carry their TTL."""
@@ -479,6 +481,7 @@ class Listed(Connection):
         self.made.append(self)
 
 
+@pytest.mark.rows(2)
 @pytest.mark.engines("shared", "driven", "dedicated")
 @pytest.mark.parametrize(("wish", "arguments"), [("mark_for_reconnect", ()), ("set_re_auth_token", (object(),))])
 async def test_an_outdated_connection_is_replaced(
@@ -506,6 +509,7 @@ async def test_an_outdated_connection_is_replaced(
         assert await visits.get("home") == len(counts)
 
 
+@pytest.mark.rows(2)
 @pytest.mark.engines("shared", "driven", "dedicated")
 @pytest.mark.parametrize("age", [0, 1000])
 async def test_a_demoted_server_refuses_writes(redis: Redis, age: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -543,6 +547,7 @@ WRITES: dict[str, Callable[[Garden, str], Awaitable[object]]] = {
 }
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("fault", ["demoted", "killed"])
 async def test_writes_follow_the_primary(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With Sentinel the first write after a failover, whatever it is, goes to the new primary and raises nothing."""

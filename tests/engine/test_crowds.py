@@ -42,6 +42,7 @@ async def test_who_waits_for_a_connection(stalled: Redis) -> None:
     await _all_leave([asyncio.create_task(send(stalled, "PING")) for _ in range(CROWD)])
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared")
 async def test_who_waits_for_a_value_that_is_made(redis: Redis) -> None:
     """All want one value of a key space, and it takes long."""
@@ -54,6 +55,7 @@ async def test_who_waits_for_a_value_that_is_made(redis: Redis) -> None:
     await _all_leave([asyncio.create_task(space.get_or_create("a", never)) for _ in range(CROWD // 3)])
 
 
+@pytest.mark.thorough
 async def test_who_waits_for_room(proxy: Proxy, redis: Redis) -> None:
     """A server reads nothing, and all calls are given up."""
     client = connect(proxy.url, socket_timeout=10 * PATIENCE)

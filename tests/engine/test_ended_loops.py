@@ -89,6 +89,7 @@ def test_a_call_in_a_loop_of_its_own_leaves_one_connection(
     assert statistics(client).commands == LOOPS
 
 
+@pytest.mark.rows(1)
 def test_waiting_in_a_loop_of_its_own_leaves_nothing(server: Server, name: str, engine: str, new_loop: NewLoop) -> None:
     """The connection on which the server tells waiting calls is closed like the one of their commands."""
     client = connect(server.url, client_name=name)

@@ -69,6 +69,7 @@ async def test_many_first_callers_share_one_connection(proxy: Proxy, redis: Redi
     assert proxy.accepted == 1
 
 
+@pytest.mark.rows(1)
 async def test_each_caller_gets_its_own_reply(redis: Redis) -> None:
     """Ten thousand concurrent calls on default settings are each answered with their own value."""
     await asyncio.gather(*(send(redis, "SET", f"k{i}", i) for i in range(10_000)))
@@ -78,6 +79,7 @@ async def test_each_caller_gets_its_own_reply(redis: Redis) -> None:
     assert replies == [str(i).encode() for i in range(10_000)]
 
 
+@pytest.mark.rows(1)
 async def test_a_pool_of_one_serves_purse_and_its_owner(server: Server, redis: Redis) -> None:
     """With ``max_connections=1`` ten thousand calls succeed, and so do the client's own."""
     client = connect(server.url, max_connections=1)
@@ -184,6 +186,7 @@ async def test_scripts_survive_a_flush_at_any_moment(redis: Redis, server: Serve
     assert await read(redis, "MGET", "alone", "plain", "inside") == [b"200"] * 3
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
 async def test_cancelled_calls_leave_every_other_answer_right(redis: Redis, scopes: str) -> None:
     """Of 5000 concurrent calls some 500 are cut short at random moments: the others get their own values."""
@@ -216,6 +219,7 @@ async def test_cancelled_calls_leave_every_other_answer_right(redis: Redis, scop
     assert not wrong
 
 
+@pytest.mark.rows(1)
 async def test_two_hundred_rounds_of_cancellation_leak_nothing(redis: Redis) -> None:
     """After 200 rounds with cancelled calls there is no task left and no connection too many."""
     chance = random.Random(7)

@@ -243,6 +243,7 @@ async def _restart_after(server: Server, seconds: float) -> None:
     await asyncio.to_thread(server.start)
 
 
+@pytest.mark.rows(1)
 async def test_a_refused_reconnect_reaches_every_caller(proxy: Proxy, wire: Redis) -> None:
     """While the server is away every call fails after about a second, and works as soon as it is back."""
     await proxy.refuse()
@@ -287,6 +288,7 @@ async def test_a_server_that_is_loading_is_waited_for(proxy: Proxy, wire: Redis,
     assert await redis.get("n") == b"3"
 
 
+@pytest.mark.rows(1)
 async def test_a_server_that_keeps_loading_is_reported(proxy: Proxy, wire: Redis) -> None:
     """If it takes longer than about a second, the caller is told so, on a connection that goes on."""
     accepted = proxy.accepted

@@ -150,6 +150,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize(
     ("moment", "how"),
     thorough_but(

@@ -28,6 +28,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return ahead
 
 
+@pytest.mark.rows(1)
 async def test_the_first_write_after_a_silent_drop(redis: Redis, proxy: Proxy, later: list[float]) -> None:
     """The write goes out on a new connection, once, and is answered; so do writes that come together."""
     client = connect(proxy.url, socket_timeout=0.5, health_check_interval=INTERVAL)

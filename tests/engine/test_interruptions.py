@@ -168,6 +168,7 @@ def run(url: str, engine: str, nth: int | None, error: type[BaseException]) -> l
     return interruption.lines
 
 
+@pytest.mark.thorough
 def test_an_exception_before_any_line(url: str, engine: str) -> None:
     """One comes before each line of the link's modules: every call ends, none has a wrong answer, and the next work."""
     errors = cycle([KeyboardInterrupt, MemoryError])

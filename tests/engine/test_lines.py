@@ -113,6 +113,7 @@ async def _more_than(some: int) -> bool:
     return objects() > some
 
 
+@pytest.mark.rows(2)
 @every_kind
 async def test_callers_that_gave_up_leave_nothing_behind(
     redis: Redis, server: Server, client_of: Connect, kind: Waiting
@@ -141,6 +142,7 @@ async def _for_ever(kind: Waiting, client: Redis, key: str = "x") -> object:
     return await kind.call(client, key, None)
 
 
+@pytest.mark.rows(4)
 @every_line
 async def test_leaving_in_the_moment_of_an_error(redis: Redis, kind: Waiting) -> None:
     """A caller that is cancelled just before, while or after an error arrives: the next one is served as ever."""
@@ -171,6 +173,7 @@ async def test_leaving_in_the_moment_of_an_error(redis: Redis, kind: Waiting) ->
     assert steps > 3
 
 
+@pytest.mark.rows(4)
 @every_line
 @pytest.mark.parametrize("callers", [1, 3])
 async def test_closing_right_after_a_cancellation(
@@ -242,6 +245,7 @@ async def _processed(redis: Redis) -> int:
     return int((await command(redis, "INFO", "stats"))["total_commands_processed"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", thorough_but(KINDS["queue.get"], every=map(KINDS.get, IN_LINE)), ids=IN_LINE)
 async def test_a_server_that_forgets_is_not_asked_without_a_pause(
     forgetful: Server, client_of: Connect, kind: Waiting
@@ -266,6 +270,7 @@ async def test_a_server_that_forgets_is_not_asked_without_a_pause(
 # --- what stands between client and server --------------------------------------------------------
 
 
+@pytest.mark.rows(2)
 @every_line
 @pytest.mark.parametrize("refused", thorough_but("HELLO", "LLEN", every=COMMANDS))
 async def test_a_proxy_that_refuses_by_hanging_up(

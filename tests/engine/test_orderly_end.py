@@ -170,6 +170,7 @@ FACTORIES = [
 ]
 
 
+@pytest.mark.rows(8)
 @pytest.mark.parametrize("factory", FACTORIES)
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 def test_the_end_loses_nothing(server: Server, end: Callable[[Run], Awaitable[None]], factory: str) -> None:

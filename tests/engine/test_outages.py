@@ -69,6 +69,7 @@ def _levels(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.levelname for record in caplog.records if record.name == "purse" and "shared" not in record.msg]
 
 
+@pytest.mark.rows(1)
 @every_take
 @pytest.mark.parametrize("timeout", [0, 3600])
 async def test_who_waits_goes_on_waiting(
@@ -91,6 +92,7 @@ async def test_who_waits_goes_on_waiting(
         assert await asyncio.wait_for(task, 20) == taken
 
 
+@pytest.mark.thorough
 @every_take
 async def test_a_timeout_ends_in_the_middle_of_an_outage(
     own_server: Server, client_of: Connect, take: Take, put: tuple[Any, ...], taken: object
@@ -164,6 +166,7 @@ async def test_a_password_that_has_changed_is_not_waited_for(redis: Redis, proxy
     await command(redis, "ACL", "DELUSER", "worker")
 
 
+@pytest.mark.thorough
 async def test_the_log_has_one_line_when_it_goes_and_one_when_it_is_back(
     own_server: Server, client_of: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -33,6 +33,7 @@ async def _stuck(client: Redis) -> bool:
     return before.waiting > 0 and statistics(client) == before
 
 
+@pytest.mark.rows(1)
 async def test_queued_writes_take_no_memory(proxy: Proxy, redis: Redis) -> None:
     """64 writes of one MiB to a server that reads nothing: a few MiB of copies; when it reads, all are executed."""
     client = connect(proxy.url)
@@ -95,6 +96,7 @@ async def test_who_gives_up_while_waiting_for_room_sends_nothing(proxy: Proxy, r
     assert stored == {*range(40)} - {*range(30, 35)}
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("room", [True, False], ids=["in the outbox", "waiting for room"])
 async def test_who_gave_up_leaves_nothing(proxy: Proxy, redis: Redis, room: bool) -> None:
     """While a server is stalled, callers come and give up: neither they nor what they bring is kept."""
@@ -122,6 +124,7 @@ async def test_who_gave_up_leaves_nothing(proxy: Proxy, redis: Redis, room: bool
     assert statistics(client).waiting == await redis.llen("list") == 0
 
 
+@pytest.mark.rows(1)
 async def test_who_waits_for_room_goes_on_elsewhere(proxy: Proxy, redis: Redis) -> None:
     """When the connection breaks, those who had no room yet are executed once, on the next one."""
     client = connect(proxy.url)
@@ -142,6 +145,7 @@ async def test_who_waits_for_room_goes_on_elsewhere(proxy: Proxy, redis: Redis) 
     assert {*answered} <= {*stored}
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("argument", ["\ud800", None, "too much"])
 async def test_what_cannot_be_packed_gives_its_place_back(
     proxy: Proxy, redis: Redis, argument: str, monkeypatch: pytest.MonkeyPatch

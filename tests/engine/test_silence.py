@@ -74,6 +74,7 @@ async def test_accepted_and_never_answered(redis: Redis, proxy: Proxy, patient: 
     assert await send(client, "PING") == b"PONG"
 
 
+@pytest.mark.rows(1)
 async def test_who_waits_for_an_element(redis: Redis, proxy: Proxy, patient: Callable[[], Redis], engine: str) -> None:
     """The connection on which the server tells of changes was forgotten: the element is noticed all the same."""
     client = patient()
@@ -91,6 +92,7 @@ async def test_who_waits_for_an_element(redis: Redis, proxy: Proxy, patient: Cal
         assert await getting == 7
 
 
+@pytest.mark.rows(1)
 async def test_none_is_no_limit(redis: Redis, proxy: Proxy, patient: Callable[[], Redis]) -> None:
     """A program may want to wait for ever; and it may change its mind, as far as new connections are concerned."""
     client = patient()
@@ -119,6 +121,7 @@ async def test_the_clients_own_limit_holds(redis: Redis, proxy: Proxy) -> None:
             await send(client, "INCR", "n")
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared")
 async def test_closing_while_nothing_can_be_sent(redis: Redis, proxy: Proxy, patient: Callable[[], Redis]) -> None:
     """``client.aclose()`` does not wait for a server that reads nothing; what waits for it is told."""

@@ -32,6 +32,7 @@ async def told(queue: RedisQueue[int]) -> bool:
     return bool(queue._line()._delivered)  # pyright: ignore[reportPrivateUsage] - nothing else shows this moment
 
 
+@pytest.mark.rows(1)
 async def test_a_getter_cancelled_between_being_told_and_running(redis: Redis, server: Server) -> None:
     """Of two waiting getters the first is cancelled in that moment: the second has the element, no other is needed."""
     queue, producer = RedisQueue(redis, "queue", int), RedisQueue(connect(server.url), "queue", int)
@@ -55,6 +56,7 @@ async def test_a_getter_cancelled_between_being_told_and_running(redis: Redis, s
     await producer.redis.aclose()
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("pop", ["queue", "sorted set"])
 async def test_short_timeouts_strand_nothing(redis: Redis, server: Server, pop: str) -> None:
     """Three workers give up every few milliseconds while one element at a time is put: each is taken, soon."""

@@ -177,6 +177,7 @@ def declare(name: str, base: type[Store], field: object, **keywords: object) -> 
     return new_class(name, (base,), keywords, lambda names: names.update(body))
 
 
+@pytest.mark.thorough
 def test_one_of_two_classes_gets_a_namespace() -> None:
     """Two threads define unrelated classes with one namespace: one of them is refused."""
 
@@ -191,6 +192,7 @@ def test_one_of_two_classes_gets_a_namespace() -> None:
         assert sorted(isinstance(result, DeclarationError) for result in both) == [False, True], both
 
 
+@pytest.mark.thorough
 def test_one_of_two_relatives_gets_a_key() -> None:
     """Two threads define subclasses whose fields have one key and hold different types: one of them is refused."""
 
@@ -428,6 +430,7 @@ def test_traffic_that_is_looked_at_while_it_is_counted() -> None:
         assert total == traffic
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared")
 def test_every_call_is_counted_once(server: Server, engine: str) -> None:
     """Two threads ask for statistics when loops have ended: whatever one of them is doing, both see all calls, once."""
@@ -772,6 +775,7 @@ assert status == 0, status
 # --- all of it ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("clients", thorough_but("one client", every=["one client", "many clients"]))
 @pytest.mark.engines("shared", "dedicated")
 def test_thirty_threads(server: Server, engine: str, clients: str) -> None:

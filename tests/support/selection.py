@@ -7,8 +7,10 @@
 
 A test is left to ``--all`` by ``@pytest.mark.thorough``: it takes long, or it repeats with other data what the default
 run proves. The mark stands on a test, on a module (``pytestmark``) or on one parameter
-(``pytest.param(..., marks=pytest.mark.thorough)``), and ``engines.parametrize`` puts it on modes of the engine. A test
-without the mark is in the default run. The last line of pytest counts the others as deselected.
+(``pytest.param(..., marks=pytest.mark.thorough)``), and ``engines.parametrize`` puts it on modes of the engine.
+``@pytest.mark.rows(4)`` is for a long table of parameters whose rows show one rule with other data: the default run
+takes four of them, from the first to the last at equal distances. A test without these marks is in the default run. The
+last line of pytest counts the others as deselected.
 
 A search that has a size, such as a number of random examples, asks ``size`` for it.
 """
@@ -66,13 +68,28 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     named = {(directory / argument.partition("::")[0]).resolve() for argument in config.args}
     taken: list[pytest.Item] = []
     left: list[pytest.Item] = []
+    tables: dict[str, list[pytest.Item]] = {}
     for item in items:
-        (left if item.get_closest_marker("thorough") and item.path not in named else taken).append(item)
+        tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for rows in tables.values():
+        chosen = rows if rows[0].path in named else _heart(rows)
+        taken += chosen
+        left += [row for row in rows if row not in chosen]
     if left:
         items[:] = taken
         config.hook.pytest_deselected(items=left)
         if (output := getattr(config, "workeroutput", None)) is not None:
             output[_LEFT_OUT] = len(left)
+
+
+def _heart(rows: list[pytest.Item]) -> list[pytest.Item]:
+    """What the default run takes of the tests that a function is with its parameters."""
+    rows = [row for row in rows if not row.get_closest_marker("thorough")]
+    mark = rows[0].get_closest_marker("rows") if rows else None
+    if mark is None or len(rows) <= mark.args[0]:
+        return rows
+    steps = max(mark.args[0] - 1, 1)
+    return [rows[step * (len(rows) - 1) // steps] for step in range(mark.args[0])]
 
 
 def count(config: pytest.Config, worker: object) -> None:
