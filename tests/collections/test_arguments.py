@@ -207,5 +207,5 @@ async def test_nobody_is_not_an_identity(redis: Redis) -> None:
     nobody: Any = None
 
     for method in (limiter.hit, limiter.peek, limiter.reset, limiter.wait):
-        with pytest.raises(TypeError, match=r'api: an identity of None would count all as one; pass ""'):
+        with pytest.raises(TypeError, match=r'api: an identity of None would count all callers as one: pass ""'):
             await method(nobody)

@@ -80,7 +80,7 @@ async def test_without_waiting_there_is_one_or_none(redis: Redis) -> None:
     for timeout in (0, -1, float("nan")):
         with pytest.raises(ValueError, match="must be positive"):
             await semaphore.acquire(timeout=timeout)
-    with pytest.raises(ValueError, match="drop one of them"):
+    with pytest.raises(ValueError, match="omit one of the two"):
         await semaphore.acquire(blocking=False, timeout=1)
     await until(no_task_left, True)
 
@@ -216,10 +216,10 @@ async def test_foreign_values_are_left_alone(redis: Redis) -> None:
     await redis.zadd("ranking", {"ada": 3, "bob": 5})
     before = [await redis.dump(key) for key in await all_keys(redis)]
     for key in ("text", "ranking"):
-        with pytest.raises(WrongKind, match=f"{key}.*left it alone") as caught:
+        with pytest.raises(WrongKind, match=f"{key}.*did not change it") as caught:
             await RedisSemaphore(redis, key, limit=9).acquire()
         assert caught.value.key == key
-        with pytest.raises(WrongKind, match=f"{key}.*left it alone"):
+        with pytest.raises(WrongKind, match=f"{key}.*did not change it"):
             await RedisSemaphore(redis, key, limit=9).acquire(blocking=False)
 
     assert [await redis.dump(key) for key in await all_keys(redis)] == before
