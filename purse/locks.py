@@ -100,7 +100,7 @@ class RedisLock(RedisObject, LeasedLock):
     ) -> None:
         RedisObject.__init__(self, redis, rkey)
         if type(replicas) is not int or replicas < 0:
-            raise DeclarationError(f"{named(rkey)}: replicas= is an int, 0 for none, not {shown(replicas)}")
+            raise DeclarationError(f"{named(rkey)}: replicas= must be an int, 0 for none, not {shown(replicas)}")
         self._lease_ms = _duration_ms(rkey, "lease", lease, _SHORTEST_MS)
         self._replicas = replicas
         self._replicas_ms = _duration_ms(rkey, "replicas_timeout", replicas_timeout, 1)
@@ -170,7 +170,7 @@ class RedisLock(RedisObject, LeasedLock):
         if timeout is None:
             seconds = None if blocking else 0.0
         elif not blocking:
-            raise ValueError("acquire() either waits, or has blocking=False; a timeout= is for waiting")
+            raise ValueError("acquire(blocking=False) does not wait, so it takes no timeout=: omit one of the two")
         else:
             seconds = _seconds(timeout)
         lease = await self._take(seconds)
@@ -246,8 +246,8 @@ class RedisLock(RedisObject, LeasedLock):
             return super().__purse_explain__(error, field)
         keys = ", ".join(named(beside(self.rkey, name)) for name in BESIDE)
         return WrongKind(
-            f"{named(self.rkey)}: one of the keys beside the lock ({keys}) was written by something else: there "
-            f"is {found}. It was left alone. Delete it, or choose another key for the lock.",
+            f"{named(self.rkey)}: another program has written to one of the keys beside the lock ({keys}): found "
+            f"{found}. It was not changed. Delete that key, or choose another key for the lock.",
             key=self.rkey,
         )
 
@@ -263,7 +263,7 @@ class RedisLock(RedisObject, LeasedLock):
     async def _enter_within(self, seconds: float) -> Lease:
         lease = await self._take(seconds)
         if lease is None:
-            raise LockNotAcquired(f"{named(self.rkey)}: the lock was not to be had within {seconds:g} s", key=self.rkey)
+            raise LockNotAcquired(f"{named(self.rkey)}: could not acquire the lock within {seconds:g} s", key=self.rkey)
         return self._enter(lease)
 
     async def _take(self, seconds: float | None) -> Lease | None:
@@ -271,8 +271,8 @@ class RedisLock(RedisObject, LeasedLock):
         line = self._line_here()
         if line.is_held_by(asyncio.current_task()):
             raise LockError(
-                f"{named(self.rkey)}: this task holds the lock already, and would wait for itself; a RedisLock is not "
-                "re-entrant. Acquire it once, around both",
+                f"{named(self.rkey)}: this task holds the lock already and would wait for itself, because a RedisLock "
+                "is not re-entrant: acquire it once, around both blocks",
                 key=self.rkey,
             )
         if seconds == 0 and not await self._connected(line):
@@ -314,9 +314,14 @@ class RedisLock(RedisObject, LeasedLock):
             try:
                 until = await self._extend_replicated(grant.owner, grant.until)
             except _TooFew as error:
-                raise LockNotAcquired(f"{named(self.rkey)}: {error}; the lock was given back", key=self.rkey) from None
+                raise LockNotAcquired(
+                    f"{named(self.rkey)}: {error}, so the lock was given back: try again, or require fewer replicas=",
+                    key=self.rkey,
+                ) from None
             if until is None:
-                raise LockNotAcquired(f"{named(self.rkey)}: the lock was lost while it was replicated", key=self.rkey)
+                raise LockNotAcquired(
+                    f"{named(self.rkey)}: the lock was lost while the replicas confirmed it: try again", key=self.rkey
+                )
         except BaseException:
             await line.take_back(grant.owner, self._lease_time, self)
             raise
@@ -331,7 +336,8 @@ class RedisLock(RedisObject, LeasedLock):
                 return await self._extend_replicated(lease.owner, asyncio.get_running_loop().time() + lease.remaining)
             except _TooFew as error:
                 raise LockError(
-                    f"{named(self.rkey)}: {error}; the lease ends when it would have ended", key=self.rkey
+                    f"{named(self.rkey)}: {error}, so the lease was not extended and ends when it would have ended",
+                    key=self.rkey,
                 ) from None
         started = asyncio.get_running_loop().time()
         call = load_script("lock_extend")((self.rkey,), lease.owner, self._lease_ms)
@@ -357,7 +363,7 @@ class RedisLock(RedisObject, LeasedLock):
             pass
         until = validity(started, self._lease_time)
         if have < self._replicas or until <= loop.time():
-            raise _TooFew(f"{have} of {self._replicas} replicas have heard of it within {self._replicas_ms / 1000:g} s")
+            raise _TooFew(f"{have} of {self._replicas} replicas confirmed it within {self._replicas_ms / 1000:g} s")
         return until
 
     async def _give_back(self, lease: Lease) -> bool:
@@ -373,9 +379,8 @@ class RedisLock(RedisObject, LeasedLock):
         except TimeoutError:
             line.owe(lease.owner, self._lease_time, self)
             raise ServerTimeout(
-                f"{named(self.rkey)}: the server did not answer within {_RELEASE:g} s; the lock is released as "
-                "soon as it "
-                "does, or when its lease ends"
+                f"{named(self.rkey)}: the server did not answer within {_RELEASE:g} s. The lock is released as "
+                "soon as the server answers, or when its lease ends"
             ) from None
         except asyncio.CancelledError:  # the loop ends
             await line.take_back(lease.owner, self._lease_time, self)
@@ -428,12 +433,12 @@ def _duration_ms(rkey: str, option: str, given: object, least: int) -> int:
         if duration_ms >= least:
             return duration_ms
     raise DeclarationError(
-        f"{named(rkey)}: {option}= is seconds or a timedelta, at least {least} ms, not {shown(given)}"
+        f"{named(rkey)}: {option}= must be seconds or a timedelta, at least {least} ms, not {shown(given)}"
     )
 
 
 def _seconds(timeout: float | timedelta) -> float:
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if not seconds >= 0:
-        raise ValueError(f"timeout= is seconds, at least 0, not {shown(timeout)}; to wait for ever leave it out")
+        raise ValueError(f"timeout= must be seconds, at least 0, not {shown(timeout)}: omit it to wait for ever")
     return seconds

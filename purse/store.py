@@ -114,17 +114,17 @@ class Store(DeclaredStore):
         if binding is None or not binding.nested:
             if cls is Store:
                 raise DeclarationError(
-                    'Store is the base of stores; write class Garden(Store, namespace="garden"), and Garden(client)'
+                    'Store is the base of stores: write class Garden(Store, namespace="garden"), and Garden(client)'
                 )
             if declaration_of(cls).template is None:
                 raise DeclarationError(
-                    f'{name} has no namespace, so its fields have no keys; write class {name}(Store, namespace="..."), '
+                    f'{name} has no namespace, so its fields have no keys: write class {name}(Store, namespace="..."), '
                     f'or use it as a mixin: class Garden({name}, namespace="garden")'
                 )
             complete(cls)  # of a nested store the outer one was
             if isinstance(cast("object", redis), str):
                 raise TypeError(
-                    f"{name} takes a client, redis.asyncio.Redis, and not a str; for a URL write {name}.open(url)"
+                    f"{name} takes a client, redis.asyncio.Redis, not a str: for a URL write {name}.open(url)"
                 )
             client = check_client(redis)
             namespace = prefix_of(client, cls) + _namespace(cls, parameters)
@@ -299,7 +299,7 @@ class Store(DeclaredStore):
     if not TYPE_CHECKING:
 
         def __enter__(self) -> NoReturn:
-            raise TypeError(f"a store is closed by its event loop; write async with {type(self).__name__}.open(url)")
+            raise TypeError(f"a store is closed by its event loop: write async with {type(self).__name__}.open(url)")
 
         def __exit__(self, *_: object) -> None: ...
 
@@ -325,7 +325,7 @@ class Store(DeclaredStore):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot be copied or pickled: it holds a connection; make another with "
+            f"a {type(self).__name__} cannot be copied or pickled: it holds a connection: make another with "
             f"{type(self).__name__}(client), in the process that uses it"
         )
 
@@ -343,11 +343,14 @@ def _namespace(cls: type[Store], values: Mapping[str, Value]) -> str:
     if missing:
         handed_over = ", ".join(f"{name}={name}" for name in template.parameters)
         raise TypeError(
-            f"{where}.__init__ did not hand over {missing[0]}; write super().__init__(redis, {handed_over}) in it"
+            f"{where}.__init__ did not hand over {missing[0]}: write super().__init__(redis, {handed_over}) in it"
         )
     unknown = next((name for name in values if name not in template.parameters), None)
     if unknown is not None:
-        raise TypeError(f'{where} was given {unknown}=, and namespace="{template.text}" has no {{{unknown}}}')
+        raise TypeError(
+            f'{where} was given {unknown}=, and namespace="{template.text}" has no {{{unknown}}}: '
+            "add it there, or omit the argument"
+        )
     return template.filled(
         {name: written(name, values[name], declaration.parameters[name].kind, where) for name in template.parameters}
     )
@@ -357,6 +360,6 @@ def _refuse_change(store: Store, name: str, verb: str) -> None:
     spec = declaration_of(type(store)).members.get(name)
     if spec is not None:
         raise AttributeError(
-            f"{spec} is a declared field and cannot be {verb}: its data is in Redis. To change that, await its "
-            f"methods, e.g. await store.{name}.clear()"
+            f"{spec} is a declared field and cannot be {verb}: its data is in Redis. To change it, await its "
+            f"methods, for example await store.{name}.clear()"
         )

@@ -46,7 +46,7 @@ def test_a_url_in_place_of_a_client() -> None:
     with pytest.raises(TypeError) as caught:
         Garden("redis://:secret@localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert str(caught.value) == (
-        "Garden takes a client, redis.asyncio.Redis, and not a str; for a URL write Garden.open(url)"
+        "Garden takes a client, redis.asyncio.Redis, not a str: for a URL write Garden.open(url)"
     )
 
     collections: list[Any] = [RedisHash, RedisKeySpace, RedisList, RedisSet]
@@ -93,11 +93,11 @@ async def test_options_of_the_client_given_to_open() -> None:
     """They are written into the URL; no value is shown, no server started. A parameter of that name is one."""
     opening: Any = Garden.open
     for url in ("redis://localhost", "embedded://"):
-        with pytest.raises(TypeError, match=r"^Garden\.open\(\) takes the options .* redis://localhost:6379/2; write"):
+        with pytest.raises(TypeError, match=r"^Garden\.open\(\) takes the options .* redis://localhost:6379/2: write"):
             opening(url, db=2)
     with pytest.raises(TypeError) as caught:
         opening("redis://localhost", password="secret")
-    assert "redis://localhost:6379?password=...; write that, or Garden(Redis.from_url(url, password=...))" in str(
+    assert "redis://localhost:6379?password=...: write that, or Garden(Redis.from_url(url, password=...))" in str(
         caught.value
     )
     assert "secret" not in str(caught.value)
@@ -109,7 +109,9 @@ async def test_options_of_the_client_given_to_open() -> None:
 
 def test_a_method_of_a_collection_called_on_the_class() -> None:
     """``Garden.plants`` is the declaration; the collection belongs to an instance."""
-    with pytest.raises(AttributeError, match=r"^Garden\.plants is a declaration, .*: Garden\(client\)\.plants\.get"):
+    with pytest.raises(
+        AttributeError, match=r"^Garden\.plants is a declaration .*: write Garden\(client\)\.plants\.get"
+    ):
         _ = Garden.plants.get  # type: ignore[attr-defined]  # pyright: ignore
     assert not hasattr(Garden.plants, "__len__")
 
@@ -117,13 +119,13 @@ def test_a_method_of_a_collection_called_on_the_class() -> None:
 # --- declarations -----------------------------------------------------------------------------------
 
 SETTINGS = {
-    "class Settings:\n        namespace = 'g'": "Garden.Settings: class Settings in a store has no effect; the",
-    "class Meta:\n        ttl = 3": 'class keywords: class Garden(Store, namespace="...", ttl=..., codec=..., engine=',
+    "class Settings:\n        namespace = 'g'": "Garden.Settings: class Settings in a store has no effect, because the",
+    "class Meta:\n        ttl = 3": 'keywords: write class Garden(Store, namespace="...", ttl=..., codec=..., engine=',
     "class Config: ...": "Garden.Config: class Config in a store has no effect",
     "model_config = {}": "Garden.model_config: model_config of a store has no effect",
     "namespace = 'garden'": "class Garden(Store, namespace='garden')",
     "ttl = TTL(hours=1)": "Garden.ttl: ttl = TTL(",
-    "ttl = timedelta(hours=1)": "in the body of a store has no effect; the settings of a store are class keywords",
+    "ttl = timedelta(hours=1)": "in the body of a store has no effect, because the settings of a store are",
 }
 
 
@@ -161,12 +163,12 @@ def test_a_model_in_the_body_may_have_any_name(declare: Declare) -> None:
     [
         (
             "api: RedisRateLimiter",
-            "a RedisRateLimiter needs rate=; write api: RedisRateLimiter = RedisRateLimiter.field(rate=...)",
+            "a RedisRateLimiter needs rate=: write api: RedisRateLimiter = RedisRateLimiter.field(rate=...)",
         ),
-        ("api: RedisRateLimiter = field(key='a')", "Garden.api: a RedisRateLimiter needs rate=; write"),
+        ("api: RedisRateLimiter = field(key='a')", "Garden.api: a RedisRateLimiter needs rate=: write"),
         (
             "workers: RedisSemaphore",
-            "a RedisSemaphore needs limit=; write workers: RedisSemaphore = RedisSemaphore.field(limit=...)",
+            "a RedisSemaphore needs limit=: write workers: RedisSemaphore = RedisSemaphore.field(limit=...)",
         ),
     ],
 )

@@ -105,10 +105,10 @@ def test_a_mixin_has_no_instances() -> None:
         Logged(Redis())
 
     assert str(caught.value) == (
-        'Logged has no namespace, so its fields have no keys; write class Logged(Store, namespace="..."), '
+        'Logged has no namespace, so its fields have no keys: write class Logged(Store, namespace="..."), '
         'or use it as a mixin: class Garden(Logged, namespace="garden")'
     )
-    with pytest.raises(DeclarationError, match="Store is the base of stores; write class Garden"):
+    with pytest.raises(DeclarationError, match="Store is the base of stores: write class Garden"):
         Store(Redis())
 
 

@@ -226,8 +226,8 @@ class Annotation:
             raise self._unresolved(error) from None
         except NotEvaluated as error:
             raise DeclarationError(
-                f"{self._where}: the annotation {shown_type(error.written)!r} cannot be evaluated: {error.__cause__}; "
-                "write a collection with its type, e.g. RedisHash[str]"
+                f"{self._where}: the annotation {shown_type(error.written)!r} cannot be evaluated: {error.__cause__}. "
+                "Write a collection with its type, for example RedisHash[str]"
             ) from error.__cause__
 
     def _evaluate_nested(self, value: object) -> object:
@@ -242,30 +242,34 @@ class Annotation:
     def _unresolved(self, error: NameError | AttributeError | NameIsMissing) -> Unresolved:
         return Unresolved(
             f"{self._where}: the annotation {shown_type(self._written.raw)} names {error.name!r}, and there is no such "
-            "name. Define it at module level, or before the store; import it at run time, not only under TYPE_CHECKING."
+            "name. Define it at module level, or before the store. Import it at run time, not only under TYPE_CHECKING."
         )
 
     def _read(self, value: object, extras: _Types, *, final: bool) -> Declared:
         """What ``value`` declares; if it is not final, names may be missing in it, and type variables stay."""
         if TTL in extras:
-            raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration; write e.g. TTL(hours=1)")
+            raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration: write for example TTL(hours=1)")
         timed = next((extra for extra in reversed(extras) if isinstance(extra, (TTL, timedelta))), None)
         ttl = as_ttl(timed, self._where)
         origin = get_origin(value) or value
         if _is_store(origin):
             raise DeclarationError(
-                f"{self._where}: the store {shown_type(value)} is nested here and defined later; define it before"
+                f"{self._where}: the store {shown_type(value)} is nested here and defined later: define it before"
             )
         if not isinstance(origin, type) or not issubclass(origin, RedisObject):
-            raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection; {_fix_for(value)}")
+            raise DeclarationError(f"{self._where}: {shown_type(value)} is not a Redis collection: {_fix_for(value)}")
         types = _type_arguments(origin, get_args(value))
         if not types and not issubclass(origin, RedisCollection):
             return Declared(origin, None, None, ttl)
         if not types:
             name = origin.__name__
             raise DeclarationError(
-                f"{self._where}: {name} does not say what it holds; "
-                + ("declare RedisHash[...], RedisList[...], ..." if origin in _BASES else f"write e.g. {name}[str]")
+                f"{self._where}: {name} does not say what it holds: "
+                + (
+                    "declare RedisHash[...], RedisList[...], ..."
+                    if origin in _BASES
+                    else f"write for example {name}[str]"
+                )
             )
         if final:
             types = tuple(map(self._replaced, types))
@@ -302,7 +306,7 @@ def _fix_for(value: object) -> str:
         return f"declare RedisSet[{shown_type(inner[0])}], {constant}"
     collection = next((part for part in inner if _is_collection(part)), None)
     if collection is not None:
-        return f"an empty one simply has no key, so declare {shown_type(collection)}"
+        return f"declare {shown_type(collection)}, because an empty collection simply has no key"
     return f"declare RedisHash[{shown_type(value)}] or RedisList[{shown_type(value)}], {constant}"
 
 

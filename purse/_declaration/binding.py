@@ -98,6 +98,6 @@ def binding_of(instance: Bound) -> Binding:
     binding: Binding | None = getattr(instance, "__purse_binding__", None)
     if binding is None:
         raise DeclarationError(
-            f"{type(instance).__name__}.__init__ did not bind the store; call super().__init__(redis) in it first"
+            f"{type(instance).__name__}.__init__ did not bind the store: call super().__init__(redis) in it first"
         )
     return binding

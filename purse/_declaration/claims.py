@@ -76,7 +76,7 @@ def _claim(cls: type[StoreBase], template: Template) -> None:
                 if same
                 else f'can give the same keys as "{theirs}" of {_full_name(holder)}'
             )
-            + f"; give one of them another, or inherit it: class {cls.__name__}({holder.__name__})"
+            + f": give one of them another, or inherit it: class {cls.__name__}({holder.__name__})"
         )
     held = _claims.get(template.text)
     former = None if held is None else held()
@@ -101,15 +101,15 @@ def meeting_text(meeting: Meeting) -> str:
     """What is wrong with two fields that have a key in common, and what to do."""
     one, other, key, begin = meeting
     if begin is not None:
-        what = f"{one} has the Redis key {key!r}, and all that begin with {begin!r} belong to {other}"
+        what = f"{one} has the Redis key {key!r}, and all keys that begin with {begin!r} belong to {other}"
     elif one.path == other.path:
         return (
-            f"{one} and {other} have the same Redis key {key!r} and hold different types; give one of the classes a "
+            f"{one} and {other} have the same Redis key {key!r} and hold different types: give one of the classes a "
             f'namespace: class {one.owner.__name__}(..., namespace="...")'
         )
     else:
         what = f"{one} and {other} have the same Redis key {key!r}"
-    return f"{what}; give one of them another key= or rkey="
+    return f"{what}: give one of them another key= or rkey="
 
 
 def kinds_of(cls: type[StoreBase]) -> Mapping[str, Kind] | None:

@@ -188,7 +188,7 @@ class FieldSpec(Generic[C]):
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(
-                f"{self} is a declaration, and has no {name}; its collection belongs to an instance: "
+                f"{self} is a declaration and has no {name}. The collection belongs to an instance: write "
                 f"{self.owner.__name__}(client).{self.path}.{name}"
                 if not name.startswith("_")
                 else name,
@@ -255,7 +255,7 @@ class FieldSpec(Generic[C]):
         except NameError as error:  # of a type alias, which is evaluated now
             raise Unresolved(
                 f"{self}: the annotation {self._annotation} has a type alias that names {error.name!r}, and there is "
-                "no such name. Define it in the module of the alias."
+                "no such name: define it in the module of the alias."
             ) from None
         except Exception as error:  # of a subclass of the user's: anything
             kind = Unresolved if _is_incomplete(error.__cause__) else DeclarationError
@@ -285,14 +285,16 @@ class FieldSpec(Generic[C]):
             fix = f"write a type, or make the store generic: class {origin}(Store, Generic[{variables}])"
         else:
             fix = f'give it one in a subclass: class Plants({origin}[Plant], namespace="plants")'
-        return f"{self}: {self._annotation} has a type variable in it, and a field holds one concrete type; {fix}"
+        return f"{self}: {self._annotation} contains a type variable, and a field holds one concrete type: {fix}"
 
     def _affixes(self, namespace: str | None) -> tuple[str, str]:
         """The Redis key and nothing; for a key space, what stands before and behind each key."""
         if self._options.rkey is not None:
             return self._options.rkey, ""
         if namespace is None:
-            raise DeclarationError(f"{self}: {self.owner.__name__} has no namespace, so its fields have no keys yet")
+            raise DeclarationError(
+                f"{self}: {self.owner.__name__} has no namespace, so its fields have no keys: ask a subclass with one"
+            )
         if self.is_key_space:
             return entries_of(namespace, self._tail, self.slots)
         return key_of(namespace, self._tail, self.slots), ""
@@ -318,17 +320,17 @@ class FieldSpec(Generic[C]):
         if options.structure is not None and not issubclass(declared.collection, options.structure):
             given = options.structure.__name__
             raise DeclarationError(
-                f"{self}: {given}.field() has the options of a {given}, and this is a {name}; write "
+                f"{self}: {given}.field() has the options of a {given}, and this is a {name}: write "
                 f"{self.name}: {self._annotation} = {_with_field(declared.collection)}.field(...)"
             )
         if self.__purse_holds_values__:
             return
         if options.ttl or declared.ttl or options.codec:
-            raise DeclarationError(f"{self}: a {name} has no values, so ttl= and codec= mean nothing; drop them")
+            raise DeclarationError(f"{self}: a {name} has no values, so ttl= and codec= have no effect: omit them")
         needed = next((option for option in _needed_by(declared.collection) if option not in options.more), None)
         if needed is not None:
             raise DeclarationError(
-                f"{self}: a {name} needs {needed}=; write {self.name}: {name} = "
+                f"{self}: a {name} needs {needed}=: write {self.name}: {name} = "
                 f"{_with_field(declared.collection)}.field({needed}=...)"
             )
 

@@ -88,12 +88,12 @@ def check_name(name: object, where: str, option: str, example: str) -> str:
         DeclarationError: it is not a name; the message says why and suggests one.
     """
     if not isinstance(name, str):
-        raise DeclarationError(f'{where}: {option}= is a str, not {name!r}; write {option}="{example}"')
+        raise DeclarationError(f'{where}: {option}= must be a str, not {name!r}: write {option}="{example}"')
     name = str.__str__(name)
     fault = fault_of(name)
     if fault:
         fix = cleaned(name) or example
-        raise DeclarationError(f'{where}: {option}={name!r} {fault}; write e.g. {option}="{fix}"')
+        raise DeclarationError(f'{where}: {option}={name!r} {fault}: write for example {option}="{fix}"')
     return name
 
 
@@ -104,15 +104,15 @@ def check_rkey(rkey: object, where: str) -> str:
         DeclarationError: it is not a str, is empty, or has no UTF-8 form.
     """
     if not isinstance(rkey, str):
-        raise DeclarationError(f"{where}: rkey= is the whole Redis key as a str, not {rkey!r}")
+        raise DeclarationError(f"{where}: rkey= must be the whole Redis key as a str, not {rkey!r}")
     rkey = str.__str__(rkey)
     if not rkey:
-        raise DeclarationError(f"{where}: rkey= is empty; write the whole Redis key, or leave it out")
+        raise DeclarationError(f"{where}: rkey= is empty: write the whole Redis key, or omit it")
     try:
         rkey.encode()
     except UnicodeEncodeError as error:
         raise DeclarationError(
-            f"{where}: rkey={rkey!r} has no UTF-8 form ({error.reason}); a key is text that can be encoded"
+            f"{where}: rkey={rkey!r} has no UTF-8 form ({error.reason}): write a key that can be encoded"
         ) from None
     return rkey
 
@@ -125,9 +125,9 @@ def fault_of(name: str) -> str | None:
         return "has braces, and braces are reserved for the hash tag that purse itself writes ({garden}:plants)"
     wrong = next((char for char in name if not _is_good(char)), None)
     if wrong is not None:
-        return f"contains {wrong!r}; only letters, digits and _ . : - / may be in it"
+        return f"contains {wrong!r}, and only letters, digits and _ . : - / are allowed"
     if name.startswith(":") or name.endswith(":") or "::" in name:
-        return 'has an empty part: ":" separates, and cannot be first, last or doubled'
+        return 'has an empty part, because ":" separates parts and cannot be first, last or doubled'
     return None
 
 

@@ -135,7 +135,7 @@ def _check_keywords(name: str, bases: tuple[type, ...], unknown: Mapping[str, ob
         # Someone's own __init_subclass__ may take it; that of object and of typing takes none.
         others = {cls for base in bases for cls in base.__mro__} - {object, Generic, Protocol}
         if all("__init_subclass__" not in vars(cls) for cls in others):
-            raise DeclarationError(f"{name}: unknown class keyword {keyword}=; a Store takes {'=, '.join(_KEYWORDS)}=")
+            raise DeclarationError(f"{name}: unknown class keyword {keyword}=: a Store takes {'=, '.join(_KEYWORDS)}=")
 
 
 def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
@@ -149,14 +149,14 @@ def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
     if engine is not None:
         _check_engine(engine, where)
     if slots not in (None, "store", "field"):
-        raise DeclarationError(f'{where}: slots= is "store" (the default) or "field", not {slots!r}')
+        raise DeclarationError(f'{where}: slots= must be "store" (the default) or "field", not {slots!r}')
     inherited = [(base, base.__purse__.defaults) for base in _bases(cls)]
     if namespace is None:
         named = {defaults.namespace: base for base, defaults in reversed(inherited) if defaults.namespace is not None}
         if len(named) > 1:
             found = " and ".join(f'"{space}" ({base.__name__})' for space, base in named.items())
             raise DeclarationError(
-                f"{where}: inherits the namespaces {found}; give it another: class {where}(..., namespace=...)"
+                f"{where}: inherits the namespaces {found}: give it another with class {where}(..., namespace=...)"
             )
         namespace = next(iter(named), None)
     if ttl is None and "ttl" not in own:
@@ -221,14 +221,14 @@ def _own_members(
         if name.startswith("_") or annotation.is_constant():
             if name in body and isinstance(options, FieldOptions):
                 why = "a name with an underscore in front" if name.startswith("_") else "a ClassVar"
-                raise DeclarationError(f"{where}: {why} is not a field; rename it, or drop field()")
+                raise DeclarationError(f"{where}: {why} is not a field: rename it, or remove field()")
             hidden = None if name in body else annotation.hidden()
             if hidden is not None:
                 raise DeclarationError(_hidden_text(cls.__name__, name, hidden))
             continue
         if not isinstance(options, FieldOptions):
             raise DeclarationError(
-                f"{where}: a field has no value in the class, but = {options!r} gives it one; write "
+                f"{where}: a field has no value in the class, but = {options!r} gives it one: write "
                 f"{name}: {annotation} or {name}: {annotation} = field(...), or ClassVar[...] if it is not stored"
             )
         _check_name_is_free(cls, name)
@@ -243,10 +243,10 @@ def _hidden_text(owner: str, name: str, hidden: str) -> str:
     if name.startswith("_"):
         public = name.removeprefix(f"_{owner.lstrip('_')}__").strip("_") or "name"  # Python adds the class to __name
         return (
-            f"{where}: a name with an underscore in front is not a field; write {public}: {hidden}, with "
-            f'field(key="{name}") if the Redis key is to stay, or annotate self.{name} in __init__ if it is not stored'
+            f"{where}: a name with an underscore in front is not a field: write {public}: {hidden}, with "
+            f'field(key="{name}") to keep the Redis key, or annotate self.{name} in __init__ if it is not stored'
         )
-    return f"{where}: a ClassVar is not a field; write {name}: {hidden}, or give it a value if it is not stored"
+    return f"{where}: a ClassVar is not a field: write {name}: {hidden}, or give it a value if it is not stored"
 
 
 def _module_names(cls: type[StoreBase], frame: FrameType | None) -> Mapping[str, object]:
@@ -265,11 +265,11 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
         origin = get_origin(value) or value
         if isinstance(value, FieldOptions):
             raise DeclarationError(
-                f"{cls.__name__}.{name}: field() without an annotation; write {name}: RedisHash[...] = field(...)"
+                f"{cls.__name__}.{name}: field() without an annotation: write {name}: RedisHash[...] = field(...)"
             )
         if isinstance(origin, type) and issubclass(origin, RedisObject):
             raise DeclarationError(
-                f"{cls.__name__}.{name}: {shown_type(value)} is assigned, not declared; "
+                f"{cls.__name__}.{name}: {shown_type(value)} is assigned, not declared: "
                 f'write {name}: {shown_type(value)}, with ":" in place of "="'
             )
 
@@ -288,8 +288,8 @@ def _check_not_settings(cls: type[StoreBase], name: str, value: object) -> None:
     else:
         return
     raise DeclarationError(
-        f"{cls.__name__}.{name}: {what} has no effect; the settings of a store are class keywords: "
-        f"class {cls.__name__}(Store, {fix})"
+        f"{cls.__name__}.{name}: {what} has no effect, because the settings of a store are class keywords: "
+        f"write class {cls.__name__}(Store, {fix})"
     )
 
 
@@ -299,8 +299,8 @@ def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
     base = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
     if base is not None and not isinstance(vars(base)[name], (FieldSpec, NestedSpec)):
         raise DeclarationError(
-            f"{cls.__name__}.{name}: {base.__name__} uses the name {name!r} itself; choose another and keep the "
-            f'Redis key, e.g. {name}_: ... = field(key="{name}")'
+            f"{cls.__name__}.{name}: {base.__name__} uses the name {name!r} itself: choose another and keep the "
+            f'Redis key, for example {name}_: ... = field(key="{name}")'
         )
 
 
@@ -321,7 +321,7 @@ def _all_members(cls: type[StoreBase], body: Mapping[str, object], own: Members,
     hidden = next((name for name in found if name in body and name not in own), None)
     if hidden is not None:
         raise DeclarationError(
-            f"{cls.__name__}.{hidden}: {body[hidden]!r} hides the field {found[hidden].origin.__name__}.{hidden}; "
+            f"{cls.__name__}.{hidden}: {body[hidden]!r} hides the field {found[hidden].origin.__name__}.{hidden}: "
             "choose another name, or declare the field anew with an annotation"
         )
     return MappingProxyType({**found, **own})

@@ -133,14 +133,14 @@ class NestedSpec:
         defaults = self.store.__purse__.defaults
         if defaults.namespace is not None:
             raise DeclarationError(
-                f"{self}: {name} has the namespace {defaults.namespace!r}, and nested it would have another; move its "
+                f"{self}: {name} has the namespace {defaults.namespace!r}, and nested it would have another: move its "
                 f"fields to a class without one, class {name}Fields(Store), and use that in both places"
             )
         if not self.store.__purse__.members:
-            raise DeclarationError(f"{self}: {name} has no fields; declare some in a class {name}Part(Store)")
+            raise DeclarationError(f"{self}: {name} has no fields: declare some in a class {name}Part(Store)")
         if defaults.engine is not None:
             raise DeclarationError(
-                f"{self}: engine={defaults.engine!r} of {name} would hold for the whole client; give it to "
+                f"{self}: engine={defaults.engine!r} of {name} would apply to the whole client: give it to "
                 f"{self.owner.__name__}"
             )
         needed = [
@@ -151,14 +151,14 @@ class NestedSpec:
         ]
         if needed:
             raise DeclarationError(
-                f"{self}: __init__ of {name} needs {needed[0]}, and a nested store is made with the client alone; "
+                f"{self}: __init__ of {name} needs {needed[0]}, and a nested store is made with the client alone: "
                 f"give {needed[0]} a default value"
             )
         if inspect.isabstract(self.store):
-            raise DeclarationError(f"{self}: {name} is abstract; nest a class that has all of its methods")
+            raise DeclarationError(f"{self}: {name} is abstract: nest a class that has all of its methods")
         if self._options != FieldOptions(ttl=self._options.ttl, key=self._options.key):
             raise DeclarationError(
-                f"{self}: field() of a nested store takes key= and ttl=, which its fields use; drop the rest"
+                f"{self}: field() of a nested store takes only key= and ttl=, which its fields use: omit the rest"
             )
 
 

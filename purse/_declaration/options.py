@@ -88,7 +88,7 @@ def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
     """
     if options.key is not None and options.rkey is not None:
         raise DeclarationError(
-            f"{where}: key= renames the last part of the key and rkey= gives the whole key; write one of them"
+            f"{where}: key= renames the last part of the key and rkey= gives the whole key: write one of them"
         )
     if options.key is not None:
         options = replace(options, key=check_name(options.key, where, "key", name))
@@ -97,16 +97,18 @@ def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
     if options.slots is not None:
         given: object = options.slots
         if given != "key":
-            raise DeclarationError(f'{where}: slots= of a field is "key", not {given!r}; a store takes slots="field"')
+            raise DeclarationError(
+                f'{where}: slots= of a field must be "key", not {given!r}: only a store takes slots="field"'
+            )
         if options.rkey is not None:
             raise DeclarationError(
-                f"{where}: rkey= gives the whole key as it is, slots= makes another; write one of them"
+                f"{where}: rkey= gives the whole key, and slots= makes another key: write one of them"
             )
     options = replace(options, ttl=as_ttl(options.ttl, where))
     codec: object = options.codec
     if codec is not None and not callable(codec) and not _is_codec(codec):
         raise DeclarationError(
-            f"{where}: codec={codec!r} is neither a codec (encode and decode) nor a function from a value type to one"
+            f"{where}: codec= must be a codec (encode and decode) or a function from a value type to one, not {codec!r}"
         )
     return options
 
@@ -120,8 +122,8 @@ def check_store_codec(codec: object, where: str) -> None:
     if codec is None or (callable(codec) and not _is_codec(codec)):
         return
     raise DeclarationError(
-        f"{where}: codec={codec!r} of a class is a function from a value type to its codec, because fields differ; "
-        "give one codec to one field with field(codec=...)"
+        f"{where}: codec= of a class must be a function from a value type to its codec, because fields differ, not "
+        f"{codec!r}: give one codec to one field with field(codec=...)"
     )
 
 

@@ -76,12 +76,12 @@ def check_signature(cls: type[object], template: Template) -> None:
         how = f"takes {_listed(positional)} not only by keyword" if positional else f"does not take {_listed(missing)}"
         raise DeclarationError(
             f'{cls.__name__}: namespace="{template.text}" has the placeholder{"s" * (len(missing) > 1)} '
-            f"{_listed(missing)}, and __init__ {how}; write\n\n{_lines(template, takes)}"
+            f"{_listed(missing)}, and __init__ {how}: write\n\n{_lines(template, takes)}"
         )
     if unknown:
         raise DeclarationError(
             f'{cls.__name__}: __init__ takes {_listed(unknown)}, and namespace="{template.text}" has no such '
-            f'placeholder; write namespace="{template.text}:{{{unknown[0]}}}", or give {unknown[0]} a default value'
+            f'placeholder: write namespace="{template.text}:{{{unknown[0]}}}", or give {unknown[0]} a default value'
         )
 
 
@@ -98,7 +98,7 @@ def check_open_arguments(cls: type[object], template: Template | None, given: Ma
     if option is not None:
         into = "redis://localhost:6379/2" if option == "db" else f"redis://localhost:6379?{option}=..."
         raise TypeError(
-            f"{cls.__name__}.open() takes the options of the client in the URL, {into}; write that, or "
+            f"{cls.__name__}.open() takes the options of the client in the URL, {into}: write that, or "
             f"{cls.__name__}(Redis.from_url(url, {option}=...)), with from redis.asyncio import Redis"
         )
 
@@ -119,7 +119,7 @@ def read_parameters(cls: type[object], template: Template, names: Names) -> Mapp
         where = f"{cls.__name__}.__init__: {name}"
         given = takes[name]
         if given.annotation is given.empty:
-            raise DeclarationError(f"{where} has no annotation; write {name}: int, {name}: str or {name}: UUID")
+            raise DeclarationError(f"{where} has no annotation: write {name}: int, {name}: str or {name}: UUID")
         annotation = Annotation(where, cast("object", given.annotation), names).value()
         found[name] = Parameter(name, annotation, _kind_of(annotation, where), cast("object", given.default))
     return found
@@ -133,7 +133,7 @@ def _kind_of(annotation: object, where: str) -> Kind:
         if kind is known:
             return known
     raise DeclarationError(
-        f"{where}: {shown_type(annotation)} cannot be part of a key; declare one of str, int and UUID "
+        f"{where}: {shown_type(annotation)} cannot be part of a key: declare one of str, int and UUID "
         "(a union of them would give two values one key)"
     )
 

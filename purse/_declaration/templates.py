@@ -84,8 +84,8 @@ def check_template(text: object, where: str) -> Template:
         if found is None and ("{" in segment or "}" in segment):
             name = re.sub("[^a-z_]+", "_", segment.lower()).strip("_") or "id"
             raise DeclarationError(
-                f"{where}: namespace={text!r} has braces in {segment!r}; a placeholder is a whole part between colons: "
-                f'write e.g. namespace="{example}:{{{name}}}"'
+                f"{where}: namespace={text!r} has braces in {segment!r}, and a placeholder is a whole part between "
+                f'colons: write for example namespace="{example}:{{{name}}}"'
             )
         if found is not None:
             _check_parameter(found[1], names, where, text)
@@ -95,24 +95,24 @@ def check_template(text: object, where: str) -> Template:
     if fault:
         parts = (part if _PLACEHOLDER.fullmatch(part) else cleaned(part) for part in text.split(":"))
         fix = ":".join(part for part in parts if part)
-        raise DeclarationError(f'{where}: namespace={text!r} {fault}; write e.g. namespace="{fix}"')
+        raise DeclarationError(f'{where}: namespace={text!r} {fault}: write for example namespace="{fix}"')
     return Template(text)
 
 
 def _check_parameter(name: str, others: list[str], where: str, text: str) -> None:
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
         raise DeclarationError(
-            f"{where}: namespace={text!r} has the placeholder {name!r}, which cannot be the name of an argument; "
-            f'write e.g. namespace="{where.lower()}:{{{where.lower()}_id}}"'
+            f"{where}: namespace={text!r} has the placeholder {name!r}, which cannot be the name of an argument: "
+            f'write for example namespace="{where.lower()}:{{{where.lower()}_id}}"'
         )
     if name in _TAKEN:
         raise DeclarationError(
-            f"{where}: namespace={text!r} has the placeholder {name!r}, and {', '.join(_TAKEN)} are arguments already; "
-            f"choose another name, e.g. {{{name}_id}}"
+            f"{where}: namespace={text!r} has the placeholder {name!r}, and {', '.join(_TAKEN)} are arguments already: "
+            f"choose another name, for example {{{name}_id}}"
         )
     if name in others:
         raise DeclarationError(
-            f"{where}: namespace={text!r} has the placeholder {name!r} twice; the second would say nothing new"
+            f"{where}: namespace={text!r} has the placeholder {name!r} twice: write each of them once"
         )
 
 
@@ -128,18 +128,20 @@ def written(name: str, value: object, kind: Kind, where: str) -> str:
         ValueError: it is empty, or has no UTF-8 form.
     """
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{where}: {name}= is {_a(kind)}, not {shown(value)}")
+        raise TypeError(f"{where}: {name}= must be {_a(kind)}, not {shown(value)}")
     if isinstance(value, int):
         return int.__repr__(value)
     if isinstance(value, UUID):
         return UUID.__str__(value)
     text = str.__str__(value)
     if not text:
-        raise ValueError(f"{where}: {name}='' is empty, and would be no part of a key; give it at least one character")
+        raise ValueError(f"{where}: {name}='' is empty and cannot be part of a key: give it at least one character")
     try:
         return quote(text, safe="")
     except UnicodeEncodeError as error:
-        raise ValueError(f"{where}: {name}={shown(text)} has no UTF-8 form ({error.reason}); a key needs one") from None
+        raise ValueError(
+            f"{where}: {name}={shown(text)} has no UTF-8 form ({error.reason}): pass text that can be encoded"
+        ) from None
 
 
 def can_meet(one: Template, kinds: Mapping[str, Kind], other: Template, others: Mapping[str, Kind]) -> bool:

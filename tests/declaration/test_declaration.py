@@ -236,10 +236,10 @@ async def test_a_name_that_never_comes_is_refused_at_the_first_instance(declare:
 @pytest.mark.parametrize(
     ("annotation", "why"),
     [
-        ('"list[Later]"', "list[Later] is not a Redis collection; declare RedisList[Later]"),
+        ('"list[Later]"', "list[Later] is not a Redis collection: declare RedisList[Later]"),
         (
             '"RedisHash[Later] | None"',
-            "RedisHash[Later] | None is not a Redis collection; an empty one simply has no key",
+            "RedisHash[Later] | None is not a Redis collection: declare RedisHash[Later], because",
         ),
     ],
 )
@@ -322,31 +322,34 @@ def test_a_model_with_an_open_forward_reference_can_be_declared(declare: Declare
 WRONG = {
     "int": (
         "n: int",
-        "Garden.n: int is not a Redis collection; declare RedisHash[int] or RedisList[int], or ClassVar[int]",
+        "Garden.n: int is not a Redis collection: declare RedisHash[int] or RedisList[int], or ClassVar[int]",
     ),
     "dict": (
         "n: dict[str, int]",
-        "Garden.n: dict[str, int] is not a Redis collection; declare RedisHash[int], or ClassVar",
+        "Garden.n: dict[str, int] is not a Redis collection: declare RedisHash[int], or ClassVar",
     ),
     "int dict": ("n: dict[int, bool]", "declare RedisHash[bool, int], or ClassVar"),
     "list": ("n: list[int]", "declare RedisList[int], or ClassVar[list[int]]"),
-    "optional": ("n: Optional[RedisHash[int]]", "an empty one simply has no key, so declare RedisHash[int]"),
+    "optional": (
+        "n: Optional[RedisHash[int]]",
+        "declare RedisHash[int], because an empty collection simply has no key",
+    ),
     "none": ("n: None", "Garden.n: None is not a Redis collection"),
-    "bare": ("n: RedisHash", "Garden.n: RedisHash does not say what it holds; write e.g. RedisHash[str]"),
-    "bare list": ("n: RedisList", "write e.g. RedisList[str]"),
-    "base": ("n: RedisKey", "Garden.n: RedisKey does not say what it holds; declare RedisHash[...]"),
+    "bare": ("n: RedisHash", "Garden.n: RedisHash does not say what it holds: write for example RedisHash[str]"),
+    "bare list": ("n: RedisList", "write for example RedisList[str]"),
+    "base": ("n: RedisKey", "Garden.n: RedisKey does not say what it holds: declare RedisHash[...]"),
     "assigned": (
         "n = RedisHash[int]",
-        'Garden.n: RedisHash[int] is assigned, not declared; write n: RedisHash[int], with ":"',
+        'Garden.n: RedisHash[int] is assigned, not declared: write n: RedisHash[int], with ":"',
     ),
     "assigned bare": ("n = RedisList", "Garden.n: RedisList is assigned, not declared"),
     "no annotation": (
         "n = RedisList.field(maxlen=3)",
-        "Garden.n: field() without an annotation; write n: RedisHash[...] = field(...)",
+        "Garden.n: field() without an annotation: write n: RedisHash[...] = field(...)",
     ),
     "value": (
         "n: RedisHash[int] = {}",
-        "Garden.n: a field has no value in the class, but = {} gives it one; write n: RedisHash[",
+        "Garden.n: a field has no value in the class, but = {} gives it one: write n: RedisHash[",
     ),
     "none value": ("n: RedisHash[int] = None", "but = None gives it one"),
     "private": ("_n: RedisHash[int] = field()", "Garden._n: a name with an underscore in front is not a field"),
@@ -363,7 +366,7 @@ WRONG = {
     "annotated class": ("n: Annotated[RedisHash[int], TTL]", "Garden.n: TTL in Annotated needs a duration"),
     "maxlen": (
         "n: RedisHash[int] = RedisList.field(maxlen=3)",
-        "this is a RedisHash; write n: RedisHash[int] = RedisHash.field(...)",
+        "this is a RedisHash: write n: RedisHash[int] = RedisHash.field(...)",
     ),
     "maxlen 0": (
         "n: RedisList[int] = RedisList.field(maxlen=0)",
@@ -378,18 +381,18 @@ WRONG = {
         "Garden.n: a RedisList has no time to live per item",
     ),
     "per item annotated": ("n: Annotated[RedisList[int], TTL(hours=1, per_item=True)]", "no time to live per item"),
-    "key": ("n: RedisHash[int] = field(key='a b')", "Garden.n: key='a b' contains ' '; only letters"),
+    "key": ("n: RedisHash[int] = field(key='a b')", "Garden.n: key='a b' contains ' ', and only letters"),
     "key braces": ("n: RedisHash[int] = field(key='{a}')", "braces are reserved for the hash tag"),
-    "key empty": ("n: RedisHash[int] = field(key='')", "Garden.n: key='' is empty; write e.g. key=\"n\""),
+    "key empty": ("n: RedisHash[int] = field(key='')", "Garden.n: key='' is empty: write for example key=\"n\""),
     "rkey empty": ("n: RedisHash[int] = field(rkey='')", "Garden.n: rkey= is empty"),
     "key and rkey": ("n: RedisHash[int] = field(key='a', rkey='b')", "Garden.n: key= renames the last part"),
     "codec": (
         "n: RedisHash[int] = field(codec=3)",
-        "Garden.n: codec=3 is neither a codec (encode and decode) nor a function",
+        "Garden.n: codec= must be a codec (encode and decode) or a function",
     ),
     "same key": (
         "n: RedisHash[int]\n    m: RedisHash[int] = field(key='n')",
-        "Garden.n and Garden.m have the same Redis key '{decl-wrong}:n'; give one of them another key=",
+        "Garden.n and Garden.m have the same Redis key '{decl-wrong}:n': give one of them another key=",
     ),
     "same rkey": (
         "n: RedisHash[int] = field(rkey='k')\n    m: RedisList[int] = field(rkey='k')",
@@ -401,14 +404,14 @@ WRONG = {
     ),
     "open": (
         "open: RedisHash[int]",
-        "Garden.open: Store uses the name 'open' itself; choose another and keep the Redis key",
+        "Garden.open: Store uses the name 'open' itself: choose another and keep the Redis key",
     ),
-    "aclose": ("aclose: RedisHash[int]", 'e.g. aclose_: ... = field(key="aclose")'),
-    "clear": ("clear: RedisHash[int]", 'e.g. clear_: ... = field(key="clear")'),
+    "aclose": ("aclose: RedisHash[int]", 'for example aclose_: ... = field(key="aclose")'),
+    "clear": ("clear: RedisHash[int]", 'for example clear_: ... = field(key="clear")'),
     "atomic": ("atomic: RedisHash[int]", "Garden.atomic: Store uses the name 'atomic' itself"),
     "type variable": (
         "n: RedisHash[TypeVar('T')]",
-        "a field holds one concrete type; write a type, or make the store generic",
+        "a field holds one concrete type: write a type, or make the store generic",
     ),
     "syntax": ("n: 'RedisHash['", "Garden.n: the annotation 'RedisHash[' cannot be evaluated"),
     "too many": ("n: 'RedisHash[int, str, int]'", "cannot be evaluated"),
@@ -436,14 +439,14 @@ KEYWORDS = {
     "misspelt ttl": ("tll=TTL(hours=1)", "unknown class keyword tll=: did you mean ttl=?"),
     "unknown": (
         "colour='red'",
-        "Garden: unknown class keyword colour=; a Store takes namespace=, ttl=, codec=, engine=",
+        "Garden: unknown class keyword colour=: a Store takes namespace=, ttl=, codec=, engine=",
     ),
-    "empty": ("namespace=''", "Garden: namespace='' is empty; write e.g. namespace=\"garden\""),
-    "bytes": ("namespace=b'g'", "Garden: namespace= is a str, not b'g'"),
+    "empty": ("namespace=''", "Garden: namespace='' is empty: write for example namespace=\"garden\""),
+    "bytes": ("namespace=b'g'", "Garden: namespace= must be a str, not b'g'"),
     "braces": ("namespace='{garden}:x-{y}'", "a placeholder is a whole part between colons"),
     "glob": ("namespace='g*'", "Garden: namespace='g*' contains '*'"),
     "ttl": ("namespace='g', ttl='1h'", "Garden: ttl= is a TTL, a timedelta or a number of seconds, not '1h'"),
-    "codec": ("namespace='g', codec=3", "Garden: codec=3 of a class is a function from a value type to its codec"),
+    "codec": ("namespace='g', codec=3", "Garden: codec= of a class must be a function from a value type to its codec"),
     "engine": ("namespace='g', engine='fast'", 'Garden: engine= must be "auto", "shared" or "dedicated", not \'fast\''),
     "one codec": ("namespace='g', codec=codec_for(str)", "give one codec to one field with field(codec=...)"),
 }

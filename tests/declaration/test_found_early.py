@@ -52,17 +52,17 @@ COLLECTIONS: list[Any] = [
 
 HIDDEN = {
     "_log: RedisList[str]": (
-        "Garden._log: a name with an underscore in front is not a field; write log: RedisList[str], with "
-        'field(key="_log") if the Redis key is to stay, or annotate self._log in __init__'
+        "Garden._log: a name with an underscore in front is not a field: write log: RedisList[str], with "
+        'field(key="_log") to keep the Redis key, or annotate self._log in __init__'
     ),
-    "__log: RedisList[str]": "a name with an underscore in front is not a field; write log: RedisList[str]",
+    "__log: RedisList[str]": "a name with an underscore in front is not a field: write log: RedisList[str]",
     "_log: 'Annotated[RedisList[Later], TTL(hours=1)]'": "a name with an underscore in front is not a field",
-    "_part: Part": "Garden._part: a name with an underscore in front is not a field; write part: Part",
+    "_part: Part": "Garden._part: a name with an underscore in front is not a field: write part: Part",
     "log: ClassVar[RedisList[str]]": (
-        "Garden.log: a ClassVar is not a field; write log: RedisList[str], or give it a value if it is not stored"
+        "Garden.log: a ClassVar is not a field: write log: RedisList[str], or give it a value if it is not stored"
     ),
-    "log: 'ClassVar[RedisList[Later]]'": "a ClassVar is not a field; write log: RedisList[Later]",
-    "log: Final[RedisList[str]]": "a ClassVar is not a field; write log: RedisList[str]",
+    "log: 'ClassVar[RedisList[Later]]'": "a ClassVar is not a field: write log: RedisList[Later]",
+    "log: Final[RedisList[str]]": "a ClassVar is not a field: write log: RedisList[str]",
     "log: Annotated[ClassVar[RedisList[str]], 1]": "a ClassVar is not a field",
 }
 

@@ -122,7 +122,7 @@ def test_a_generic_store_has_no_instances(declare: Declare) -> None:
     with pytest.raises(DeclarationError, match=r"give it one in a subclass: class Plants\(Repo\[Plant\], namespace="):
         module.Repo(Redis())
     with pytest.raises(
-        DeclarationError, match=r"Sub\.items: RedisHash\[M\] has a type variable .* give it one in a sub"
+        DeclarationError, match=r"Sub\.items: RedisHash\[M\] contains a type variable.* give it one in a sub"
     ):
         declare(f"from {module.__name__} import Repo\nclass Sub(Repo, namespace='generic-sub'): ...")
 

@@ -101,7 +101,7 @@ def test_hostile_names_are_refused_with_a_clean_spelling(name: str, suggestion: 
 
     message = str(caught.value)
     assert message.startswith(f"Garden: namespace={name!r} ")
-    assert message.endswith(f'write e.g. namespace="{suggestion}"')
+    assert message.endswith(f'write for example namespace="{suggestion}"')
     assert check_name(suggestion, "Garden", "namespace", "garden") == suggestion
     assert message.isprintable()
 
@@ -116,7 +116,7 @@ def test_braces_are_reserved_for_the_hash_tag(name: str) -> None:
 @pytest.mark.parametrize("name", [None, 42, b"garden", ["garden"]])
 def test_a_name_is_a_str(name: object) -> None:
     """Whatever is no str is refused and shown."""
-    with pytest.raises(DeclarationError, match=re.escape(f'a str, not {name!r}; write namespace="garden"')):
+    with pytest.raises(DeclarationError, match=re.escape(f'a str, not {name!r}: write namespace="garden"')):
         check_name(name, "Garden", "namespace", "garden")
 
 

@@ -192,9 +192,9 @@ WRONG = {
     "options": (
         "class P(Store):\n    n: RedisHash[int]",
         "p: P = RedisList.field(maxlen=3)",
-        "takes key= and ttl=, which its",
+        "takes only key= and ttl=, which its",
     ),
-    "rkey": ("class P(Store):\n    n: RedisHash[int]", "p: P = field(rkey='x')", "takes key= and ttl="),
+    "rkey": ("class P(Store):\n    n: RedisHash[int]", "p: P = field(rkey='x')", "takes only key= and ttl="),
     "abstract": (
         "class P(Store, ABC):\n    n: RedisHash[int]\n    @abstractmethod\n    def f(self): ...",
         "p: P",
@@ -218,7 +218,7 @@ WRONG = {
     "type variable": (
         "M = TypeVar('M')\nclass P(Store, Generic[M]):\n    n: RedisHash[M]",
         "p: P",
-        "Out.p.n: RedisHash[M] has a type variable in it",
+        "Out.p.n: RedisHash[M] contains a type variable",
     ),
 }
 
@@ -246,5 +246,5 @@ def test_a_part_is_defined_before_the_whole(declare: Declare) -> None:
     )
 
     for store, name in ((module.Out, "Part"), (module.Tree, "Tree")):
-        with pytest.raises(DeclarationError, match=f"the store {name} is nested here and defined later; define it"):
+        with pytest.raises(DeclarationError, match=f"the store {name} is nested here and defined later: define it"):
             store(Redis())

@@ -132,8 +132,8 @@ def test_different_values_give_different_segments(one: str, other: str) -> None:
     [
         ("", ValueError, "Tenant: name='' is empty"),
         ("\ud800", ValueError, "Tenant: name='\\ud800' has no UTF-8 form"),
-        (3, TypeError, "Tenant: name= is a str, not 3"),
-        (None, TypeError, "Tenant: name= is a str, not None"),
+        (3, TypeError, "Tenant: name= must be a str, not 3"),
+        (None, TypeError, "Tenant: name= must be a str, not None"),
     ],
 )
 def test_a_value_that_is_no_segment_is_refused(value: object, error: type[Exception], message: str) -> None:
@@ -147,7 +147,7 @@ def test_a_value_that_is_no_segment_is_refused(value: object, error: type[Except
 @pytest.mark.parametrize("value", ["1", True, 1.0, None, UUID(int=1)])
 def test_an_int_is_an_int(value: object) -> None:
     """What only looks like an int is refused: it might be another user's."""
-    with pytest.raises(TypeError, match="user_id= is an int"):
+    with pytest.raises(TypeError, match="user_id= must be an int"):
         written("user_id", value, int, "UserStore")
 
 
@@ -170,24 +170,24 @@ def test_what_to_write_is_in_the_error(declare: Declare) -> None:
         declare("class Users(Store, namespace='param-lines:{user_id}:{year}'):\n    n: RedisHash[int]")
 
     message, lines = str(caught.value).split("\n\n", 1)
-    assert "has the placeholders user_id and year, and __init__ does not take user_id and year; write" in message
+    assert "has the placeholders user_id and year, and __init__ does not take user_id and year: write" in message
     source = f"class Users(Store, namespace='param-lines:{{user_id}}:{{year}}'):\n    n: RedisHash[int]\n\n{lines}"
     module = declare(source)
     assert module.Users(Redis(), user_id=1, year=2).n.rkey == "{param-lines:1:2}:n"
 
 
 SIGNATURES = {
-    "other name": ("'s:{user_id}'", "*, user: int", "user=user", "does not take user_id; write"),
-    "positional": ("'s:{user_id}'", "user_id: int", "user_id=user_id", "takes user_id not only by keyword; write"),
-    "one of two": ("'s:{a}:{b}'", "*, a: int", "a=a", "does not take b; write"),
+    "other name": ("'s:{user_id}'", "*, user: int", "user=user", "does not take user_id: write"),
+    "positional": ("'s:{user_id}'", "user_id: int", "user_id=user_id", "takes user_id not only by keyword: write"),
+    "one of two": ("'s:{a}:{b}'", "*, a: int", "a=a", "does not take b: write"),
     "placeholder forgotten": ("'s'", "*, user_id: int", "user_id=user_id", 'write namespace="s:{user_id}", or give'),
     "no annotation": (
         "'s:{user_id}'",
         "*, user_id",
         "user_id=user_id",
-        "user_id has no annotation; write user_id: int",
+        "user_id has no annotation: write user_id: int",
     ),
-    "float": ("'s:{x}'", "*, x: float", "x=x", "float cannot be part of a key; declare one of str, int and UUID"),
+    "float": ("'s:{x}'", "*, x: float", "x=x", "float cannot be part of a key: declare one of str, int and UUID"),
     "union": ("'s:{x}'", "*, x: int | str", "x=x", "int | str cannot be part of a key"),
     "optional": ("'s:{x}'", "*, x: Optional[int] = None", "x=x", "cannot be part of a key"),
 }
@@ -208,18 +208,21 @@ def test_a_signature_that_differs_is_refused(
 
 
 TEMPLATES = {
-    "part of a segment": ("'user-{id}'", 'a placeholder is a whole part between colons: write e.g. namespace="users:'),
+    "part of a segment": (
+        "'user-{id}'",
+        'a placeholder is a whole part between colons: write for example namespace="users:',
+    ),
     "open": ("'{id'", "a placeholder is a whole part between colons"),
     "two in one": ("'{a}{b}'", "a placeholder is a whole part between colons"),
     "empty": ("'user:{}'", "the placeholder '', which cannot be the name of an argument"),
     "keyword": ("'user:{class}'", "the placeholder 'class', which cannot be the name of an argument"),
     "dotted": ("'user:{a.b}'", "the placeholder 'a.b', which cannot be"),
     "format": ("'user:{a!r}'", "the placeholder 'a!r', which cannot be"),
-    "redis": ("'user:{redis}'", "self, redis, url are arguments already; choose another name, e.g. {redis_id}"),
+    "redis": ("'user:{redis}'", "self, redis, url are arguments already: choose another name, for example {redis_id}"),
     "url": ("'user:{url}'", "are arguments already"),
     "twice": ("'{a}:{a}'", "has the placeholder 'a' twice"),
-    "glob": ("'us*er:{a}'", "contains '*'; only letters, digits and _ . : - / may be in it; write e.g. "),
-    "empty part": ("'user::{a}'", 'has an empty part: ":" separates'),
+    "glob": ("'us*er:{a}'", "contains '*', and only letters, digits and _ . : - / are allowed: write for example "),
+    "empty part": ("'user::{a}'", 'has an empty part, because ":" separates'),
 }
 
 
@@ -247,7 +250,7 @@ def test_an_init_that_hands_over_too_little_or_too_much_is_told(declare: Declare
         """
     )
 
-    with pytest.raises(TypeError, match=r"not hand over user_id; write super\(\).__init__\(redis, user_id=user_id\)"):
+    with pytest.raises(TypeError, match=r"not hand over user_id: write super\(\).__init__\(redis, user_id=user_id\)"):
         module.Less(Redis(), user_id=1)
     with pytest.raises(TypeError, match=r'given user_id=, and namespace="param-more" has no \{user_id\}'):
         module.More(Redis())

@@ -49,7 +49,7 @@ def test_relatives_may_have_fields_in_common(declare: Declare, source: str) -> N
 WRONG = {
     "entries of the base": (
         "class Orchard(Garden):\n    one: RedisHash[int] = field(key='sessions:1')",
-        "Orchard.one has the Redis key '{space}:sessions:1', and all that begin with '{space}:sessions:' belong to ",
+        "Orchard.one has the Redis key '{space}:sessions:1', and all keys that begin with '{space}:sessions:' belong",
     ),
     "entries of a base's field that was moved": (
         (
@@ -57,29 +57,29 @@ WRONG = {
             "    one: RedisHash[int] = field(key='sessions:1')"
         ),
         (
-            "Orchard.one has the Redis key '{space}:sessions:1', and all that begin with '{space}:sessions:' belong to "
-            "Garden.sessions; give one of them another key= or rkey="
+            "Orchard.one has the Redis key '{space}:sessions:1', and all keys that begin with '{space}:sessions:' "
+            "belong to Garden.sessions: give one of them another key= or rkey="
         ),
     ),
     "entries of a sibling": (
         "class A(Garden):\n    one: RedisSet[int] = field(key='n:1')\nclass B(Garden):\n    n: RedisKeySpace[str]",
-        "A.one has the Redis key '{space}:n:1', and all that begin with '{space}:n:' belong to B.n; give",
+        "A.one has the Redis key '{space}:n:1', and all keys that begin with '{space}:n:' belong to B.n: give",
     ),
     "identities of a sibling": (
         (
             "class A(Garden):\n    web: RedisRateLimiter = RedisRateLimiter.field(rate='1/day')\n"
             "class B(Garden):\n    one: RedisList[int] = field(key='web:ada')"
         ),
-        "B.one has the Redis key '{space}:web:ada', and all that begin with '{space}:web:' belong to A.web; give one",
+        "B.one has the Redis key '{space}:web:ada', and all keys that begin with '{space}:web:' belong to A.web: give",
     ),
     "one key under two names": (
         "class A(Garden):\n    a: RedisList[int]\nclass B(Garden):\n    b: RedisList[int] = field(key='a')",
-        "B.b and A.a have the same Redis key '{space}:a'; give one of them another key= or rkey=",
+        "B.b and A.a have the same Redis key '{space}:a': give one of them another key= or rkey=",
     ),
     "other types": (
         "class A(Garden):\n    a: RedisList[int]\nclass B(Garden):\n    a: RedisList[str]",
         (
-            "B.a and A.a have the same Redis key '{space}:a' and hold different types; give one of the classes a "
+            "B.a and A.a have the same Redis key '{space}:a' and hold different types: give one of the classes a "
             'namespace: class B(..., namespace="...")'
         ),
     ),
@@ -88,14 +88,14 @@ WRONG = {
             "M = TypeVar('M')\nclass Repo(Garden, Generic[M]):\n    items: RedisHash[M]\n"
             "class A(Repo[int]): ...\nclass B(Repo[str]): ..."
         ),
-        "B.items and A.items have the same Redis key '{space}:items' and hold different types; give one of the classes",
+        "B.items and A.items have the same Redis key '{space}:items' and hold different types: give one of the classes",
     ),
     "a nested store": (
         (
             "class Part(Store):\n    lines: RedisList[int]\nclass A(Garden):\n    home: Part\n"
             "class B(Garden):\n    home: RedisKeySpace[int]"
         ),
-        "A.home.lines has the Redis key '{space}:home:lines', and all that begin with '{space}:home:' belong to B.home",
+        "A.home.lines has the Redis key '{space}:home:lines', and all keys that begin with '{space}:home:' belong to B",
     ),
 }
 
@@ -197,7 +197,7 @@ def test_an_existing_key_is_not_that_of_another_field(declare: Declare, line: st
         f"    gate: RedisLock\n    {line}\n{INIT}"
     )
     if refused:
-        with pytest.raises(DeclarationError, match=r"have the same Redis key|, and all that begin with "):
+        with pytest.raises(DeclarationError, match=r"have the same Redis key|, and all keys that begin with "):
             declare(source)
     else:
         declare(source)

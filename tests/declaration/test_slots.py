@@ -247,7 +247,7 @@ WRONG = {
         "h: RedisHash[int] = RedisKeySpace.field(slots='key')",
         "Bad.h: RedisKeySpace.field() has the options of a RedisKeySpace",
     ),
-    "slots unknown": ("s: RedisKeySpace[int] = RedisKeySpace.field(slots='field')", 'slots= of a field is "key"'),
+    "slots unknown": ("s: RedisKeySpace[int] = RedisKeySpace.field(slots='field')", 'slots= of a field must be "key"'),
     "slots and rkey": ("s: RedisKeySpace[int] = RedisKeySpace.field(slots='key', rkey='x:')", "write one of them"),
     "maxsize of a list": (
         "xs: RedisList[int] = RedisQueue.field(maxsize=3)",
@@ -277,5 +277,5 @@ def test_a_wrong_layout_is_refused_at_definition(body: str, message: str) -> Non
 
 def test_a_wrong_layout_of_a_store_is_refused() -> None:
     """A store takes ``"store"`` and ``"field"``."""
-    with pytest.raises(DeclarationError, match='slots= is "store"'):
+    with pytest.raises(DeclarationError, match='slots= must be "store"'):
         exec("class Bad(Store, namespace='slots-wrong', slots='key'): pass", {"Store": Store})

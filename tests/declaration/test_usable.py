@@ -253,7 +253,7 @@ def test_the_options_of_another_structure_are_answered_with_the_line_to_write() 
             plants: ByName = RedisList.field(maxlen=3)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType, reportUnknownVariableType]
 
     assert str(caught.value) == (
-        "Garden.plants: RedisList.field() has the options of a RedisList, and this is a ByName; write "
+        "Garden.plants: RedisList.field() has the options of a RedisList, and this is a ByName: write "
         "plants: ByName = RedisHash.field(...)"
     )
 
