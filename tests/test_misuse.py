@@ -138,6 +138,7 @@ def test_settings_in_the_body_of_a_store(declare: Declare, body: str, message: s
     assert message in str(caught.value)
 
 
+@pytest.mark.rows(1)
 def test_a_model_in_the_body_may_have_any_name(declare: Declare) -> None:
     """``Settings`` may be the type of a field, and a method may be called ``ttl``."""
     module = declare(

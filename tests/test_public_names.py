@@ -89,6 +89,7 @@ def test_collections_do_not_load_the_store() -> None:
     }
 
 
+@pytest.mark.thorough
 def test_importing_everything_loads_no_extras() -> None:
     """``from purse import *`` loads neither the embedded server nor any optional dependency."""
     loaded = loaded_by("from purse import *") - loaded_by("import redis.asyncio")  # which looks for OpenTelemetry

@@ -431,6 +431,7 @@ def test_a_wrong_url_is_refused_with_the_accepted_forms(url: str, message: str) 
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("url", ["embedded://", "server"])
 def test_a_store_that_is_never_closed_does_not_complain_at_exit(server_url: str, url: str) -> None:
     """A script may simply end: nothing is printed and the exit status is 0."""

@@ -81,6 +81,7 @@ def is_one_token(right: tuple[str, ...], wrong: tuple[str, ...]) -> bool:
 ALL = [(FILE, *pair) for FILE in FILES for pair in pairs_of(TYPING / FILE)]
 
 
+@pytest.mark.rows(12)
 @pytest.mark.parametrize(
     ("right", "wrong"), [pair for _, *pair in ALL], ids=[f"{name}:{wrong.number}" for name, _, wrong in ALL]
 )
@@ -100,9 +101,8 @@ def test_there_are_enough_of_them() -> None:
     assert len(ALL) >= 40
 
 
-@pytest.mark.parametrize(
-    "checker", ["mypy", *(pytest.param(name, marks=pytest.mark.thorough) for name in CHECKERS if name != "mypy")]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("checker", CHECKERS)
 def test_a_checker_refuses_the_wrong_lines_and_no_other(checker: str, tmp_path: Path) -> None:
     """Line by line, in its strict mode, but for the checker's own faults, each of which is listed with its reason."""
     verdict = verdict_of(checker, tmp_path)

@@ -78,6 +78,7 @@ async def test_what_never_begins_leaves_nothing(garden: Garden, how: str) -> Non
     assert requests(garden) == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared")
 async def test_a_program_hears_of_its_mistakes_once(tmp_path: Path, redis: Redis, server: Server) -> None:
     """With all of Python's own checks on, a forgotten await is one warning; errors and cancellations are none."""

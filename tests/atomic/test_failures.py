@@ -30,6 +30,7 @@ BAD: dict[str, tuple[type[Exception], str, Callable[[Garden], Call]]] = {
 }
 
 
+@pytest.mark.rows(16)
 @pytest.mark.parametrize("position", range(4))
 @pytest.mark.parametrize(("kind", "message", "bad"), BAD.values(), ids=BAD.keys())
 async def test_an_error_before_sending_sends_nothing(

@@ -185,6 +185,7 @@ def canonical(form: object) -> JsonCodec[Any]:
     return CanonicalCodec(form, best_effort=False)
 
 
+@pytest.mark.rows(6)
 @pytest.mark.parametrize("make", [JsonCodec, canonical])
 @pytest.mark.parametrize(
     ("form", "values"),

@@ -191,6 +191,7 @@ def test_a_value_becomes_the_bytes_that_pydantic_writes(value: object) -> None:
         assert written(form, value) == oracle.encode(value), form
 
 
+@pytest.mark.rows(20)
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value).partition(" object at ")[0])
 @pytest.mark.parametrize("wrap", [alone, in_list, in_dict])
 def test_what_orjson_would_write_as_something_else(wrap: Callable[[object], object], value: object) -> None:

@@ -232,6 +232,7 @@ def told_in(tree: ast.AST) -> Iterator[ast.JoinedStr]:
             yield from (part for part in ast.walk(node) if isinstance(part, ast.JoinedStr))
 
 
+@pytest.mark.rows(16)
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PURSE)))
 def test_nothing_is_shown_by_itself(path: Path) -> None:
     """No module quotes with ``!r``, and none puts a key into a message as it is: they ask ``_shown``."""
@@ -256,6 +257,7 @@ def test_nothing_is_shown_by_itself(path: Path) -> None:
 NOW = {name: [case for case in table.CALLS if case.trips != 0] for name, table in TABLES.items()}
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize("name", TABLES)
 async def test_every_method_tells_a_hostile_key(redis: Redis, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A key of a megabyte with line ends and escape sequences makes a short, printable message in each method."""
@@ -395,6 +397,7 @@ GIVEN: dict[str, Callable[[Redis, Any], object]] = {
 }
 
 
+@pytest.mark.rows(16)
 @pytest.mark.usefixtures("hidden")
 @pytest.mark.parametrize("given", [f"{SECRET}\udc80", [SECRET], {SECRET: SECRET}], ids=["str", "list", "dict"])
 @pytest.mark.parametrize("name", GIVEN)

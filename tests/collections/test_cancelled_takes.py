@@ -158,6 +158,7 @@ every_taking = pytest.mark.parametrize("name", TAKINGS)
 every_policy = pytest.mark.parametrize("ttl", [None, CLOCK], ids=["no policy", "a policy"])
 
 
+@pytest.mark.rows(12)
 @every_taking
 @every_policy
 async def test_what_was_taken_is_put_back(

@@ -216,6 +216,7 @@ STORING_OR_NEW: dict[str, HashCall] = {
 }
 
 
+@pytest.mark.rows(6)
 @every_item_mode
 @pytest.mark.parametrize("call", STORING_OR_NEW.values(), ids=STORING_OR_NEW.keys())
 async def test_a_server_whose_fields_cannot_expire(dated: Redis, policy: TTL, call: HashCall) -> None:

@@ -116,6 +116,7 @@ async def test_keys_may_have_another_type(redis: Redis) -> None:
         await plots.get(cast("int", "1"))
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("key", HOSTILE, ids=shown)
 async def test_any_string_is_a_key_and_a_value(words: RedisHash[str], key: str) -> None:
     """Whatever characters a key or value has, it is stored as it is, beside others."""

@@ -164,6 +164,7 @@ async def test_restore_refuses_damaged_data(filled: Kind) -> None:
     assert await filled.len() == 2
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("rkey", HOSTILE, ids=shown)
 async def test_any_string_is_a_key(redis: Redis, rkey: str) -> None:
     """A key is used as it is, whatever characters it has, and its neighbours are not touched."""

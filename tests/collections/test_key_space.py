@@ -213,6 +213,7 @@ async def test_none_as_a_value(redis: Redis) -> None:
     assert await perhaps.pop("a", 5) is None
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("key", HOSTILE, ids=shown)
 async def test_any_string_is_a_key(redis: Redis, words: RedisKeySpace[str], key: str) -> None:
     """Whatever characters a key and a value have, they come back."""

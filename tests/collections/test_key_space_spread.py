@@ -43,6 +43,7 @@ async def test_the_redis_key_ends_with_the_suffix(redis: Redis, visits: RedisKey
     assert await read(redis, "DBSIZE") == 3
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("key", [*HOSTILE, "a}b", "}{"], ids=shown)
 async def test_any_string_is_a_key(visits: RedisKeySpace[int], key: str) -> None:
     """Braces in a key, too."""

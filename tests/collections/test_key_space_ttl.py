@@ -75,6 +75,7 @@ def old(left_ms: int) -> bool:
     return SHORT_MS - 5000 < left_ms <= SHORT_MS
 
 
+@pytest.mark.rows(10)
 @every_policy
 @each(CREATIONS)
 async def test_a_new_entry_gets_the_declared_time(redis: Redis, policy: TTL, call: Call) -> None:
@@ -86,6 +87,7 @@ async def test_a_new_entry_gets_the_declared_time(redis: Redis, policy: TTL, cal
     assert fresh(await visits.pttl("new"))
 
 
+@pytest.mark.rows(8)
 @every_policy
 @each(EXPLICIT)
 async def test_what_a_call_says_wins(redis: Redis, policy: TTL, call: Call) -> None:

@@ -109,6 +109,7 @@ async def test_an_index_into_a_missing_key(log: RedisList[str], index: int) -> N
     assert not await log.exists()
 
 
+@pytest.mark.rows(8)
 @pytest.mark.parametrize("start", [end for end in ENDS if end is not None])
 async def test_slices_are_pythons(letters: RedisList[str], start: int) -> None:
     """``slice(start, stop)`` is ``list[start:stop]``, for negative, far and crossing bounds."""
@@ -117,6 +118,7 @@ async def test_slices_are_pythons(letters: RedisList[str], start: int) -> None:
     assert got == {stop: [*"abcde"][start:stop] for stop in ENDS}
 
 
+@pytest.mark.rows(6)
 @pytest.mark.parametrize("start", [end for end in ENDS if end is not None])
 async def test_trim_keeps_a_slice(redis: Redis, start: int) -> None:
     """``trim(start, stop)`` leaves ``list[start:stop]`` and returns None."""
@@ -130,6 +132,7 @@ async def test_trim_keeps_a_slice(redis: Redis, start: int) -> None:
         assert await numbers.slice(0) == [*range(5)][start:stop], (start, stop)
 
 
+@pytest.mark.rows(8)
 @pytest.mark.parametrize("index", [end for end in ENDS if end is not None])
 async def test_insert_clamps(letters: RedisList[str], index: int) -> None:
     """``insert`` puts the element where ``list.insert`` does, for negative and far indices."""
@@ -235,6 +238,7 @@ async def test_elements_of_2x_are_found(redis: Redis, count: int, removed: int, 
     assert await redis.lrange("prices", 0, -1) == [forms[letter] for letter in left]
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("value", HOSTILE, ids=shown)
 async def test_any_string_is_an_element(log: RedisList[str], value: str) -> None:
     """Whatever characters an element has, it is stored as it is and found again."""
@@ -318,6 +322,7 @@ async def test_move_knows_two_sides(letters: RedisList[str], log: RedisList[str]
 # --- iteration ----------------------------------------------------------------------------------
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize("batch_size", [None, 0, 1, 7, 500, 1300, 1301, 10**40])
 async def test_iteration(redis: Redis, batch_size: int | None) -> None:
     """``values`` and ``async for`` yield the elements in order, whatever the size of a page."""

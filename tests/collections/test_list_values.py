@@ -149,6 +149,7 @@ async def test_what_was_stored_in_normal_form_is_found(redis: Redis, form: Any, 
     assert await items.remove(value) == 1
 
 
+@pytest.mark.rows(5)
 @pytest.mark.parametrize(
     "other",
     [

@@ -290,6 +290,7 @@ def list_machine(values: st.SearchStrategy[Any], *, maxlen: int | None) -> type[
     return ListMachine
 
 
+@pytest.mark.rows(1)
 @pytest.mark.engines("shared", "dedicated")
 @pytest.mark.parametrize("name", thorough_but("model", every=VALUES))
 def test_a_hash_is_a_dict(server: Server, name: str) -> None:
@@ -299,6 +300,7 @@ def test_a_hash_is_a_dict(server: Server, name: str) -> None:
     drive(hash_machine(values, numbers=name == "int"), server, value_type)
 
 
+@pytest.mark.rows(1)
 @pytest.mark.engines("shared", "dedicated")
 @pytest.mark.parametrize("name", thorough_but("str", every=VALUES))
 def test_a_list_is_a_list(server: Server, name: str) -> None:

@@ -177,6 +177,7 @@ async def test_a_member_that_no_queue_has_put(redis: Redis, jobs: Jobs) -> None:
 # --- values and priorities ----------------------------------------------------------------------
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("text", HOSTILE, ids=shown)
 async def test_hostile_keys_and_values(redis: Redis, text: str) -> None:
     """Any text is a key and a value like any other."""

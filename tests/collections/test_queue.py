@@ -85,6 +85,7 @@ async def test_many_items_keep_their_order(redis: Redis, kind: Kind, count: int)
 # --- values -------------------------------------------------------------------------------------
 
 
+@pytest.mark.rows(6)
 @both
 @pytest.mark.parametrize("text", HOSTILE, ids=shown)
 async def test_hostile_keys_and_items(redis: Redis, kind: Kind, text: str) -> None:
@@ -98,6 +99,7 @@ async def test_hostile_keys_and_items(redis: Redis, kind: Kind, text: str) -> No
     assert await queue.get_many(2) == [text]
 
 
+@pytest.mark.rows(6)
 @both
 @pytest.mark.parametrize(
     ("value_type", "value"),
@@ -123,6 +125,7 @@ async def test_what_is_put_comes_back(redis: Redis, kind: Kind, value_type: Any,
     assert await queue.get_nowait() == value
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("decode_responses", [False, True])
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("ttl", [None, TTL(hours=1)], ids=["no policy", "policy"])

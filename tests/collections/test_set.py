@@ -154,6 +154,7 @@ async def test_clear_removes_everything(tags: RedisSet[str]) -> None:
     assert await tags.exists() is False
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("value", HOSTILE, ids=shown)
 async def test_any_string_is_a_member(redis: Redis, value: str) -> None:
     """Whatever characters a member has, it is stored as it is, found, moved and removed."""
@@ -168,6 +169,7 @@ async def test_any_string_is_a_member(redis: Redis, value: str) -> None:
     assert await tags.discard(value) is False
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("rkey", [key for key in HOSTILE if key], ids=shown)
 async def test_any_string_is_a_key(redis: Redis, rkey: str) -> None:
     """Whatever characters a key has, it is used as it is, in scripts, too."""

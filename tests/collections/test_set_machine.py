@@ -188,6 +188,7 @@ def set_machine(values: st.SearchStrategy[Any]) -> type[Machine]:
     return SetMachine
 
 
+@pytest.mark.rows(1)
 @pytest.mark.engines("shared", "dedicated")
 @pytest.mark.parametrize("name", thorough_but("str", every=VALUES))
 def test_a_set_is_a_set(server: Server, name: str) -> None:

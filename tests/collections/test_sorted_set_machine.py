@@ -189,6 +189,7 @@ def by_rank(items: list[Item], low: int, high: int) -> list[Item]:
     return items[first : last + 1] if first <= last else []
 
 
+@pytest.mark.rows(1)
 @pytest.mark.engines("shared", "dedicated")
 @pytest.mark.parametrize("name", thorough_but("str", every=["str", "dict"]))
 def test_a_sorted_set_is_a_sorted_dict(server: Server, name: str) -> None:

@@ -30,6 +30,7 @@ async def stored(redis: Redis, key: str) -> dict[bytes, float]:
 # --- members ------------------------------------------------------------------------------------
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("value", HOSTILE, ids=shown)
 async def test_any_string_is_a_member(redis: Redis, value: str) -> None:
     """Whatever characters a member has, or a key, it works like any other."""
@@ -178,6 +179,7 @@ UNFIT: dict[str, Callable[[RedisSortedSet[Plant], Plant], Awaitable[object]]] = 
 }
 
 
+@pytest.mark.rows(6)
 @pytest.mark.engines("shared")
 @pytest.mark.parametrize("call", UNFIT.values(), ids=UNFIT.keys())
 @pytest.mark.parametrize("value", [None, "pea", Tree(name="oak")], ids=shown)

@@ -158,7 +158,7 @@ async def test_only_the_documented_permissions(server: Server, redis: Redis, tab
     await command(redis, "ACL", "DELUSER", "gardener")
 
 
-@pytest.mark.rows(3)
+@pytest.mark.rows(2)
 @every_table
 async def test_a_cut_reply_never_doubles_an_effect(redis: Redis, proxy: Proxy, table: ModuleType) -> None:
     """Wherever its reply is cut, a call has happened once, or, with an error, at most once; the next call is right."""

@@ -205,6 +205,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", thorough_but("waiters are pending", every=PROGRAMS))
 def test_nothing_is_said_at_the_end(name: str, server: Server) -> None:
     """A program that ends like this prints nothing under ``-X dev -W error``."""

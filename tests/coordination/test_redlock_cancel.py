@@ -53,6 +53,7 @@ async def tasks_left() -> int:
     return len(purse_tasks())
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize("engine", ["shared", "dedicated"])
 @pytest.mark.parametrize("fencing", [False, True])
 @pytest.mark.parametrize("cancel", [by_asyncio, by_anyio])
@@ -133,6 +134,7 @@ async def test_a_hung_master_keeps_a_key_only_until_the_lease_ends(cluster: Mast
     await until(tasks_left, 0)
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("engine", ["shared", "dedicated"])
 @pytest.mark.parametrize("cancel", [by_asyncio, by_anyio])
 async def test_a_cancelled_release_still_releases(masters: list[Redis], cancel: Cancel, engine: str) -> None:

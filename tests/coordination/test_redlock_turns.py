@@ -19,6 +19,7 @@ from tests.support.masters import Masters, calls_of, no_keys_on
 # --- the watchdog -----------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 async def test_a_watchdog_keeps_the_lock(cluster: Masters, masters: list[Redis]) -> None:
     """A body of three leases, a master hanging: still held, not counting as extensions; nothing is left running."""
     async with Redlock("gate", masters, auto_release_time=LEASE, num_extensions=0, watchdog=True) as lease:

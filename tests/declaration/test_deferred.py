@@ -41,6 +41,7 @@ FORMS = {
 }
 
 
+@pytest.mark.rows(8)
 @pytest.mark.parametrize(("annotation", "value_type"), FORMS.items(), ids=FORMS.keys())
 def test_a_name_inside_an_annotation_may_come_later(declare: Declare, annotation: str, value_type: str) -> None:
     """Whatever stands around it: an item, a union, an attribute, an alias that comes later itself."""

@@ -158,7 +158,7 @@ def pairs_of_fields() -> list[tuple[str, str, Field, Field]]:
     return [(namespace, slots, a, b) for namespace in ("p", "p:{x:int}") for slots in SLOTS for a, b in two]
 
 
-@pytest.mark.rows(2)
+@pytest.mark.rows(1)
 @pytest.mark.parametrize(
     "how", ["in one class", "in base and subclass", "in two subclasses", "in a mixin", "in a special case"]
 )
@@ -281,6 +281,7 @@ def word(choice: random.Random, least: int) -> str:
 FIELDS = simple(UNLIKE)
 
 
+@pytest.mark.thorough
 async def test_random_places_have_keys_of_their_own() -> None:
     """Of n random (namespace, parameters, field, entry) no two different ones have one key."""
     choice = random.Random(11)

@@ -100,6 +100,7 @@ WRONG = {
 }
 
 
+@pytest.mark.rows(6)
 @pytest.mark.parametrize(("source", "message"), WRONG.values(), ids=WRONG)
 def test_other_fields_with_one_key_are_refused(declare: Declare, source: str, message: str) -> None:
     """As in one class: in bases, subclasses and siblings, through nested stores; the message names both."""
@@ -187,6 +188,7 @@ COVERED = {
 }
 
 
+@pytest.mark.rows(10)
 @pytest.mark.parametrize(("line", "refused"), COVERED.values(), ids=COVERED.keys())
 def test_an_existing_key_is_not_that_of_another_field(declare: Declare, line: str, refused: bool) -> None:
     """``rkey=`` is the author's own word; but within one class no instance may have it twice."""

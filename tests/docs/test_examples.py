@@ -42,6 +42,7 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     assert len(ended.out.splitlines()) == 3 + 35  # where it ran, an empty line, the headings, the rows
 
 
+@pytest.mark.thorough
 def test_the_garden_shows_calls_commands_and_values(tmp_path: Path) -> None:
     """Below each call stand the commands that the server received, then the value or the error."""
     out = run([GARDEN], cwd=tmp_path).out
@@ -69,6 +70,7 @@ def test_colours_are_for_terminals(tmp_path: Path) -> None:
     assert "\033" not in run([GARDEN], cwd=tmp_path).out
 
 
+@pytest.mark.thorough
 async def test_the_garden_on_a_server_of_mine_leaves_its_data_alone(
     server: Server, redis: Redis, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ async def _all_leave(calls: list[asyncio.Task[object]]) -> None:
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("shared")
 async def test_who_waits_for_a_connection(stalled: Redis) -> None:
     """A server is away, and a program gives up all its calls."""

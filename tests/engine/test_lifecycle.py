@@ -153,7 +153,7 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.rows(4)
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.engines("shared", "dedicated")
 def test_nothing_is_said_at_the_end(name: str, server: Server, engine: str) -> None:

@@ -113,7 +113,7 @@ async def _more_than(some: int) -> bool:
     return objects() > some
 
 
-@pytest.mark.rows(2)
+@pytest.mark.rows(1)
 @every_kind
 async def test_callers_that_gave_up_leave_nothing_behind(
     redis: Redis, server: Server, client_of: Connect, kind: Waiting

@@ -74,7 +74,7 @@ async def test_accepted_and_never_answered(redis: Redis, proxy: Proxy, patient: 
     assert await send(client, "PING") == b"PONG"
 
 
-@pytest.mark.rows(1)
+@pytest.mark.thorough
 async def test_who_waits_for_an_element(redis: Redis, proxy: Proxy, patient: Callable[[], Redis], engine: str) -> None:
     """The connection on which the server tells of changes was forgotten: the element is noticed all the same."""
     client = patient()

@@ -123,6 +123,7 @@ async def test_nothing_behind_it_is_executed(client: Redis, owner: Redis, warm: 
     assert await read(client, "GET", "n") == b"1"
 
 
+@pytest.mark.rows(6)
 @pytest.mark.parametrize("rounds", range(3))
 async def test_calls_of_other_tasks_are_right(client: Redis, owner: Redis, rounds: int) -> None:
     """Of 200 calls that come together, the single ones are executed once each, in their order, and no unit is."""

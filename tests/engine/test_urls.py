@@ -44,6 +44,7 @@ def text_of(error: BaseException) -> str:
     return "".join(lines) + (text_of(context) if context is not None else "")
 
 
+@pytest.mark.rows(24)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("password", PASSWORDS, ids=ascii)
 def test_a_password_is_read_as_it_is_or_refused(password: str, form: str) -> None:
@@ -59,6 +60,7 @@ def test_a_password_is_read_as_it_is_or_refused(password: str, form: str) -> Non
         assert settings["password"] == password
 
 
+@pytest.mark.rows(16)
 @pytest.mark.parametrize("password", PASSWORDS, ids=ascii)
 def test_a_path_behind_a_password_is_the_right_one(password: str) -> None:
     """The same for the socket of a ``unix://`` URL."""
@@ -72,6 +74,7 @@ def test_a_path_behind_a_password_is_the_right_one(password: str) -> None:
         assert (settings["path"], settings["db"], settings["password"]) == ("/run/redis.sock", 2, password)
 
 
+@pytest.mark.rows(16)
 @pytest.mark.parametrize("password", PASSWORDS, ids=ascii)
 def test_what_is_encoded_is_read(password: str) -> None:
     """What the message says to write is right for each password."""

@@ -191,6 +191,7 @@ async def test_each_element_goes_to_one_of_many_clients(redis: Redis, server: Se
         await client.aclose()
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_waiting_outlasts_the_socket_timeout(redis: Redis, server: Server, protocol: int) -> None:
     """A caller may wait far longer than the client's socket timeout, and give up far earlier."""

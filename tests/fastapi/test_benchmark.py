@@ -23,6 +23,7 @@ def test_the_benchmark_over_http_runs() -> None:
     assert any(line.startswith("fastapi ") for line in lines)
 
 
+@pytest.mark.thorough
 def test_an_application_that_does_not_start() -> None:
     """It is told, and not waited for."""
     with (

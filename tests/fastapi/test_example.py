@@ -144,6 +144,7 @@ async def direct(own_server: Server) -> AsyncIterator[Redis]:
         yield client
 
 
+@pytest.mark.thorough
 async def test_its_worker_outlives_an_outage(
     own_server: Server, served: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -359,6 +359,7 @@ async def test_bind_takes_store_classes(redis: Redis) -> None:
         assert bind(app, Visitor, visitor_id=7).prefs.rkey == "{fastapi-visitor:7}:prefs"
 
 
+@pytest.mark.thorough
 def test_the_core_never_imports_fastapi() -> None:
     """Not even ``from purse import *``."""
     ended = run(

@@ -108,6 +108,7 @@ print(json.dumps(schema(Garden)))
 """
 
 
+@pytest.mark.thorough
 def test_a_schema_is_the_same_text_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets among the defaults of a model, too, however strings are hashed."""
     shown: set[str] = set()

@@ -58,6 +58,7 @@ async def test_each_wait_is_a_trip(garden: Garden) -> None:
     assert trips.trips == ((f"HGET {garden.plants.rkey}",),) * 3
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("calls", [2, 300])
 async def test_calls_that_do_not_wait_for_each_other_share_one(garden: Garden, calls: int) -> None:
     """One gather is one trip, on one connection as on many, and the next gather is the second."""
