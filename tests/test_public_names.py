@@ -77,6 +77,7 @@ def test_the_version_can_be_read() -> None:
     assert purse.__version__[0].isdigit()
 
 
+@pytest.mark.thorough
 def test_collections_do_not_load_the_store() -> None:
     """A collection used alone does not load the metaclass."""
     loaded = loaded_by("import purse.collections; from purse import RedisHash, TTL, DecodeError")

@@ -115,6 +115,7 @@ async def test_a_program_hears_of_its_mistakes_once(tmp_path: Path, redis: Redis
         assert bool(ended.err) == bool(warned)
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
 @pytest.mark.parametrize("connected", [True, False])
 async def test_cancelling_at_every_moment(redis: Redis, server: Server, scopes: str, connected: bool) -> None:

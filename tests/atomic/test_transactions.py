@@ -157,6 +157,7 @@ async def test_scripts_survive_a_flush_at_any_moment(garden: Garden, server: Ser
     assert await garden.atomic(*counts) == (200, 200, 200, 200)
 
 
+@pytest.mark.rows(1)
 async def test_nobody_comes_between(garden: Garden, server: Server) -> None:
     """Beside other transactions and plain calls of four clients, no half of a transaction is ever seen."""
     gardens = [garden, *(Garden(connect(server.url)) for _ in range(3))]
@@ -188,6 +189,7 @@ async def test_nobody_comes_between(garden: Garden, server: Server) -> None:
         await other.log.redis.aclose()
 
 
+@pytest.mark.rows(1)
 async def test_two_event_loops_at_once(garden: Garden) -> None:
     """Transactions and plain calls in three threads, each with a loop, get their own answers."""
 

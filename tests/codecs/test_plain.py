@@ -216,6 +216,7 @@ def test_the_short_way_writes_what_the_long_way_writes(
     same()
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("form", [dict[str, int], dict[str, list[int]], Shelf, list[Shelf], Shelf | None])
 def test_dicts_are_plain_where_their_order_is_their_own(form: object) -> None:
     """Values with dicts go the short way as values and in lists; where equal values are equal bytes they never do."""

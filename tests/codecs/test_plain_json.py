@@ -303,6 +303,7 @@ def in_order(value: object) -> object:
     return (value or 0.0) if type(value) is float else value
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize("form", CANONICAL, ids=str)
 def test_the_canonical_form_is_pydantics_with_sorted_keys(form: Any) -> None:
     """Members are the bytes that pydantic writes of a value with sorted keys, so earlier ones are found."""

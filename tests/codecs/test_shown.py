@@ -257,7 +257,7 @@ def test_nothing_is_shown_by_itself(path: Path) -> None:
 NOW = {name: [case for case in table.CALLS if case.trips != 0] for name, table in TABLES.items()}
 
 
-@pytest.mark.rows(3)
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("name", TABLES)
 async def test_every_method_tells_a_hostile_key(redis: Redis, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A key of a megabyte with line ends and escape sequences makes a short, printable message in each method."""

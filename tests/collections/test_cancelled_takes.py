@@ -202,6 +202,7 @@ async def test_a_caller_that_stays_has_what_it_took(redis: Redis, name: str) -> 
     assert taken
 
 
+@pytest.mark.rows(24)
 @pytest.mark.parametrize("steps", range(14))
 @pytest.mark.parametrize("name", ["list.popleft", "hash.pop", "set.pop", "key space.pop", "queue.get_nowait"])
 async def test_cancelled_at_every_step(redis: Redis, name: str, steps: int) -> None:

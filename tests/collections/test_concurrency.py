@@ -149,6 +149,7 @@ async def test_elements_are_popped_once(clients: list[Redis]) -> None:
     assert sum(isinstance(error, IndexError) for error in popped) == 150
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("index", [3, -2, 0, 10**9])
 async def test_insert_beside_pushes_and_pops(clients: list[Redis], index: int) -> None:
     """Beside concurrent pushes and pops, ``insert`` loses, doubles and reorders nothing and shows no placeholder."""
@@ -261,6 +262,7 @@ async def test_scripts_survive_a_flush_at_any_moment(clients: list[Redis], redis
     assert len({*await log.slice(0)}) == await log.len() == 150
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("max_connections", [None, 1])
 @pytest.mark.parametrize("calls", [1000, 10_000])
 async def test_many_calls_at_once(server: Server, redis: Redis, max_connections: int | None, calls: int) -> None:

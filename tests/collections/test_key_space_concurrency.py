@@ -212,6 +212,7 @@ WRITES: dict[str, tuple[Callable[[Visits], Awaitable[object]], dict[str, int]]] 
 }
 
 
+@pytest.mark.rows(6)
 @pytest.mark.parametrize("ttl", [None, TTL(hours=1, renew="never")], ids=["no policy", "never"])
 @pytest.mark.parametrize(("write", "after"), WRITES.values(), ids=WRITES.keys())
 async def test_a_swallowed_reply_is_an_error_and_one_effect(
@@ -306,6 +307,7 @@ async def call_some(space: Visits, chance: random.Random, history: History[Field
         await history.record(*some_call(space, chance))
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("ttl", [None, TTL(hours=1, renew="never")], ids=["no policy", "never"])
 async def test_every_history_has_an_explanation(redis: Redis, proxy: Proxy, ttl: TTL | None) -> None:
     """Three callers use one entry while calls are cancelled and the wire is cut: some order explains it.

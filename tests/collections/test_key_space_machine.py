@@ -152,6 +152,7 @@ def test_a_policy_changes_no_result(server: Server) -> None:
     drive(key_space_machine(values, prefix="a*", numbers=True, ttl=ttl), server, value_type)
 
 
+@pytest.mark.thorough
 @pytest.mark.engines("dedicated")
 def test_connections_of_their_own_change_no_result(server: Server) -> None:
     """Where calls do not share a connection, and reads renew a clock, a ``RedisKeySpace`` does the same."""

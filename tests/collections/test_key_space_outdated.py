@@ -83,6 +83,7 @@ SPACES: dict[str, Callable[[Redis], Pages]] = {
 }
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("remove", REMOVALS.values(), ids=REMOVALS.keys())
 async def test_a_removal_wins(redis: Redis, others: Redis, remove: Call) -> None:
     """Through any object: nothing is stored, a call that begins after it gets the new data, in each kind of space."""
@@ -119,6 +120,7 @@ async def test_the_store_clears_it_too(redis: Redis, others: Redis) -> None:
     assert await all_keys(redis) == []
 
 
+@pytest.mark.thorough
 async def test_another_process(server: Server, redis: Redis) -> None:
     """A ``delete`` of another process counts."""
     pages, data = Site(redis).pages, Data()

@@ -179,6 +179,7 @@ async def test_every_hash_history_has_an_explanation(proxy: Proxy, clients: list
         assert history.explained_from(None), f"seed {seed}:\n{history}"
 
 
+@pytest.mark.thorough
 async def test_every_list_history_has_an_explanation(proxy: Proxy, clients: list[Redis]) -> None:
     """Three clients use one list while calls are cancelled and the wire is cut: some order explains each history."""
     for seed in range(150):

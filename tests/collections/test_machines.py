@@ -310,6 +310,7 @@ def test_a_list_is_a_list(server: Server, name: str) -> None:
     drive(list_machine(values, maxlen=None), server, value_type)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("maxlen", thorough_but(4, every=[1, 4]))
 def test_a_bounded_list_is_a_deque(server: Server, maxlen: int) -> None:
     """A ``RedisList`` with ``maxlen`` does what a ``deque`` with ``maxlen`` does."""

@@ -114,6 +114,7 @@ CALLS: dict[str, tuple[Callable[[AnyQueue, str], Coroutine[Any, Any, object]], l
 every_call = pytest.mark.parametrize(("call", "after"), CALLS.values(), ids=CALLS.keys())
 
 
+@pytest.mark.rows(8)
 @every_call
 @pytest.mark.parametrize("name", ["queue", "priority queue"])
 @pytest.mark.parametrize("maxsize", [0, 9])
@@ -258,6 +259,7 @@ def a_call(name: str, queue: AnyQueue, chance: random.Random) -> Recorded:
             return "qsize", queue.qsize(), lambda s: (s, len(s))
 
 
+@pytest.mark.rows(1)
 @every_kind
 async def test_every_history_has_an_explanation(proxy: Proxy, clients: list[Redis], name: str) -> None:
     """Three clients use one queue while calls are cancelled and the wire is cut: some order explains each history."""

@@ -176,7 +176,7 @@ def machine(name: str, values: st.SearchStrategy[Any], maxsize: int) -> type[Mac
     return QueueMachine
 
 
-@pytest.mark.rows(2)
+@pytest.mark.rows(1)
 @pytest.mark.parametrize(
     ("name", "values"), [("queue", "str"), ("queue", "dict"), ("stack", "bytes"), ("priority queue", "model")]
 )
@@ -187,6 +187,7 @@ def test_a_queue_is_what_it_is_named_after(server: Server, name: str, values: st
     drive(machine(name, strategy, 0), server, value_type)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", thorough_but("queue", every=["queue", "priority queue"]))
 def test_a_bounded_queue(server: Server, name: str) -> None:
     """With ``maxsize`` it does the same, and never holds more."""

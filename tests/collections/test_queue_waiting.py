@@ -453,6 +453,7 @@ async def within(patience: float, scope: str, call: Callable[[], Coroutine[Any, 
     return True
 
 
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("kind", [RedisQueue, RedisPriorityQueue])
 @pytest.mark.parametrize("scope", ["timeout", "anyio", "wait_for"])
 async def test_random_cancellations_while_producers_run(redis: Redis, scope: str, kind: Callable[..., Any]) -> None:

@@ -90,6 +90,7 @@ async def stored(redis: Redis) -> dict[bytes, object]:
     return {key: await redis.dump(key) for key in await all_keys(redis)}
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize(("fill", "several"), CALLS.values(), ids=CALLS.keys())
 async def test_all_or_nothing(
     redis: Redis,

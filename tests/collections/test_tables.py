@@ -72,6 +72,7 @@ async def test_what_it_sends(
     await prove(table, holds)
 
 
+@pytest.mark.rows(5)
 @every_table
 async def test_a_key_of_another_type(redis: Redis, table: ModuleType) -> None:
     """It is left alone, its time to live too, and a call that needs the right type raises an error with the key."""
@@ -214,6 +215,7 @@ def clock_of(left_ms: int) -> str:
     return {-1: "none"}.get(left_ms, f"{left_ms} ms")
 
 
+@pytest.mark.rows(5)
 @pytest.mark.engines("shared")
 @every_table
 async def test_what_restarts_the_clock(redis: Redis, table: ModuleType) -> None:

@@ -294,6 +294,7 @@ async def test_the_time_of_a_debt_stands_still_while_the_server_hangs(own_server
     await until(lambda: own.exists("key"), 0, seconds=SOON)
 
 
+@pytest.mark.thorough
 async def test_what_is_executed_late(own_server: Server, own: Redis, eye: Redis) -> None:
     """In doubt one answer is not enough: what reaches the server after it, as late as the outage was long, goes too."""
     owed = deleting(own)

@@ -257,7 +257,7 @@ LONG = os.environ.get("PURSE_HYPOTHESIS") == "long" or float(os.environ.get("PUR
 only_long = pytest.mark.skipif(not LONG, reason="takes a minute or more; set PURSE_HYPOTHESIS=long")
 
 
-@pytest.mark.rows(3)
+@pytest.mark.rows(1)
 @pytest.mark.parametrize(
     ("first", "states"),
     [
@@ -285,6 +285,7 @@ def test_tokens_always_grow(first: State, states: int | None, record_property: C
     assert states is None or reached == states
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize(
     ("name", "first"),
     [

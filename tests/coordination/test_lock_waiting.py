@@ -316,7 +316,7 @@ async def test_those_who_give_up_together_leave_together(redis: Redis, clients: 
         assert await calls_of(redis, "eval") - before <= 4
 
 
-@pytest.mark.rows(4)
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
 @pytest.mark.parametrize("state", ["free", "held", "released meanwhile", "with a watchdog"])
 async def test_cancelled_at_every_moment(redis: Redis, clients: list[Redis], scopes: str, state: str) -> None:

@@ -147,6 +147,7 @@ async def test_gcra_agrees_with_exact_tokens(
     await follow(limiter, Tokens(rate, burst or rate.count), clock, steps)
 
 
+@pytest.mark.thorough
 @exhaustively
 @given(rate=RATES, steps=STEPS)
 async def test_a_sliding_window_agrees_with_a_log(redis: Redis, clock: SetClock, rate: Rate, steps: Any) -> None:

@@ -150,6 +150,7 @@ async def held_by_two_of_three(cluster: Masters, clients: list[Redis]) -> Redloc
     return holder
 
 
+@pytest.mark.thorough
 async def test_a_master_that_forgets_lets_a_second_holder_in(forgetful: tuple[Masters, list[Redis]]) -> None:
     """The documented hole: a master restarts empty, and with it others have a majority."""
     cluster, clients = forgetful

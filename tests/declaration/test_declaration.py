@@ -214,6 +214,7 @@ def test_a_store_may_be_nested_in_a_class_in_a_function(declare: Declare) -> Non
     assert spec_of(module, "Garden", "plants").value_type is module.Plant
 
 
+@pytest.mark.rows(3)
 @pytest.mark.parametrize(
     "annotation", ['"RedisHash[Later]"', 'RedisHash["Later"]', 'RedisHash[list["Later"]]', '"Later"']
 )

@@ -158,7 +158,7 @@ def pairs_of_fields() -> list[tuple[str, str, Field, Field]]:
     return [(namespace, slots, a, b) for namespace in ("p", "p:{x:int}") for slots in SLOTS for a, b in two]
 
 
-@pytest.mark.rows(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "how", ["in one class", "in base and subclass", "in two subclasses", "in a mixin", "in a special case"]
 )

@@ -331,6 +331,7 @@ def test_templates_meet_if_some_values_give_one_namespace(
     assert can_meet(Template(other), others, Template(one), kinds) is meet
 
 
+@pytest.mark.rows(4)
 @pytest.mark.parametrize("other", ["param-meet:{name}", "param-meet:42", "{kind}:42"])
 def test_stores_that_can_meet_are_refused(declare: Declare, other: str) -> None:
     """Two classes whose instances could have the same keys are refused, whichever comes first."""
@@ -346,6 +347,7 @@ def test_stores_that_can_meet_are_refused(declare: Declare, other: str) -> None:
             declare(source)
 
 
+@pytest.mark.rows(1)
 def test_the_same_template_again(declare: Declare) -> None:
     """A class written again in its place takes over; a stranger with the same template is refused."""
     source = "class Users(Store, namespace='param-again:{{a}}'):\n    n: RedisHash[int]\n" + INIT

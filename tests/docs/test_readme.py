@@ -75,6 +75,7 @@ def test_every_block_runs(page: Path, tmp_path: Path, request: pytest.FixtureReq
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize(
     ("name", "printed"),
     [

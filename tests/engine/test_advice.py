@@ -182,7 +182,7 @@ async def test_plain_words_to_a_tls_port(tls: TlsProxy, protocol: int) -> None:
     assert RUNNING not in note
 
 
-@pytest.mark.rows(1)
+@pytest.mark.thorough
 async def test_tls_to_a_plain_port(server: Server) -> None:
     """``rediss://`` to a port without TLS: write redis://, whether the server is silent or says what it thinks."""
     silent = await note_of(f"rediss://127.0.0.1:{server.port}?socket_connect_timeout=1&socket_timeout=1")

@@ -25,7 +25,7 @@ def hold_up(seconds: float) -> None:
     time.sleep(seconds)
 
 
-@pytest.mark.rows(4)
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("before", [0.0, BUSY])
 @pytest.mark.parametrize("steps", range(6))
 async def test_what_was_answered_meanwhile(redis: Redis, server: Server, before: float, steps: int) -> None:

@@ -399,6 +399,7 @@ async def test_a_small_blocking_pool_serves_purse_and_its_owner(server: Server, 
         assert len(await redis.client_list()) <= 1 + 4 + 2  # pyright: ignore[reportUnknownMemberType]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("limit", thorough_but(1, every=[None, 1]))
 async def test_ten_thousand_calls_with_a_connection_for_each(server: Server, redis: Redis, limit: int | None) -> None:
     """Calls that find no free connection wait for one, however many they are."""

@@ -106,7 +106,7 @@ async def sizes(servers: Nodes) -> list[int]:
     return found
 
 
-@pytest.mark.rows(4)
+@pytest.mark.rows(2)
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("search", SEARCHES)
 async def test_a_search_on_a_node_is_refused(nodes: Nodes, search: str, protocol: int) -> None:

@@ -69,7 +69,7 @@ async def test_many_first_callers_share_one_connection(proxy: Proxy, redis: Redi
     assert proxy.accepted == 1
 
 
-@pytest.mark.rows(1)
+@pytest.mark.rows(2)
 async def test_each_caller_gets_its_own_reply(redis: Redis) -> None:
     """Ten thousand concurrent calls on default settings are each answered with their own value."""
     await asyncio.gather(*(send(redis, "SET", f"k{i}", i) for i in range(10_000)))

@@ -92,7 +92,7 @@ async def test_who_waits_for_an_element(redis: Redis, proxy: Proxy, patient: Cal
         assert await getting == 7
 
 
-@pytest.mark.rows(1)
+@pytest.mark.thorough
 async def test_none_is_no_limit(redis: Redis, proxy: Proxy, patient: Callable[[], Redis]) -> None:
     """A program may want to wait for ever; and it may change its mind, as far as new connections are concerned."""
     client = patient()

@@ -623,6 +623,7 @@ async def test_what_another_thread_was_taking_is_put_back(
     assert await untouched.tasks.get_many(10) == [7]
 
 
+@pytest.mark.thorough
 def test_the_end_of_a_loop_does_not_wait_for_what_is_done() -> None:
     """A task that was detached and has ended, and whose callback an exception has cost, does not keep a loop going."""
     program = """
@@ -739,6 +740,7 @@ def test_the_pid_of_a_server_that_starts_and_ends() -> None:
     assert seen <= pids
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_fork_while_another_thread_holds_a_lock() -> None:
     """A child that is forked while another thread declares a store declares its own."""

@@ -117,6 +117,7 @@ async def test_cancelling_at_every_moment_loses_nothing(redis: Redis, engine: st
         assert left == (numbers if isinstance(outcome, asyncio.CancelledError) else numbers[1:]), steps
 
 
+@pytest.mark.rows(1)
 @pytest.mark.parametrize("scopes", ["asyncio", "anyio"])
 async def test_two_thousand_cancellations_while_producers_run(redis: Redis, scopes: str) -> None:
     """Callers that give up at random moments, and others that do not: each element is seen once, in order."""
