@@ -6,7 +6,7 @@
     async with Garden.open("redis://localhost") as garden:
         await garden.plants.set("spinach", spinach)
 
-Names are imported when they are used: ``import purse.collections`` alone does not load ``Store``.
+Names are imported at first use: ``import purse.collections`` alone does not load ``Store``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Hidden from type checkers: to them every unknown name would exist, as an object.
+# Hidden from type checkers, because with a __getattr__ every unknown name would exist for them, as an object.
 if not TYPE_CHECKING:
     _HOMES = {
         "Engine": "purse._engine.modes",
@@ -77,7 +77,7 @@ if not TYPE_CHECKING:
         return value
 
     def _structures() -> dict[str, object]:
-        from purse.collections import __purse_structures__  # which takes redis and pydantic
+        from purse.collections import __purse_structures__  # loads redis and pydantic
 
         return __purse_structures__
 

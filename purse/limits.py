@@ -209,7 +209,7 @@ class RedisRateLimiter(_Limit):
         return await self._ask(identity, cost, "hit")
 
     async def peek(self, identity: Identity = "", *, cost: int = 1) -> RateLimit:
-        """Answer what ``hit`` would answer now for ``allowed`` and ``retry_after``, and what remains. Counts nothing.
+        """Return the answer that ``hit`` would give for ``allowed`` and ``retry_after``, and the rest. Counts nothing.
 
         Raises:
             ValueError, TypeError, EncodeError, WrongKind: as ``hit``.

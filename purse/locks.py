@@ -1,16 +1,18 @@
 """RedisLock: a lock on one Redis deployment, for the tasks of any number of processes.
 
-    {garden}:lock             "7c0f.../12/10000"  who holds it; expires with the lease
-    fence!{garden}:lock       41                  the latest fencing token; stays for ever
-    queue!{garden}:lock       sorted set          who waits, in the order in which they came; gone with the last of them
-    sessions!{garden}:lock    sorted set          which event loops those are of, and until when they keep their places
+    {garden}:lock             "7c0f.../12/10000"  the holder. Expires with the lease
+    fence!{garden}:lock       41                  the latest fencing token. Never expires
+    queue!{garden}:lock       sorted set          the waiting tasks, in the order of arrival. Removed with the last
+    sessions!{garden}:lock    sorted set          the event loops of those tasks, and until when they keep their places
 
-One script takes a free lock for whoever came first, or gives a place in the queue; see ``_coordination.lock_line``. A
-held lock costs those who wait one question every two seconds for each event loop, and one for each change of its key.
+One script takes a free lock for the task that came first, or gives a place in the queue: see
+``_coordination.lock_line``. While the lock is held, each waiting event loop sends one question every two seconds, and
+one for each change of the key.
 
-It is a lease: the server forgets it when its time is up, whatever its holder does; see ``_coordination.leases`` and
-docs/locks.md. And it is kept by one server: if that is replaced by a replica that has not heard of the lock yet, two
-can hold it. ``replicas=`` makes that rarer, ``Redlock`` asks a majority of independent servers instead.
+A lock is a lease: the server removes it when its time is over, no matter what its holder does. See
+``_coordination.leases`` and docs/locks.md. One server stores the lock. If a replica that does not have the lock yet
+replaces that server, two tasks can hold it. ``replicas=`` makes that rarer, ``Redlock`` asks a majority of independent
+servers instead.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lease", "RedisLock", "fenced_set"]
 
-_AT_ONCE = 0.8  # seconds in which a server must answer somebody who does not want to wait
-_RELEASE = 1.0  # seconds in which a server must answer somebody who gives the lock back
+_AT_ONCE = 0.8  # seconds within which a server must answer a caller that does not wait
+_RELEASE = 1.0  # seconds within which a server must answer a caller that gives the lock back
 _SHORTEST_MS = 10
 
 
@@ -63,20 +65,20 @@ class RedisLock(RedisObject, LeasedLock):
             await write(..., lease.token)
 
     Args:
-        redis: the client; of one server, or of the primary that Sentinel names. Never closed by a lock.
-        rkey: the key, used as it is. Three more are kept beside it, in the same hash slot.
+        redis: the client of one server, or of the primary that Sentinel names. A lock never closes it.
+        rkey: the key, used unchanged. Three more keys are stored beside it, in the same hash slot.
         lease: seconds, or a ``timedelta``, after which the lock is free again unless it was extended.
         watchdog: extend the lease in blocks at a third of its time, and cancel the body when it is lost.
-        replicas: how many replicas must have heard of the lock before it counts as acquired or extended.
-        replicas_timeout: seconds, or a ``timedelta``, in which they must have.
+        replicas: how many replicas must confirm the lock before it counts as acquired or extended.
+        replicas_timeout: seconds, or a ``timedelta``, within which they must confirm it.
 
     Raises:
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``rkey`` not a ``str``.
-        DeclarationError: an option is not what it should be; a ``TypeError``, too.
+        DeclarationError: an option has a wrong value. It is also a ``TypeError``.
 
-    ``release`` and ``extend`` concern the lease of the task that calls them, or else the latest that a task has
-    acquired which has ended since. Any other lease has both methods itself. One object may be shared by any number of
-    tasks, and be used from several event loops one after the other.
+    ``release`` and ``extend`` act on the lease of the task that calls them, or else on the latest lease whose task has
+    ended. Any other lease has both methods itself. Any number of tasks may share one object, and several event loops
+    may use it one after the other.
     """
 
     __slots__ = ("_lease_ms", "_line", "_replicas", "_replicas_ms", "rkey")
@@ -123,8 +125,8 @@ class RedisLock(RedisObject, LeasedLock):
         Args:
             lease: seconds, or a ``timedelta``, after which the lock is free again unless it was extended.
             watchdog: extend the lease in blocks at a third of its time, and cancel the body when it is lost.
-            replicas: how many replicas must have heard of the lock before it counts as acquired or extended.
-            replicas_timeout: seconds, or a ``timedelta``, in which they must have.
+            replicas: how many replicas must confirm the lock before it counts as acquired or extended.
+            replicas_timeout: seconds, or a ``timedelta``, within which they must confirm it.
             key, rkey: as for ``purse.field``.
         """
         return cast(
@@ -143,29 +145,29 @@ class RedisLock(RedisObject, LeasedLock):
     # --- acquire ------------------------------------------------------------------------------------
 
     async def acquire(self, *, blocking: bool = True, timeout: float | timedelta | None = None) -> Lease | None:
-        """Take the lock, after everybody who came before; released with ``release``, or when its lease ends.
+        """Take the lock, after all tasks that came before. ``release`` gives it back, or it ends with its lease.
 
-        ``async with`` is the safer way: it releases, and tells of a lock that was lost. Cancelling this at any moment
-        leaves neither the lock nor a place in the queue; if the server hangs, it takes them back when it goes on.
+        ``async with`` is safer: it releases, and reports a lock that was lost. A call that is cancelled at any moment
+        leaves neither the lock nor a place in the queue. If the server hangs, it removes them when it answers again.
 
         Args:
-            blocking: whether to wait; or else it is taken only if it is free and nobody waits for it.
-            timeout: seconds, or a ``timedelta``, to wait at most; None waits for ever.
+            blocking: whether to wait. With False the lock is taken only if it is free and no task waits for it.
+            timeout: seconds, or a ``timedelta``, to wait at most. None waits for ever.
 
         Returns:
-            The lease, or None if the lock was not to be had in time.
+            The lease, or None if the lock could not be acquired in time.
 
         Raises:
-            ValueError: a ``timeout`` without ``blocking``, or a negative one.
-            LockError: this task holds the lock; it would wait for itself.
-            LockNotAcquired: fewer than ``replicas`` have heard of it in time; it was given back.
+            ValueError: ``timeout`` was given with ``blocking=False``, or is negative.
+            LockError: this task holds the lock already, and would wait for itself.
+            LockNotAcquired: fewer than ``replicas`` confirmed the lock in time, so it was given back.
             redis.exceptions.RedisError: the server refused, or could not be reached for about a second.
 
-        It returns within its ``timeout``, or at once, plus a second, also if the server hangs. Without waiting, add
-        ``replicas_timeout``, and up to two seconds for the first connection of the client.
+        Returns within ``timeout`` plus a second, or within a second if it does not wait, even if the server hangs.
+        Without waiting, add ``replicas_timeout``, and up to two seconds for the first connection of the client.
 
-        One round trip if the lock is free, O(log n) for n places in the queue. Sends: EVALSHA lock_acquire; while it
-        waits EXISTS; with ``replicas`` EVAL lock_extend and WAIT on a connection of their own, opened for that.
+        One round trip if the lock is free, O(log n) for n places in the queue. Sends: EVALSHA lock_acquire. While it
+        waits EXISTS. With ``replicas`` EVAL lock_extend and WAIT, on a separate connection that is opened for it.
         """
         if timeout is None:
             seconds = None if blocking else 0.0
@@ -182,32 +184,32 @@ class RedisLock(RedisObject, LeasedLock):
         """``async with lock.within(5) as lease``: the block of ``async with lock``, or ``LockNotAcquired`` after 5 s.
 
         Args:
-            timeout: seconds, or a ``timedelta``, to wait at most; 0 takes the lock only if it is free and nobody waits.
+            timeout: seconds, or a ``timedelta``, to wait at most. 0 takes the lock if it is free and no task waits.
 
         Raises:
-            ValueError: a negative ``timeout``.
+            ValueError: ``timeout`` is negative.
 
-        Entering raises, costs and sends what ``acquire`` does; leaving, what ``release`` does. The body's own exception
-        is never masked.
+        The beginning of the block raises, costs and sends the same as ``acquire``, its end the same as ``release``. The
+        body's own exception is never masked.
         """
         seconds = _seconds(timeout)
         return _Within(lambda: self._enter_within(seconds), self._leave)
 
-    # --- what the holder does ---------------------------------------------------------------------
+    # --- release and extend -----------------------------------------------------------------------
 
     def release(self) -> Coroutine[object, object, None]:
-        """Give back the lock that this task holds; the next caller in the queue is told at once.
+        """Give back the lock that this task holds. The next task in the queue is notified at once.
 
-        The lock of another task is never touched, whether that shares this object or not. If this is cancelled, the
-        lock is released all the same.
+        The lock of another task is never affected, whether that task shares this object or not. If the call is
+        cancelled, the lock is released nevertheless.
 
         Raises:
-            LockError: this task holds nothing through this object, and no task that has ended does; nothing was sent.
-            LockLost: the lease had run out, or somebody has taken the lock away; another may have held it meanwhile.
-            redis.exceptions.RedisError: the server refused, or cannot be reached; the lock is released as soon as it
-                can be, or ends with its lease.
+            LockError: neither this task nor a task that has ended holds a lock through this object. Nothing was sent.
+            LockLost: the lease had run out, or another client removed the lock. Another task may have held it since.
+            redis.exceptions.RedisError: the server refused, or cannot be reached. The lock is released as soon as the
+                server can be reached, or ends with its lease.
 
-        One round trip, O(log n) for n places in the queue; at most a second. Sends: EVALSHA lock_release.
+        One round trip, O(log n) for n places in the queue, at most a second. Sends: EVALSHA lock_release.
         """
         return self._release(running_task())
 
@@ -215,17 +217,17 @@ class RedisLock(RedisObject, LeasedLock):
         await self._release_lease(self._lease_for("release", task))
 
     def extend(self) -> Coroutine[object, object, None]:
-        """Start the time of the lease that this task holds again.
+        """Start the time of the lease that this task holds again, from now.
 
-        A lease that has run out is never revived, also if nobody else has the lock.
+        A lease that has run out is never revived, even if no other task has the lock.
 
         Raises:
-            LockError: this task holds nothing, as for ``release``; or fewer than ``replicas`` have heard of the
-                extension, and the lease ends when it would have ended.
-            LockLost: it is not held any more.
-            redis.exceptions.RedisError: the server refused or cannot be reached; the lease goes on as it was.
+            LockError: this task holds no lock, as for ``release``, or fewer than ``replicas`` confirmed the extension.
+                Then the lease ends when it would have ended.
+            LockLost: the lock is not held any more.
+            redis.exceptions.RedisError: the server refused or cannot be reached. The end of the lease has not changed.
 
-        One round trip, O(1). Sends: EVALSHA lock_extend; with ``replicas`` as ``acquire``.
+        One round trip, O(1). Sends: EVALSHA lock_extend. With ``replicas`` as ``acquire``.
         """
         return self._extend(running_task())
 
@@ -233,7 +235,7 @@ class RedisLock(RedisObject, LeasedLock):
         await self._extend_lease(self._lease_for("extend", task))
 
     async def locked(self) -> bool:
-        """Whether anybody holds the lock.
+        """Whether a task of any process holds the lock.
 
         One round trip, O(1). Sends: EXISTS.
         """
@@ -295,7 +297,7 @@ class RedisLock(RedisObject, LeasedLock):
         return lease
 
     async def _connected(self, line: LockLine) -> bool:
-        """Whether there is, or was, a connection; the first is waited for, for a moment."""
+        """Whether the client has, or had, a connection. Waits briefly for the first one."""
         if line.connection.is_late:
             return False
         limit = asyncio.timeout(CONNECTING)
@@ -309,7 +311,7 @@ class RedisLock(RedisObject, LeasedLock):
         return True
 
     async def _replicated(self, line: LockLine, grant: Grant) -> Grant:
-        """``grant`` when enough replicas have heard of it; or else it is given back."""
+        """``grant``, when enough replicas have confirmed it. Otherwise the lock is given back."""
         try:
             try:
                 until = await self._extend_replicated(grant.owner, grant.until)
@@ -336,20 +338,20 @@ class RedisLock(RedisObject, LeasedLock):
                 return await self._extend_replicated(lease.owner, asyncio.get_running_loop().time() + lease.remaining)
             except _TooFew as error:
                 raise LockError(
-                    f"{named(self.rkey)}: {error}, so the lease was not extended and ends when it would have ended",
+                    f"{named(self.rkey)}: {error}, so this does not count: the lease ends when it would have ended",
                     key=self.rkey,
                 ) from None
         started = asyncio.get_running_loop().time()
         call = load_script("lock_extend")((self.rkey,), lease.owner, self._lease_ms)
         try:
             async with asyncio.timeout(lease.remaining):
-                extended = as_flag(await self._executor.ask_again(call, self))  # twice is harmless
+                extended = as_flag(await self._executor.ask_again(call, self))  # a second execution is harmless
         except TimeoutError:
             return None
         return validity(started, self._lease_time) if extended else None
 
     async def _extend_replicated(self, owner: str, limit: float) -> float | None:
-        """Extend on a connection of its own, and wait there for replicas; None if ``owner`` has not got the lock."""
+        """Extend on a separate connection, and wait there for replicas. None if ``owner`` does not hold the lock."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         call = load_script("lock_extend")((self.rkey,), owner, self._lease_ms)
@@ -373,7 +375,7 @@ class RedisLock(RedisObject, LeasedLock):
                 try:
                     return as_flag(await line.release(lease.owner, self))
                 except (ConnectionError, ServerTimeout):
-                    # The reply was lost, so it may have been released; what a second answer says is no longer known.
+                    # The reply was lost, so the lock may have been released, and the second reply cannot tell.
                     await line.release(lease.owner, self)
                     return True
         except TimeoutError:
@@ -394,17 +396,17 @@ class RedisLock(RedisObject, LeasedLock):
         line = self._lines.get(asyncio.get_running_loop())
         if line is None:
             self._lines.take_ended()
-            # Kept, so that a task which holds the lock through one object is known to another.
+            # Shared, so that another object for the same key knows which task holds the lock.
             line = self._lines.here(lambda: lock_line(self._executor, self.rkey))
         return line
 
 
 class _TooFew(Exception):
-    """Fewer replicas than asked for have heard of a write in time."""
+    """Fewer replicas than required have confirmed a write in time."""
 
 
 class _Within(AbstractAsyncContextManager[Lease]):
-    """The block of a lock that is entered in another way than by ``async with lock``; it knows its lease."""
+    """The block of ``lock.within(5)``. It keeps its lease."""
 
     def __init__(
         self,

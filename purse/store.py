@@ -1,11 +1,11 @@
-"""Store: a class whose annotations say which Redis structures live where.
+"""Store: a class whose annotations declare Redis structures and their keys.
 
     class Garden(Store, namespace="garden"):
         plants: RedisHash[Plant]                    {garden}:plants
         log: RedisList[str] = field(key="diary")    {garden}:diary
 
-    Garden(client)       binds to a client of yours and never closes it
-    Garden.open(url)     makes a client, and closes it in aclose(); embedded:// starts a server, too
+    Garden(client)       binds to your own client and never closes it
+    Garden.open(url)     makes a client, and closes it in aclose(). embedded:// also starts a server
 
     class UserStore(Store, namespace="user:{user_id}"):
         prefs: RedisHash[str]                       {user:42}:prefs
@@ -15,8 +15,8 @@
 
     UserStore(client, user_id=42), UserStore.open(url, user_id=42)
 
-Neither does any I/O with Redis. A store has few names of its own, because each is one that fields cannot
-have; questions about stores are functions in ``purse.inspect``.
+Neither does any I/O with Redis. A store has few methods, because fields cannot use their names. The functions that
+inspect stores are in ``purse.inspect``.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ T6 = TypeVar("T6")
 T7 = TypeVar("T7")
 T8 = TypeVar("T8")
 P = ParamSpec("P")
-S = TypeVar("S")  # the store; a bound would keep pyright from seeing a class method in open()
-# Never, which every coroutine takes: an async method is a Coroutine[Any, Any, T], and if some send type did not fit,
-# that Any would make the overloads of atomic() ambiguous, whose result is then unknown to ty and pyrefly.
+S = TypeVar("S")  # the store. With a bound, pyright would not see a class method in open()
+# Never, because every coroutine accepts it: an async method is a Coroutine[Any, Any, T]. With a send type that might
+# not fit, that Any would make the overloads of atomic() ambiguous, and ty and pyrefly would not know its result.
 Awaits: TypeAlias = Coroutine[object, Never, T1]
 
 
@@ -70,35 +70,35 @@ class Store(DeclaredStore):
     """Base of declared stores: ``class Garden(Store, namespace="garden")``.
 
     Class keywords:
-        namespace: the first part of every key, ``{garden}:plants``; subclasses inherit it. It may have placeholders,
-            ``user:{user_id}``, whose values each instance is bound to. A class without one is a mixin, or a part to be
-            nested in other stores: it declares fields for others and has no instances of its own.
+        namespace: the first part of every key, ``{garden}:plants``. Subclasses inherit it. It may have placeholders,
+            ``user:{user_id}``, and each instance is bound to their values. A class without a namespace is a mixin, or a
+            part to be nested in other stores: it declares fields for other classes and has no instances.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy of fields that do not declare one.
         codec: a function from a value type to the codec of fields that do not declare one.
-        slots: ``"field"`` gives each field a hash slot of its own, ``{garden::plants}``, so that a big store spreads
-            over a cluster, at the price of atomic steps over several fields.
-        engine: how calls reach Redis, as ``purse.configure`` takes it. It holds for the client that the store
-            is bound to, and so for whatever else is bound to it; the last word counts.
+        slots: ``"field"`` gives each field a separate hash slot, ``{garden::plants}``, so that a big store spreads
+            over a cluster. Then atomic steps over several fields are not possible.
+        engine: how calls reach Redis, as ``purse.configure`` takes it. The setting belongs to the client, so it also
+            applies to other stores on it. The latest setting wins.
 
     Args:
-        redis: the client, ``redis.asyncio.Redis``; never closed by the store.
-        parameters: a ``str``, ``int`` or ``UUID`` for each placeholder of the namespace. A class that has some says
-            which in an ``__init__`` of its own; what to write is in the error that it gets without one.
+        redis: the client, ``redis.asyncio.Redis``. The store never closes it.
+        parameters: a ``str``, ``int`` or ``UUID`` for each placeholder of the namespace. A class with placeholders
+            declares them in its ``__init__``. The error for a missing one shows the lines to write.
 
     Raises:
-        DeclarationError: the class has no namespace, or an annotation names what does not exist.
-        TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or a parameter is not what the class declares.
+        DeclarationError: the class has no namespace, or a name in an annotation does not exist.
+        TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or a parameter has another type than the class declares.
         ValueError: a parameter is empty, or has no UTF-8 form.
 
     Construction does no I/O.
     """
 
-    if TYPE_CHECKING:  # typing.get_type_hints(Garden) tells the fields, and evaluates whatever is annotated here
+    if TYPE_CHECKING:  # typing.get_type_hints(Garden) lists the fields, and would evaluate these annotations too
         __purse_binding__: Binding
         __purse_opened__: Opened | None
 
-        # In a class of stores `home: Shelf` declares a nested store, whose fields Shop.home.lines are declarations, as
-        # those of Shelf are. At run time Shop.home is a NestedSpec. In any other class a store is a plain attribute.
+        # In a store class `home: Shelf` declares a nested store. Its fields, Shop.home.lines, are declarations like
+        # those of Shelf. At run time Shop.home is a NestedSpec. In any other class a store is a plain attribute.
         @overload
         def __get__(self: S, instance: None, owner: type[StoreBase]) -> type[S]: ...
         @overload
@@ -121,7 +121,7 @@ class Store(DeclaredStore):
                     f'{name} has no namespace, so its fields have no keys: write class {name}(Store, namespace="..."), '
                     f'or use it as a mixin: class Garden({name}, namespace="garden")'
                 )
-            complete(cls)  # of a nested store the outer one was
+            complete(cls)  # a nested store was completed with the outer one
             if isinstance(cast("object", redis), str):
                 raise TypeError(
                     f"{name} takes a client, redis.asyncio.Redis, not a str: for a URL write {name}.open(url)"
@@ -135,22 +135,22 @@ class Store(DeclaredStore):
 
     @classmethod
     def open(cls: Callable[Concatenate[RedisClient, P], S], url: str, *arguments: P.args, **parameters: P.kwargs) -> S:
-        """A store on a client of its own: ``async with Garden.open("redis://localhost") as garden``.
+        """A store on a new client: ``async with Garden.open("redis://localhost") as garden``.
 
-        The connection is opened by the first call. ``embedded://`` starts a throw-away server for this
-        store alone, gone with its data at ``aclose()``; that takes 10 to 30 ms, here. If the environment
-        has ``PURSE_REDIS_URL``, that server is used in its place, as it is.
+        The first call opens the connection. ``embedded://`` starts a temporary server for this store only. ``aclose()``
+        removes it with its data. The start takes 10 to 30 ms, inside this call. If the environment variable
+        ``PURSE_REDIS_URL`` is set, that server is used instead, and is not cleared.
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://`` as ``redis.asyncio.Redis.from_url`` reads them, or
-                ``embedded://``. In a user or a password ``/ ? # [ ] @ : %`` are percent-encoded.
+                ``embedded://``. In a user or a password ``/ ? # [ ] @ : %`` must be percent-encoded.
             parameters: as for ``Garden(client)``: ``UserStore.open(url, user_id=42)``.
 
         Raises:
-            ValueError: not such a URL; the message shows no part of it that may be a password.
-            DeclarationError, TypeError, ValueError: as ``Garden(client)``; options of the client, such as ``db=``, are
-                written into the URL.
-            ServerNotFound, ServerFailed: there is no embedded server to run, or it did not start.
+            ValueError: ``url`` is not such a URL. The message shows no part of it that may be a password.
+            DeclarationError, TypeError, ValueError: as ``Garden(client)``. Also for options of the client, such as
+                ``db=``, which belong into the URL.
+            ServerNotFound, ServerFailed: no embedded server was found, or it did not start.
         """
         made = cast("type[Store]", cls)
         check_open_arguments(made, declaration_of(made).template, parameters)
@@ -166,11 +166,11 @@ class Store(DeclaredStore):
         return store
 
     async def aclose(self) -> None:
-        """Close what ``open()`` opened; calls after it raise ``StoreClosed``. Calling it again has no effect.
+        """Close the client of ``open()``. Later calls raise ``StoreClosed``. Calling ``aclose`` again has no effect.
 
-        Waiting calls of this store fail with a ``ConnectionError`` or ``StoreClosed``. Connections that other event
-        loops have opened are closed by those, in their own threads. Does nothing for ``Garden(client)``: the client is
-        yours.
+        Waiting calls of this store fail with a ``ConnectionError`` or ``StoreClosed``. Other event loops close the
+        connections that they have opened, in their own threads. Does nothing for ``Garden(client)``, because your code
+        owns that client.
 
         Sends nothing.
         """
@@ -232,46 +232,46 @@ class Store(DeclaredStore):
 
             size, visits = await garden.atomic(garden.log.append("planted"), garden.visits.increment("bed"))
 
-        Nobody else's commands are executed between them. All or nothing holds up to the execution: a value
-        that cannot be stored, or a command that the server refuses to queue, and nothing is executed. A
-        command that fails while it is executed (the key holds another Redis type, what is stored does not
-        decode) does not stop or undo the others.
+        No other client's commands are executed between them. Before the execution it is all or nothing: if a value
+        cannot be stored, or the server refuses to queue a command, nothing is executed. A command that fails during
+        the execution (the key holds another Redis type, a stored value does not decode) does not stop or undo the
+        others.
 
         Args:
             calls: calls of methods of this store's collections, or of others on the same client, not awaited
                 before. Each must be a method of one round trip: not ``modify``, ``edit`` or an iteration.
 
         Returns:
-            What each call returns, in order. Without calls ``()``, and nothing is sent.
+            The result of each call, in order. Without calls ``()``, and nothing is sent.
 
         Raises:
-            TypeError: something else was passed, or a call on another client; nothing was sent, all of the
-                calls are closed. The message names the culprit.
-            CodecError: an argument of a call does not fit; nothing was sent.
-            redis.exceptions.ResponseError: a command was refused when it was queued; nothing was executed.
-            AtomicFailed: calls failed while they were executed; ``results`` has what each returned or raised.
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection, or it was lost
-                before the reply came: executed as a whole or not at all.
+            TypeError: something else was passed, or a call on another client. Nothing was sent, and all calls are
+                closed. The message names the wrong argument.
+            CodecError: an argument of a call does not fit. Nothing was sent.
+            redis.exceptions.ResponseError: a command was refused when it was queued. Nothing was executed.
+            AtomicFailed: calls failed during the execution. ``results`` has the result or the error of each.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: there is no connection, or it was lost
+                before the reply came. The calls were executed as a whole or not at all.
 
         One round trip. Sends: MULTI, the commands of all calls (scripts as EVAL), EXEC.
         """
         return Atomic(executor_for(binding_of(self).client), calls)
 
     async def clear(self) -> int:
-        """Delete what is in the fields, and nothing else.
+        """Delete the data of the fields, and nothing else.
 
-        The keys of all fields go at one moment, and are never searched for: only the declared ones are named, those of
-        ``field(rkey=...)`` included. The entries of key spaces have to be found, and go page by page after that. Locks,
-        limiters and semaphores are left alone.
+        Deletes the declared keys, also those of ``field(rkey=...)``, with one UNLINK and without a search. Then it
+        searches for the entries of key spaces, and deletes them page by page. Locks, limiters and semaphores are not
+        changed.
 
         Returns:
             How many keys existed. 0 for a store without fields, which sends nothing.
 
         Raises:
-            UnsupportedServer: there are key spaces, and the server is a node of a cluster; nothing was deleted.
+            UnsupportedServer: there are key spaces, and the server is a node of a cluster. Nothing was deleted.
 
-        One round trip, O(number of fields), and what ``RedisKeySpace.clear`` needs for each key space; memory is freed
-        in the background. Sends: UNLINK (with ``slots="field"`` one for each field).
+        One round trip, O(number of fields), and the cost of ``RedisKeySpace.clear`` for each key space. The server
+        frees the memory in the background. Sends: UNLINK (with ``slots="field"`` one for each field).
         """
         binding = binding_of(self)
         specs = [spec for _, spec in flattened(binding.members) if spec.__purse_holds_values__]

@@ -3,7 +3,7 @@
 identity          key
 "" or None        {shop}:api             the limiter itself
 "ada"             {shop}:api:ada
-42                {shop}:api:#42         a # in front marks what is not a str
+42                {shop}:api:#42         a # in front marks other types than str
 UUID(...)         {shop}:api:#0f51...
 "#42"             {shop}:api:##42
 """

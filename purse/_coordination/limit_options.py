@@ -84,7 +84,7 @@ def seconds_of(timeout: float | timedelta | None, instead: str) -> float | None:
     """A ``timeout`` in seconds, or None to wait for ever.
 
     Args:
-        instead: what to write for a call that does not wait, for the message.
+        instead: the call that does not wait, for the message.
 
     Raises:
         ValueError: ``timeout`` is not positive.

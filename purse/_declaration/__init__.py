@@ -7,21 +7,21 @@ plants: RedisHash[Plant] = field(ttl=...)
              |
 garden.plants            RedisHash(client, "{garden}:plants", Plant, ttl=...)      at the first access
 
-metaclass       read, check, claim: the steps at a class statement, in the order of the lines below
-annotations     what is written becomes types, now or when the missing names are there
-  names           what an annotation can use
-  evaluating      text becomes an object, once
-  type_forms      what the objects of ``typing`` are made of
-options         ``field(...)`` and the class keywords; each structure has its own options, ``RedisList.field(...)``
+metaclass       read, check, claim: the steps at a class statement
+annotations     turns annotations into types, now or as soon as the missing names exist
+  names           the names that an annotation can use
+  evaluating      evaluates text, once
+  type_forms      the parts of the objects of ``typing``
+options         ``field(...)`` and the class keywords. Options of one structure are declared there, ``RedisList.field``
 field_spec      one field: builds its collection on a client
 nested          stores that are fields of stores
-binding         what a store instance is bound to, and what fields and nested stores have in common
-declared        the Declaration: what all others read
+binding         the client and namespace of a store instance, and the common interface of fields and nested stores
+declared        the Declaration, which all other modules read
 parameters      ``__init__`` and the placeholders of the namespace
-templates       namespaces with placeholders, and whether two can meet
+templates       namespaces with placeholders, and whether two of them can give one namespace
 keys            the form of keys, and which names are refused
 reach           every key that a field may write
-claims          which class has which namespace
-isolation       prefixes of the testing kit
+claims          which class has which namespace, and which fields of related classes would share a key
+isolation       the prefixes of the testing kit
 signatures      signatures whose annotations may not exist yet
 """

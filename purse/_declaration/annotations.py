@@ -1,15 +1,15 @@
-"""Annotations: what ``plants: RedisHash[Plant]`` says, as soon as its names exist.
+"""Annotations: what ``plants: RedisHash[Plant]`` declares, as soon as its names exist.
 
-    raw annotation                                what it declares
+    raw annotation                                its declaration
     RedisHash[Plant]                              RedisHash, Plant, key type str
     "Annotated[RedisHash[Plant, int], TTL(...)]"  RedisHash, Plant, int, a TTL
-    RedisHash["Later"]                            RedisHash; Later when there is such a class
+    RedisHash["Later"]                            RedisHash, and Later when there is such a class
     "ClassVar[int]"                               nothing: not stored
-    Plants, with type Plants = RedisHash[Plant]   what the alias stands for
+    Plants, with type Plants = RedisHash[Plant]   the same as RedisHash[Plant]
 
 An annotation may be a string, by quotes or by ``from __future__ import annotations``, and may name a class
-that comes later in the module. What can be known at class definition (is it a collection?) is known then, from an
-evaluation in which every missing name stands for ``Missing``; see ``evaluating``.
+that comes later in the module. At class definition it is evaluated with a ``Missing`` for every missing name, so that
+everything that does not depend on that name is known then, such as the collection. See ``evaluating``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ TypeArguments: TypeAlias = "Mapping[TypeVar, Annotation]"
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What one annotation declares."""
+    """A field as one annotation declares it."""
 
     collection: type[RedisObject]
     value_type: object
@@ -81,7 +81,7 @@ class Declared:
 
 
 _CONSTANT: _Types = (ClassVar, Final)
-_BASES = (RedisObject, RedisCollection, RedisKey)  # of all collections, and none themselves
+_BASES = (RedisObject, RedisCollection, RedisKey)  # the bases of all collections, which cannot be declared themselves
 
 
 class Unresolved(DeclarationError):
@@ -94,7 +94,7 @@ class Annotation:
     Args:
         where: ``Garden.plants``, for messages.
         raw: the annotation as Python has it: an object, a string, a ``ForwardRef``.
-        names: what it is evaluated with.
+        names: the names it is evaluated with.
     """
 
     def __init__(self, where: str, raw: object, names: Names, types: tuple[TypeArguments, ...] = ()) -> None:
@@ -113,14 +113,14 @@ class Annotation:
         """The same annotation, with types in place of type variables.
 
         Args:
-            types: what they stand for; applied after those that were replaced before.
+            types: the types, applied after those that were replaced before.
             where: as in the constructor.
         """
         all_types = (*self._types, types) if types else self._types
         return Annotation(where, self._written, self._written.names, all_types)
 
     def value(self) -> object:
-        """What the annotation is, whether it declares a field or not.
+        """The annotation as an object, whether it declares a field or not.
 
         Raises:
             Unresolved: a name does not exist.
@@ -128,12 +128,12 @@ class Annotation:
         return self._replaced(self._evaluate_nested(self._value()))
 
     def nested(self) -> type[object] | None:
-        """The store class that it names, with or without type arguments; None for all else."""
+        """The store class that it names, with or without type arguments, or None if it names another type."""
         origin = origin_of(self._glimpse())
         return cast("type[object]", origin) if _is_store(origin) else None
 
     def arguments(self, of: type[object]) -> TypeArguments:
-        """What the type variables of the generic class ``of`` stand for, if this is ``of[...]``.
+        """The types of the type variables of the generic class ``of``, if this is ``of[...]``.
 
         Raises:
             Unresolved: a name does not exist.
@@ -142,12 +142,12 @@ class Annotation:
         return type_arguments(of, get_args(value), self._where, self._written.names, self._types)
 
     def is_constant(self) -> bool:
-        """Whether this is ``ClassVar[...]`` or ``Final``: something that is not stored."""
+        """Whether this is ``ClassVar[...]`` or ``Final``, which are not stored."""
         origin = origin_of(self._glimpse())
         return any(origin is constant for constant in _CONSTANT)
 
     def hidden(self) -> str | None:
-        """The collection, or the store without a namespace, that a constant or a private name holds; None if it is not.
+        """The collection, or the store without a namespace, in a constant or a private name. None if there is none.
 
         The author of ``ClassVar[RedisHash[int]]`` or ``_log: RedisList[str]`` may have meant a field.
         """
@@ -159,21 +159,21 @@ class Annotation:
         return shown_type(value) if is_part or _is_collection(value) else None
 
     def sketch(self) -> Declared | None:
-        """What is known although names are missing; None if not even the collection is.
+        """What is known of the declared field although names are missing. None if not even the collection is known.
 
         Raises:
-            DeclarationError: it declares no field, whatever the missing names will be.
+            DeclarationError: it declares no field, no matter what the missing names will be.
         """
         if self._declared is not None:
             return self._declared
         try:
             value, extras = self._bare(self._value(lenient=True))
-        except Unresolved:  # of an alias, which is evaluated where it is written
+        except Unresolved:  # in an alias, which is evaluated with the names of its own module
             return None
         return None if isinstance(value, (Missing, ForwardRef)) else self._read(value, extras, final=False)
 
     def resolve(self) -> Declared:
-        """What the annotation declares.
+        """The declared field.
 
         Raises:
             Unresolved: a name does not exist.
@@ -185,7 +185,7 @@ class Annotation:
         return self._declared
 
     def _glimpse(self) -> object:
-        """What the annotation is without ``Annotated`` and aliases, names that are missing left open; None: unknown."""
+        """The annotation without ``Annotated`` and aliases, with missing names left open. None if it is not known."""
         with suppress(DeclarationError):
             return self._bare(self._value(lenient=True))[0]
         return None
@@ -194,7 +194,7 @@ class Annotation:
         """``value`` without ``Annotated`` and type aliases around it, and what ``Annotated`` adds, the outermost last.
 
         Raises:
-            Unresolved: an alias names what does not exist (yet).
+            Unresolved: a name in an alias does not exist (yet).
         """
         extras: _Types = ()
         while True:
@@ -212,14 +212,14 @@ class Annotation:
                 return value, extras
 
     def _replaced(self, part: object) -> object:
-        """``part`` with what its type variables stand for."""
+        """``part`` with types in place of its type variables."""
         for types in self._types:
             given = {variable: types[variable].value() for variable in type_variables(part) if variable in types}
             part = substituted(part, given)
         return part
 
     def _value(self, *, lenient: bool = False) -> object:
-        """The annotation as an object; forward references inside of it stay what they are."""
+        """The annotation as an object. Forward references inside of it are not evaluated."""
         try:
             return self._written.glimpse() if lenient else self._written.value()
         except NameIsMissing as error:
@@ -246,7 +246,7 @@ class Annotation:
         )
 
     def _read(self, value: object, extras: _Types, *, final: bool) -> Declared:
-        """What ``value`` declares; if it is not final, names may be missing in it, and type variables stay."""
+        """The field that ``value`` declares. If not ``final``, names may be missing in it, and type variables stay."""
         if TTL in extras:
             raise DeclarationError(f"{self._where}: TTL in Annotated needs a duration: write for example TTL(hours=1)")
         timed = next((extra for extra in reversed(extras) if isinstance(extra, (TTL, timedelta))), None)
@@ -279,7 +279,7 @@ class Annotation:
 def type_arguments(
     cls: type[object], given: _Types, where: str, names: Names, types: tuple[TypeArguments, ...] = ()
 ) -> TypeArguments:
-    """What the type variables of a generic class stand for in ``cls[given]``; those left out have their defaults.
+    """The types of the type variables of a generic class in ``cls[given]``. Omitted ones have their defaults.
 
     Args:
         where, names, types: for the arguments, as ``Annotation`` takes them.
@@ -316,7 +316,7 @@ def _is_collection(value: object) -> bool:
 
 
 def _type_arguments(cls: type[RedisObject], arguments: _Types) -> _Types:
-    """The arguments for purse's own collection behind ``cls[arguments]``; empty if there are none.
+    """The arguments for purse's own collection behind ``cls[arguments]``. Empty if there are none.
 
     ``class ById(RedisHash[V, int], Generic[V])`` makes ``ById[Plant]`` a ``RedisHash[Plant, int]``.
     """
@@ -336,7 +336,7 @@ def _type_arguments(cls: type[RedisObject], arguments: _Types) -> _Types:
 
 
 class _Declares(Protocol):
-    """A store class, as much of it as is known here."""
+    """The part of a store class that this module uses."""
 
     __purse__: _Declaration
 

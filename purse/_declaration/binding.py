@@ -1,9 +1,9 @@
-"""Binding: what a store instance is bound to, and what fields and nested stores have in common.
+"""Binding: the client and namespace of a store instance, and the common interface of fields and nested stores.
 
     Garden.plants, Shop.home        a Member: read from the class body, checked, then a descriptor of the class
-    garden.plants, shop.home        made by the Member from the instance's Binding
+    garden.plants, shop.home        the Member makes it from the instance's Binding
 
-Names like ``__purse_check__`` are for the library: a user sees the fields of ``Garden.plants``, not its machinery.
+Names like ``__purse_check__`` are used by the library only.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["Binding", "Bound", "Member", "binding_of"]
 
 
 class Member(Protocol):
-    """What an attribute of a store class is: a field, or a nested store.
+    """A declared attribute of a store class: a field, or a nested store.
 
     Attributes:
         name: the attribute's name.
-        owner: the store class; for what is nested the outermost one.
+        owner: the store class, or the outermost one if the store is nested.
         origin: the class in whose body it is declared.
     """
 
@@ -40,41 +40,41 @@ class Member(Protocol):
 
     @property
     def __purse_members__(self) -> Mapping[str, Member] | None:
-        """What is nested in it; None for a field."""
+        """The members of a nested store, or None for a field."""
 
     def __purse_inherited__(self, owner: type[object], defaults: StoreDefaults, types: TypeArguments) -> Member:
         """The same member of a subclass, or of the store that its store is nested in.
 
         Args:
-            types: what the type variables of the class it is inherited from stand for.
+            types: the types of the type variables of the class it is inherited from.
         """
         ...
 
     def __purse_check__(self) -> None:
-        """Refuse what can be known to be wrong.
+        """Refuse every mistake that can be found now.
 
         Raises:
-            Unresolved: a name does not exist yet; nothing else was found.
-            DeclarationError: it cannot work; the message says what to write.
+            Unresolved: a name does not exist yet, and nothing else was found.
+            DeclarationError: it cannot work. The message says what to write.
         """
 
     def __purse_check_closed__(self) -> None:
         """Refuse a type variable that no subclass can give a type, because its class is not generic in it.
 
         Raises:
-            DeclarationError: with what to write.
+            DeclarationError: there is one. The message says what to write.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a store instance is bound to.
+    """The client and namespace that a store instance is bound to.
 
     Attributes:
         client: the client of all its collections.
-        namespace: that of all its keys, with the values of its parameters.
-        members: what its attributes are, by name: those of its class, or of the place where it is nested.
-        nested: it is part of another store.
+        namespace: the namespace of all its keys, with the values of its parameters.
+        members: its fields and nested stores by name: those of its class, or of the place where it is nested.
+        nested: whether it is part of another store.
     """
 
     client: RedisClient
@@ -84,16 +84,16 @@ class Binding:
 
 
 class Bound(Protocol):
-    """What a field needs of the store instance it is read from."""
+    """The part of a store instance that a field uses."""
 
     __purse_binding__: Binding
 
 
 def binding_of(instance: Bound) -> Binding:
-    """What ``instance`` is bound to.
+    """The binding of ``instance``.
 
     Raises:
-        DeclarationError: nothing; its ``__init__`` has not called that of ``Store`` (yet).
+        DeclarationError: it has none, because its ``__init__`` has not called that of ``Store`` (yet).
     """
     binding: Binding | None = getattr(instance, "__purse_binding__", None)
     if binding is None:

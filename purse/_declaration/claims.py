@@ -1,13 +1,14 @@
-"""Claims: which store class has which namespace. Two unrelated classes in one would read each other's keys.
+"""Claims: which store class has which namespace. Two unrelated classes in one namespace would share keys.
 
-A class that is written in the same place again, by a reload or a notebook's cell, takes over; so may a subclass.
+If a class is defined in the same place again, by a reload or a notebook's cell, it takes over the namespace. A subclass
+may do so too.
 
-    class Garden(Store, namespace="garden")           claims it
+    class Garden(Store, namespace="garden")           claims the namespace
     class Other(Store, namespace="garden")            refused
-    class Orchard(Garden), class Kitchen(Garden)      in one namespace with Garden: *relatives*
+    class Orchard(Garden), class Kitchen(Garden)      share the namespace with Garden: they are *relatives*
 
-Relatives have fields in common: what both inherit, and what a subclass declares anew. Any other two fields of theirs
-that have a key in common are refused, as in one class.
+Relatives share the fields that both inherit, and those that a subclass declares again. Any two other fields of
+relatives that would share a key are refused, as in one class.
 """
 
 from __future__ import annotations
@@ -32,26 +33,26 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "kinds_of", "meeting_text", "settle"]
 
-# Weak: a class that is gone has given its namespace back. Weak references in plain containers, because the weak
-# containers change while they are looked through, in whatever thread the garbage collector runs.
+# Weak, so that the namespace of a deleted class is free again. Weak references in plain containers, because a weak
+# container changes during a loop over it, when the garbage collector runs in another thread.
 _claims: dict[str, weakref.ref[type[StoreBase]]] = {}
 _families: weakref.WeakKeyDictionary[type[object], list[weakref.ref[type[StoreBase]]]] = weakref.WeakKeyDictionary()
-"""For each class with a namespace itself and its subclasses, those alone that nothing was wrong with."""
+"""For each class with a namespace: that class and its subclasses, except those that were refused."""
 _lock = ThreadLock()
-"""Held while they are read or changed: classes may be defined in several threads."""
+"""Held while they are read or changed, because several threads may define classes."""
 
 
 def settle(cls: type[StoreBase], template: Template | None) -> None:
     """``compare`` a class, take its namespace, and remember it for relatives that are defined later.
 
-    All in one step: of two classes that do not go together, defined by two threads, one is refused.
+    All in one step: if two threads define two classes that exclude each other, one class is refused.
 
     Args:
-        template: the namespace, or all that a template can give; None if the class has none that is not inherited.
+        template: the namespace, or None if the class inherits its namespace or has none.
 
     Raises:
-        DeclarationError: a relative has a key of ``cls``, or another class has the namespace, or one that its template
-            can give.
+        DeclarationError: a relative has a key of ``cls``, or another class has this namespace, or one that the same
+            template can give.
     """
     with _lock:
         compare(cls)
@@ -63,9 +64,9 @@ def settle(cls: type[StoreBase], template: Template | None) -> None:
 
 
 def _claim(cls: type[StoreBase], template: Template) -> None:
-    """Take a namespace, or all that a template can give, for ``cls``."""
+    """Take a namespace, or all namespaces that a template can give, for ``cls``."""
     if any(_in_the_way(cls, template)):
-        collect_types()  # the holder may be gone, and only look alive
+        collect_types()  # the holder may be deleted, and not yet collected
     for holder in _in_the_way(cls, template):
         theirs = holder.__purse__.defaults.namespace
         same = theirs == template.text
@@ -88,7 +89,7 @@ def compare(cls: type[StoreBase]) -> None:
     """Compare the fields of ``cls`` with those of its relatives: bases, subclasses and siblings in one namespace.
 
     Raises:
-        DeclarationError: a field has a key that is another one's of a relative.
+        DeclarationError: a field has the same key as another field of a relative.
     """
     with _lock:
         if any(_collisions(cls)):
@@ -98,7 +99,7 @@ def compare(cls: type[StoreBase]) -> None:
 
 
 def meeting_text(meeting: Meeting) -> str:
-    """What is wrong with two fields that have a key in common, and what to do."""
+    """The message for two fields that have a key in common: what is wrong, and what to write."""
     one, other, key, begin = meeting
     if begin is not None:
         what = f"{one} has the Redis key {key!r}, and all keys that begin with {begin!r} belong to {other}"
@@ -113,7 +114,7 @@ def meeting_text(meeting: Meeting) -> str:
 
 
 def kinds_of(cls: type[StoreBase]) -> Mapping[str, Kind] | None:
-    """What the values of the parameters are; None if that is not known yet."""
+    """The types of the parameters, or None if they are not known yet."""
     template, parameters = cls.__purse__.template, cls.__purse__.parameters
     if template is not None and len(parameters) < len(template.parameters):
         return None
@@ -126,14 +127,14 @@ def _collisions(cls: type[StoreBase]) -> Iterator[Meeting]:
         return
     mine = reaches(_named_by_us(cls), template, None)
     for relative in _relatives(cls, template):
-        # In the namespace of cls: what it can have in common with that of the relative, both have.
+        # Both in the namespace of cls: a key that they can share has the same tail in each of their namespaces.
         for meeting in meetings(mine, reaches(_named_by_us(relative), template, None)):
             if not _is_one_field(cls, relative, meeting):
                 yield meeting
 
 
 def _named_by_us(cls: type[StoreBase]) -> list[Spec]:
-    return [spec for spec in cls.__purse__.fields.values() if spec.rkey is None]  # those are the user's to share
+    return [spec for spec in cls.__purse__.fields.values() if spec.rkey is None]  # users may share an rkey=
 
 
 def _relatives(cls: type[StoreBase], template: Template) -> Iterator[type[StoreBase]]:
@@ -149,7 +150,7 @@ def _relatives(cls: type[StoreBase], template: Template) -> Iterator[type[StoreB
 
 
 def _bound_bases(cls: type[StoreBase]) -> Iterator[type[object]]:
-    """The class and its bases, those with a namespace: classes with none in common are compared in ``_claim``."""
+    """The class and its bases that have a namespace. Classes without a common one are compared in ``_claim``."""
     for base in cls.__mro__:
         declaration = getattr(base, "__purse__", None)
         if declaration is not None and declaration.template is not None:
@@ -157,7 +158,7 @@ def _bound_bases(cls: type[StoreBase]) -> Iterator[type[object]]:
 
 
 def _is_one_field(cls: type[StoreBase], relative: type[StoreBase], meeting: Meeting) -> bool:
-    """Whether it is one field to both: inherited, or declared anew by a subclass."""
+    """Whether both classes mean the same field: inherited, or declared again by a subclass."""
     one, other, _, begin = meeting
     if begin is not None or one.path != other.path:
         return False
@@ -166,7 +167,7 @@ def _is_one_field(cls: type[StoreBase], relative: type[StoreBase], meeting: Meet
 
 def _hold_the_same(one: Spec, other: Spec) -> bool:
     if getattr(one.owner, "__parameters__", ()) or getattr(other.owner, "__parameters__", ()):
-        return True  # it has no instances; what its subclasses hold is compared when there are some
+        return True  # it has no instances, and its subclasses are compared when they are defined
     try:
         return (one.collection, one.value_type, one.key_type) == (other.collection, other.value_type, other.key_type)
     except Unresolved:
@@ -192,7 +193,7 @@ def _can_meet(cls: type[StoreBase], template: Template, other: type[StoreBase], 
 
 
 def _home(cls: type[StoreBase]) -> tuple[str, str]:
-    """Where the class is written. A script is ``__main__``, and another module when it is imported as well."""
+    """The place of the class definition. A script is ``__main__``, and another module if it is also imported."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     return (file or cls.__module__, cls.__qualname__)
 

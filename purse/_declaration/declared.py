@@ -1,8 +1,8 @@
-"""Declared: what a store class declares, as the metaclass has read it and everybody else reads it.
+"""Declared: the Declaration of a store class. The metaclass fills it, and all other modules read it.
 
 class Garden(Store, namespace="garden"):        Garden.__purse__ = Declaration
     plants: RedisHash[Plant]                        own     {plants, visits}
-    visits: RedisHash[int] = field(...)             fields  {plants, visits} and what the bases have
+    visits: RedisHash[int] = field(...)             fields  {plants, visits} and those of the bases
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ __all__ = ["Declaration", "StoreBase", "declaration_of", "flattened"]
 
 @dataclass(slots=True)
 class Declaration:
-    """What a store class declares. Only the last two change: they may need names that are defined after the class.
+    """All that a store class declares. Only the last two change, as they may need names that are defined later.
 
     Attributes:
         defaults: namespace, TTL and codec, its own or inherited.
-        template: the namespace; None for a mixin.
-        names: what the annotations of an ``__init__`` in its body can use; None if it has no ``__init__`` there.
-        own: the fields and nested stores of its body.
-        members: all of them in the order of declaration, those of the bases first.
-        fields: all fields by their paths, also those of nested stores, ``home.lines``.
-        parameters: what ``__init__`` takes for the placeholders of the namespace; empty while it is not known.
-        complete: every annotation was resolved and found good.
+        template: the namespace, or None for a mixin.
+        names: the names that annotations of an ``__init__`` in its body can use. None without an ``__init__`` there.
+        own: the fields and nested stores in its body.
+        members: all fields and nested stores in the order of declaration, those of the bases first.
+        fields: all fields by their paths, including those of nested stores, ``home.lines``.
+        parameters: the parameters of ``__init__`` for the placeholders. Empty while they are not known.
+        complete: whether every annotation was resolved and accepted.
     """
 
     defaults: StoreDefaults
@@ -54,7 +54,7 @@ class Declaration:
 
 # ABCMeta, which checkers know: in an abstract class fields need no value (reportUninitializedInstanceVariable).
 class StoreBase(metaclass=ABCMeta):  # noqa: B024 - the stores of a program may be abstract
-    """What is known of a store class without its metaclass, and what type checkers see in place of that."""
+    """The base of store classes without the metaclass. Type checkers see this class in place of ``DeclaredStore``."""
 
     if TYPE_CHECKING:
         __purse__: ClassVar[Declaration]
@@ -71,12 +71,12 @@ class StoreBase(metaclass=ABCMeta):  # noqa: B024 - the stores of a program may 
 
 
 def declaration_of(cls: type[StoreBase]) -> Declaration:
-    """What ``cls`` declares."""
+    """The declaration of ``cls``."""
     return cls.__purse__
 
 
 def flattened(members: Mapping[str, Member]) -> Iterator[tuple[str, FieldSpec[RedisObject]]]:
-    """All fields with their paths, ``home.lines``, those of nested stores where these stand."""
+    """All fields with their paths, ``home.lines``. The fields of a nested store come in its place."""
     for name, member in members.items():
         inner = member.__purse_members__
         if inner is None:

@@ -1,10 +1,10 @@
-"""Evaluating: an annotation that is text, or a forward reference, becomes an object, once.
+"""Evaluating: turns an annotation that is text, or a forward reference, into an object, once.
 
     "RedisHash[Plant]"      strictly: RedisHash[Plant], or NameIsMissing while there is no Plant
-                            leniently: RedisHash[a Missing]; enough to see that it is a hash
+                            leniently: RedisHash[a Missing], which is enough to know that it is a hash
 
-The strict evaluation is repeated only when the name that was missing exists. The lenient one takes place only if the
-strict one has failed.
+The strict evaluation is repeated only when the missing name exists. The lenient evaluation takes place only if the
+strict one failed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NOTHING = object()
 
 
 class NameIsMissing(Exception):
-    """An annotation names what does not exist (yet).
+    """A name in an annotation does not exist (yet).
 
     Attributes:
         name: the name, or the attribute.
@@ -35,7 +35,7 @@ class NameIsMissing(Exception):
 
 
 class NotEvaluated(Exception):
-    """An annotation is wrong, whatever names there are; ``__cause__`` says how.
+    """An annotation is wrong, and no name can change that. ``__cause__`` is the error of its evaluation.
 
     Attributes:
         written: the text, which may be inside of another text.
@@ -51,7 +51,7 @@ class Written:
 
     Args:
         raw: the annotation as Python has it: an object, a string, a ``ForwardRef``.
-        names: what it is evaluated with.
+        names: the names it is evaluated with.
     """
 
     def __init__(self, raw: object, names: Names) -> None:
@@ -63,7 +63,7 @@ class Written:
         self._missing: tuple[str, object] | None = None
 
     def value(self) -> object:
-        """The annotation as an object; forward references inside of it stay what they are.
+        """The annotation as an object. Forward references inside of it are not evaluated.
 
         Raises:
             NameIsMissing: a name, or an attribute, does not exist.
@@ -81,7 +81,7 @@ class Written:
         return self._value
 
     def glimpse(self) -> object:
-        """``value()``; while a name is missing, what is known without it."""
+        """``value()``, or while a name is missing, the annotation with a ``Missing`` in its place."""
         try:
             return self.value()
         except NameIsMissing:
@@ -90,7 +90,7 @@ class Written:
             return self._glimpse
 
     def _is_still_missing(self, name: str, of: object) -> bool:
-        if hasattr(self.raw, "evaluate"):  # a reference of Python 3.14, which knows names that nothing else does
+        if hasattr(self.raw, "evaluate"):  # a reference of Python 3.14, which knows names that are not in ``names``
             return False
         return name not in self.names if of is _NOTHING else not hasattr(of, name)
 
@@ -111,9 +111,9 @@ def _evaluated(raw: object, names: Names) -> object:
 
 
 def _evaluated_once(annotation: str | ForwardRef, names: Names) -> object:
-    """What a string or a forward reference stands for; itself, or a part that stays open, if names may be missing."""
+    """The value of a string or a forward reference. If names may be missing, parts of it may stay open."""
     evaluate = cast("Callable[..., object] | None", getattr(annotation, "evaluate", None))
-    if evaluate is not None:  # of Python 3.14: it knows names that nothing else does
+    if evaluate is not None:  # Python 3.14: the reference knows names that are not in ``names``
         return evaluate(globals={}, locals=names, format=Format.FORWARDREF if names.lenient else Format.VALUE)
     text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
     return eval(text.strip(), {}, names)

@@ -1,13 +1,13 @@
 """Fields: from an annotation in a ``Store`` class to a collection on its instances.
 
     plants: RedisHash[Plant] = field(ttl=TTL(hours=1))
-    name    Annotation         FieldOptions                what the class body says, once
+    name    Annotation         FieldOptions                from the class body, once
             FieldSpec                                      one for each store class that has the field
     Garden.plants     the FieldSpec itself
-    garden.plants     RedisHash(client, "{garden}:plants", Plant, ttl=...), made at first use and then kept
+    garden.plants     RedisHash(client, "{garden}:plants", Plant, ttl=...), built at first use and then kept
 
-A subclass has another FieldSpec for each inherited field: its namespace, TTL and codec may differ, and so does what
-the type variables of a generic store stand for. So has a store that is nested in another (``nested``).
+A subclass has another FieldSpec for each inherited field, because its namespace, TTL, codec, and the types of type
+variables may differ. The same applies to a store that is nested in another (``nested``).
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ C = TypeVar("C", bound=RedisObject, covariant=True, default=RedisObject)
 
 
 class FieldSpec(Generic[C]):
-    """One field of a store class: what ``Garden.plants`` is, and ``garden.plants`` comes from.
+    """One field of a store class: the value of ``Garden.plants``, which builds ``garden.plants``.
 
     Attributes:
         name: the attribute's name.
-        owner: the store class; for a field of a nested store the outermost one.
+        owner: the store class, or the outermost one for a field of a nested store.
         origin: the class in whose body it is declared.
     """
 
@@ -78,9 +78,9 @@ class FieldSpec(Generic[C]):
 
     @property
     def key(self) -> str:
-        """The Redis key; for a key space, what each of its keys begins with.
+        """The Redis key, or for a key space, the beginning of each of its keys.
 
-        For a store with parameters it has their placeholders: ``{user:{user_id}}:prefs``.
+        For a store with parameters the key contains their placeholders: ``{user:{user_id}}:prefs``.
 
         Raises:
             DeclarationError: ``owner`` has no namespace, so its fields have no keys.
@@ -109,7 +109,7 @@ class FieldSpec(Generic[C]):
 
     @property
     def __purse_holds_values__(self) -> bool:
-        """Whether it is a collection, and not a lock, a limiter or a semaphore, which have no values to be cleared.
+        """Whether it is a collection. Locks, limiters and semaphores have no values that could be cleared.
 
         Raises:
             DeclarationError: the annotation declares no field.
@@ -119,7 +119,7 @@ class FieldSpec(Generic[C]):
 
     @property
     def is_key_space(self) -> bool:
-        """Whether the field lives in all keys that begin with ``key``, and not in one key.
+        """Whether the field is stored in many keys, which begin with ``key``, and not in one key.
 
         Raises:
             DeclarationError: the annotation declares no field.
@@ -139,17 +139,17 @@ class FieldSpec(Generic[C]):
 
     @property
     def collection(self) -> type[C]:
-        """The class of the collection; DeclarationError if the annotation names what does not exist."""
+        """The class of the collection. DeclarationError if a name in the annotation does not exist."""
         return cast("type[C]", self._annotation.resolve().collection)
 
     @property
     def value_type(self) -> object:
-        """The declared type of the values; DeclarationError as with ``collection``."""
+        """The declared type of the values. DeclarationError as for ``collection``."""
         return self._annotation.resolve().value_type
 
     @property
     def key_type(self) -> object | None:
-        """The declared type of the keys, None if the collection has none; DeclarationError as with ``collection``."""
+        """The declared type of the keys, or None without keys. DeclarationError as for ``collection``."""
         return self._annotation.resolve().key_type
 
     @property
@@ -159,22 +159,22 @@ class FieldSpec(Generic[C]):
 
     @property
     def codec(self) -> AnyCodec | None:
-        """What ``field(codec=)``, else the store, gives; None for the default codec of the type."""
+        """The codec of ``field(codec=)``, else of the store. None for the default codec of the type."""
         return self._options.codec or self._defaults.codec
 
     @property
     def options(self) -> Mapping[str, object]:
-        """What was given of the structure's own options: ``{"maxlen": 100}`` for ``RedisList.field(maxlen=100)``."""
+        """The given options of the structure itself: ``{"maxlen": 100}`` for ``RedisList.field(maxlen=100)``."""
         return MappingProxyType(self._options.more)
 
     @property
     def slots(self) -> Slots:
-        """What shares a hash tag with an entry of the field: the store, the field, or nothing."""
+        """How much shares a hash tag with an entry of the field: the store, the field, or only the entry."""
         return self._options.slots or self._defaults.slots
 
     @property
     def path(self) -> str:
-        """The name, for a field of a nested store with those of the fields it is in: ``home.lines``."""
+        """The name. For a field of a nested store, with the names of the outer fields: ``home.lines``."""
         return self._defaults.path + self.name
 
     def __str__(self) -> str:
@@ -207,8 +207,8 @@ class FieldSpec(Generic[C]):
     def __get__(self, instance: Bound | None, owner: type[object]) -> Self | C:
         if instance is None:
             return self
-        # This descriptor has no __set__, so from now on Python finds the collection without it. Several threads may be
-        # the first to use a field; setdefault keeps one collection for all of them.
+        # This descriptor has no __set__, so from now on Python finds the collection without it. Several threads may use
+        # a field for the first time at once: setdefault keeps one collection for all of them.
         attributes = cast("dict[str, C]", vars(instance))
         return attributes.setdefault(self.name, self.__purse_bind__(binding_of(instance)))
 
@@ -224,17 +224,17 @@ class FieldSpec(Generic[C]):
         """The same field of a subclass, or of the store that its store is nested in.
 
         Args:
-            types: what the type variables of the class it is inherited from stand for.
+            types: the types of the type variables of the class it is inherited from.
         """
         annotation = self._annotation.replacing(types, f"{owner.__name__}.{defaults.path}{self.name}")
         return FieldSpec(owner, self.name, annotation, self._options, defaults, self.origin)
 
     def __purse_check__(self) -> None:
-        """Refuse what can be known to be wrong.
+        """Refuse every mistake that can be found now.
 
         Raises:
-            Unresolved: a name of the annotation, or of the type in it, does not exist yet; nothing else was found.
-            DeclarationError: the field cannot work; the message says what to write.
+            Unresolved: a name in the annotation, or in its type, does not exist yet, and nothing else was found.
+            DeclarationError: the field cannot work. The message says what to write.
         """
         if self._checked:
             return
@@ -248,18 +248,18 @@ class FieldSpec(Generic[C]):
         self._check_structure(declared)
         if declared.variables:
             raise Unresolved(self._open(declared))
-        # In a mixin keys have no namespace yet; what is said of this one names the field instead.
+        # The keys of a mixin have no namespace yet. The key is cut off the message below, so any namespace will do.
         namespace = self._defaults.namespace or "any"
         try:
             self._build(_nowhere(), namespace)
-        except NameError as error:  # of a type alias, which is evaluated now
+        except NameError as error:  # in a type alias, which is evaluated now
             raise Unresolved(
                 f"{self}: the annotation {self._annotation} has a type alias that names {error.name!r}, and there is "
                 "no such name: define it in the module of the alias."
             ) from None
-        except Exception as error:  # of a subclass of the user's: anything
+        except Exception as error:  # the constructor of a user's subclass may raise anything
             kind = Unresolved if _is_incomplete(error.__cause__) else DeclarationError
-            # The field says where; the key in front of the message would say it twice.
+            # The message begins with the field, so the key in front of it is redundant.
             said = str(error).removeprefix(f"{named(self.__purse_key__(namespace))}: ")
             raise kind(f"{self}: {said}") from (error.__cause__ if isinstance(error, DeclarationError) else error)
         self._checked = True
@@ -268,7 +268,7 @@ class FieldSpec(Generic[C]):
         """Refuse a type variable that no subclass can give a type, because its class is not generic in it.
 
         Raises:
-            DeclarationError: with what to write.
+            DeclarationError: there is one. The message says what to write.
         """
         try:
             declared = self._annotation.resolve()
@@ -288,7 +288,7 @@ class FieldSpec(Generic[C]):
         return f"{self}: {self._annotation} contains a type variable, and a field holds one concrete type: {fix}"
 
     def _affixes(self, namespace: str | None) -> tuple[str, str]:
-        """The Redis key and nothing; for a key space, what stands before and behind each key."""
+        """The Redis key and an empty suffix. For a key space, the prefix and the suffix of each key."""
         if self._options.rkey is not None:
             return self._options.rkey, ""
         if namespace is None:
@@ -305,7 +305,7 @@ class FieldSpec(Generic[C]):
     def _build(self, client: RedisClient, namespace: str | None) -> C:
         declared = self._annotation.resolve()
         key, suffix = self._affixes(namespace)
-        # Which constructor this is, is known only here, at run time; check() has called it once.
+        # The class of this constructor is known only at run time. __purse_check__ has called it once.
         build = cast("Callable[..., C]", declared.collection)
         if not self.__purse_holds_values__:
             return build(client, key, **self._options.more)
@@ -315,7 +315,7 @@ class FieldSpec(Generic[C]):
         return build(client, key, declared.value_type, **options, **self._options.more)
 
     def _check_structure(self, declared: Declared) -> None:
-        """Refuse the options of another structure, and what a lock, a limiter or a semaphore does not take or lacks."""
+        """Refuse options of another structure, and wrong or missing options of a lock, a limiter or a semaphore."""
         options, name = self._options, declared.collection.__name__
         if options.structure is not None and not issubclass(declared.collection, options.structure):
             given = options.structure.__name__
@@ -337,7 +337,7 @@ class FieldSpec(Generic[C]):
 
 @cache
 def _nowhere() -> RedisClient:
-    """A client that is never used: constructors look at it, and say what is wrong with the rest."""
+    """A client that is never used: constructors need one to check their other arguments."""
     return Redis()
 
 
@@ -349,7 +349,7 @@ def _is_incomplete(cause: object) -> bool:
 
 
 def _with_field(collection: type[RedisObject]) -> str:
-    """The name of purse's own structure, which has ``field``, behind a subclass of the user's."""
+    """The name of purse's own structure, which has ``field``, behind a user's subclass."""
     return next(cls.__name__ for cls in collection.__mro__ if "field" in vars(cls) or cls is RedisObject)
 
 

@@ -1,11 +1,11 @@
-"""Isolation: stores that are bound to one client have a prefix in front of their namespaces.
+"""Isolation: a prefix in front of the namespaces of all stores that are bound to one client.
 
     isolate(client, "t1f0")
     Garden(client).plants.rkey       {t1f0:garden}:plants
 
-For the testing kit alone, which gives each test a client: whatever the tested code binds to it, in handlers too,
-has keys that no other test has. Not for ``field(rkey=...)``, whose keys are what they are; so it is remembered which
-classes were bound.
+Only the testing kit uses it, and gives each test a separate client. All stores that the tested code binds to that
+client, also in handlers, have keys that no other test has. Fields with ``rkey=`` keep their keys: the bound classes are
+recorded, so that the kit can find those fields.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Isolation:
     """How the stores of one client are kept apart.
 
     Attributes:
-        prefix: what their namespaces begin with.
-        classes: those of them that were bound so far; threads add to it, so it is looked through in a copy.
+        prefix: the beginning of their namespaces.
+        classes: the classes that were bound so far. Threads add to it, so a loop needs a copy.
     """
 
     prefix: str
@@ -44,7 +44,7 @@ def isolate(client: RedisClient, prefix: str) -> Isolation:
 
 
 def prefix_of(client: RedisClient, binds: type[StoreBase] | None = None) -> str:
-    """What their namespaces begin with, with the colon behind it; nothing for any other client.
+    """The prefix of the namespaces on ``client``, with its colon, or an empty text for a client that is not isolated.
 
     Args:
         binds: the class of the store that is being bound.

@@ -4,29 +4,29 @@
     tail                 plants       the field's name, or its key=
     key         {garden}:plants
 
-The braces are Redis' hash tag: on a cluster all keys of one store live on one node, so that what is
-atomic on a single server stays atomic there and no key is renamed on the way. They are written here and
-nowhere else; what a user writes has none. How much shares a tag, and with it a slot of the cluster, is declared:
+The braces are Redis' hash tag: on a cluster all keys of one store are on one node, so the calls that are atomic on a
+single server stay atomic there, and no key has to be renamed. Only this module writes braces. Names that a user gives
+have none. The declaration says how much shares a tag, and with it a slot of the cluster:
 
     slots       "store", the default    "field", for a store      "key", for a key space
     a field     {garden}:plants         {garden::plants}
     an entry    {garden}:sessions:k     {garden::sessions}:k      garden::sessions:{k}
 
-A name is made of letters and digits of any script and of ``_ . : - /``. Everything else is refused: glob
-characters and backslashes would change what a key pattern means, invisible characters make two keys that
-look the same, braces would move the hash tag, and ``!`` begins what is kept beside a key.
+A name consists of letters and digits of any script and of ``_ . : - /``. Everything else is refused: glob
+characters and backslashes would change the meaning of a key pattern, with invisible characters two keys could look the
+same, braces would move the hash tag, and ``!`` marks the keys beside a key.
 
-No two stores have a key in common, because the namespace can be read off every key. It has neither braces nor
-``::``, for no part of it is empty and values of parameters are percent-encoded; so it ends at the first of these:
+No two stores have a key in common, because every key shows its namespace. A namespace contains neither braces nor
+``::``, because none of its parts is empty and values of parameters are percent-encoded. It ends at the first of these:
 
     {garden}:sessions:k        begins with {, and the first } ends the namespace              "store"
     {garden::sessions}:k       begins with {, and the first :: ends it, the first } the tail  "field"
     garden::sessions:{k}       else: the first :: ends it, the first { behind it the tail     "key"
     fence!{garden}:gate        belongs to the key behind the !
 
-An entry may contain anything: all of it stands behind those places. So it is enough to compare namespaces, which is
-done in ``claims``. Fields of one namespace are compared with each other, in ``reach``: the entry ``a:b`` of
-``{garden}:sessions`` has the key that a field with the tail ``sessions:a:b`` would have.
+An entry may contain any text, because it comes after those places. So it is enough to compare namespaces, as ``claims``
+does. ``reach`` compares the fields of one namespace with each other: the entry ``a:b`` of ``{garden}:sessions`` has the
+key that a field with the tail ``sessions:a:b`` would have.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 Slots: TypeAlias = Literal["store", "field", "key"]
-"""What shares a hash tag: everything in a store, everything in a field, one entry of a key space."""
+"""How much shares a hash tag: all of a store, all of a field, or one entry of a key space."""
 
 _PUNCTUATION = frozenset("_.:-/")
 _GOOD_CATEGORIES = frozenset("LMN")  # letters, the marks that belong to them, numbers
@@ -61,14 +61,14 @@ def key_of(namespace: str, tail: str, slots: Slots = "store") -> str:
 
 
 def entries_of(namespace: str, tail: str, slots: Slots = "store") -> tuple[str, str]:
-    """What stands before and behind each key of a key space: ``{garden}:sessions:`` and nothing."""
+    """The prefix and the suffix of each key of a key space: ``{garden}:sessions:`` and an empty text."""
     if slots == "key":
         return f"{namespace}::{tail}:{{", "}"
     return f"{key_of(namespace, tail, slots)}:", ""
 
 
 def namespace_of(key: str) -> tuple[str, bool]:
-    """The namespace that ``key``, or what begins like it, has in front; False if it may go on behind the end."""
+    """The namespace at the beginning of ``key``, and whether it is complete there: a longer key may continue it."""
     found, ends = key, ""
     if key.startswith("{"):
         found, ends, _ = key[1:].partition("}")
@@ -82,10 +82,10 @@ def check_name(name: object, where: str, option: str, example: str) -> str:
     Args:
         where: the class or field that declares it, for the message.
         option: the keyword it was given with.
-        example: what to suggest if nothing of ``name`` can be kept.
+        example: the suggestion if nothing of ``name`` can be kept.
 
     Raises:
-        DeclarationError: it is not a name; the message says why and suggests one.
+        DeclarationError: it is not a name. The message says why and suggests one.
     """
     if not isinstance(name, str):
         raise DeclarationError(f'{where}: {option}= must be a str, not {name!r}: write {option}="{example}"')
@@ -98,7 +98,7 @@ def check_name(name: object, where: str, option: str, example: str) -> str:
 
 
 def check_rkey(rkey: object, where: str) -> str:
-    """``rkey`` as a Redis key that is used as it is.
+    """``rkey`` as a Redis key that is used unchanged.
 
     Raises:
         DeclarationError: it is not a str, is empty, or has no UTF-8 form.
@@ -118,7 +118,7 @@ def check_rkey(rkey: object, where: str) -> str:
 
 
 def fault_of(name: str) -> str | None:
-    """What is wrong with ``name`` as a namespace or tail, as the end of a sentence; None if nothing is."""
+    """The mistake in ``name`` as a namespace or tail, as the end of a sentence. None if ``name`` is valid."""
     if not name:
         return "is empty"
     if "{" in name or "}" in name:
@@ -136,7 +136,7 @@ def _is_good(char: str) -> bool:
 
 
 def cleaned(name: str) -> str:
-    """``name`` with what is refused replaced, as a suggestion; may be empty."""
+    """``name`` with refused characters replaced, as a suggestion. May be empty."""
     kept = "".join(char if _is_good(char) else "-" for char in name)
     parts = (re.sub("-{2,}", "-", part).strip("-") for part in kept.split(":"))
     return ":".join(part for part in parts if part)

@@ -1,14 +1,14 @@
 """StoreMeta: reads a ``Store`` class body and refuses a wrong one before anything is sent.
 
     read      the class body becomes a Declaration, ``Garden.__purse__``
-    check     the names, the keys, and each field, whose collection is built once on a client that is never used
+    check     the names, the keys, and each field: its collection is built once on a client that is never used
     claim     the namespace is taken, and compared with those of other classes
 
-What needs names that are defined later is checked by ``complete``, when the first instance is made.
+When the first instance is made, ``complete`` checks the parts that need names which are defined later.
 
 A class without a namespace, its own or inherited, is a mixin, or a part to be nested in others: its fields have no
-keys until another class gives them one. Type checkers never see the metaclass: they would ignore misspelt class
-keywords, and infer Any for instances. They see a base class that lists the keywords.
+keys until another class gives them a namespace. Type checkers never see the metaclass, because with it they would
+ignore misspelt class keywords and infer Any for instances. They see a base class that lists the keywords.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ _KEYWORDS = ("namespace", "ttl", "codec", "engine", "slots")
 
 
 class StoreMeta(ABCMeta):
-    """The metaclass of ``Store``; an ``ABCMeta``, so that stores can be abstract."""
+    """The metaclass of ``Store``. It is an ``ABCMeta``, so that stores can be abstract."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], body: dict[str, object], /, **keywords: object
     ) -> type[StoreBase]:
         own = {keyword: keywords.pop(keyword) for keyword in _KEYWORDS if keyword in keywords}
         _check_keywords(name, bases, keywords)
-        # Typed as what it is to checkers, where StoreBase is a plain class.
+        # Typed as checkers see it: for them StoreBase is a plain class.
         cls = cast("type[StoreBase]", super().__new__(mcls, name, bases, body, **keywords))
-        # Not inspect.currentframe(): a frame in a variable is a cycle, which would keep the frames behind it alive.
+        # Not inspect.currentframe(): a frame in one of its own variables is a cycle and would keep other frames alive.
         definer = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         cls.__purse__ = declaration = _read(cls, own, body, definer)
         _check(cls)
@@ -84,7 +84,7 @@ class StoreMeta(ABCMeta):
 def _read(
     cls: type[StoreBase], own: Mapping[str, object], body: Mapping[str, object], definer: FrameType | None
 ) -> Declaration:
-    """What the class body and the class keywords declare; nothing of it is compared with other classes yet."""
+    """The declaration of a class body and its class keywords, not yet compared with other classes."""
     defaults = _defaults(cls, own)
     template = None if defaults.namespace is None else Template(defaults.namespace)
     if template is not None:
@@ -97,7 +97,7 @@ def _read(
 
 
 def _check(cls: type[StoreBase]) -> None:
-    """Refuse what can be known to be wrong; what needs names that are missing waits for ``complete``."""
+    """Refuse every mistake that can be found now. Parts with missing names wait for ``complete``."""
     declaration = cls.__purse__
     with contextlib.suppress(Unresolved):
         declaration.parameters = _parameters(cls)
@@ -109,10 +109,10 @@ def _check(cls: type[StoreBase]) -> None:
 
 
 def complete(cls: type[StoreBase]) -> None:
-    """Resolve what was not defined yet when the class was; the first instance needs all of it.
+    """Resolve the names that were missing at class definition. The first instance needs all of them.
 
     Raises:
-        DeclarationError: a name is still missing, or what it stands for cannot be stored.
+        DeclarationError: a name is still missing, or its type cannot be stored.
     """
     declaration = cls.__purse__
     if not declaration.complete:
@@ -122,7 +122,7 @@ def complete(cls: type[StoreBase]) -> None:
                 member.__purse_check__()
         except Unresolved as error:
             raise DeclarationError(str(error)) from error.__cause__
-        _check_keys(cls)  # which fields are key spaces may be known only now
+        _check_keys(cls)  # only now it is certain which fields are key spaces
         compare(cls)
         declaration.complete = True
 
@@ -132,14 +132,14 @@ def _check_keywords(name: str, bases: tuple[type, ...], unknown: Mapping[str, ob
         close = difflib.get_close_matches(keyword, _KEYWORDS, 1)
         if close:
             raise DeclarationError(f"{name}: unknown class keyword {keyword}=: did you mean {close[0]}=?")
-        # Someone's own __init_subclass__ may take it; that of object and of typing takes none.
+        # A user's __init_subclass__ may take it. Those of object and of typing take no keywords.
         others = {cls for base in bases for cls in base.__mro__} - {object, Generic, Protocol}
         if all("__init_subclass__" not in vars(cls) for cls in others):
             raise DeclarationError(f"{name}: unknown class keyword {keyword}=: a Store takes {'=, '.join(_KEYWORDS)}=")
 
 
 def _defaults(cls: type[StoreBase], own: Mapping[str, object]) -> StoreDefaults:
-    """The class keywords, and for those not given what the bases have, the first base first."""
+    """The class keywords. Omitted ones come from the bases, the first base first."""
     where = cls.__name__
     namespace, ttl, codec, engine, slots = (own.get(keyword) for keyword in _KEYWORDS)
     if "namespace" in own and namespace is not None:
@@ -238,7 +238,7 @@ def _own_members(
 
 
 def _hidden_text(owner: str, name: str, hidden: str) -> str:
-    """What is wrong with a collection that looks like a field and is none."""
+    """The message for a collection that looks like a field and is not a field."""
     where = f"{owner}.{name}"
     if name.startswith("_"):
         public = name.removeprefix(f"_{owner.lstrip('_')}__").strip("_") or "name"  # Python adds the class to __name
@@ -250,10 +250,10 @@ def _hidden_text(owner: str, name: str, hidden: str) -> str:
 
 
 def _module_names(cls: type[StoreBase], frame: FrameType | None) -> Mapping[str, object]:
-    """The dict of the class's module: not a copy, it grows while the module is executed."""
+    """The dict of the class's module. Not a copy, because it grows while the module is executed."""
     if frame is not None and frame.f_globals.get("__name__") == cls.__module__:
         return frame.f_globals
-    module = sys.modules.get(cls.__module__)  # not made by a class statement, e.g. by types.new_class
+    module = sys.modules.get(cls.__module__)  # not made by a class statement but, for example, by types.new_class
     return {} if module is None else vars(module)
 
 
@@ -275,9 +275,9 @@ def _check_unannotated(cls: type[StoreBase], body: Mapping[str, object], raw: Ma
 
 
 def _check_not_settings(cls: type[StoreBase], name: str, value: object) -> None:
-    """Refuse settings that are written as other libraries want them: in an inner class, as attributes."""
+    """Refuse settings in the form of other libraries: in an inner class, or as attributes."""
     keywords = 'namespace="...", ttl=..., codec=..., engine=..., slots=...'
-    # A model of that name may be the type of a field; a class of nothing but constants cannot.
+    # A model of that name may be the type of a field. A class that contains only constants cannot.
     inner = isinstance(value, type) and value.__bases__ == (object,) and not is_dataclass(value)
     if name in ("Settings", "Meta", "Config") and inner:
         what, fix = f"class {name} in a store", keywords
@@ -294,7 +294,7 @@ def _check_not_settings(cls: type[StoreBase], name: str, value: object) -> None:
 
 
 def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
-    if not name.isidentifier():  # of a class that was not made by a class statement
+    if not name.isidentifier():  # in a class that was not made by a class statement
         raise DeclarationError(f"{cls.__name__}: {name!r} cannot be the name of a field, because it is part of the key")
     base = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
     if base is not None and not isinstance(vars(base)[name], (FieldSpec, NestedSpec)):
@@ -305,7 +305,7 @@ def _check_name_is_free(cls: type[StoreBase], name: str) -> None:
 
 
 def _all_members(cls: type[StoreBase], body: Mapping[str, object], own: Members, defaults: StoreDefaults) -> Members:
-    """What the bases declare, later in the method resolution order first, then its own."""
+    """The members of the bases, the last of the method resolution order first, then the class's own."""
     origins: dict[str, type[StoreBase]] = {}
     for base in reversed(_bases(cls)):
         origins.update(dict.fromkeys(base.__purse__.own, base))
@@ -328,7 +328,7 @@ def _all_members(cls: type[StoreBase], body: Mapping[str, object], own: Members,
 
 
 def _type_arguments_for(cls: type[StoreBase], base: type[object]) -> TypeArguments:
-    """What the type variables of ``base`` stand for in ``class cls(base[...])``."""
+    """The types of the type variables of ``base`` in ``class cls(base[...])``."""
     written = cast("tuple[object, ...]", vars(cls).get("__orig_bases__", ()))
     given = next((get_args(alias) for alias in written if get_origin(alias) is base), ())
     module = sys.modules.get(cls.__module__)
@@ -341,7 +341,7 @@ def _check_keys(cls: type[StoreBase]) -> None:
     specs = [*declaration.fields.values()]
     template = declaration.template
     if template is None:
-        # Where the keys of a mixin will be is not known yet; but two of one name will be one in any place.
+        # The namespace of a mixin is not known yet, but two equal keys will be equal in any namespace.
         holders: dict[str, FieldSpec[RedisObject]] = {}
         for spec in specs:
             holder = holders.setdefault(key := spec.__purse_key__("..."), spec)
@@ -358,4 +358,4 @@ if TYPE_CHECKING:
 else:
 
     class DeclaredStore(StoreBase, metaclass=StoreMeta):
-        """The base that brings the metaclass; checkers see ``StoreBase`` alone."""
+        """The base that adds the metaclass. Type checkers see only ``StoreBase``."""

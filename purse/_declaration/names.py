@@ -1,6 +1,7 @@
-"""Names: what the annotations of a class can use, looked up as Python would have done in the class body.
+"""Names: the names that annotations of a class can use, looked up as Python would do it in the class body.
 
-in the body, in the function around it as it was then, in the module as it is now, in the builtins
+First in the body, then in the function around it (as it was at the class statement), in the module (as it is now) and
+in the builtins.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __all__ = ["Missing", "Names", "local_names"]
 
 
 class Missing:
-    """Stands for a name that does not exist yet; whatever is done with it, it stays that."""
+    """Stands for a name that does not exist yet. Every operation on it returns it again."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -52,7 +53,7 @@ class Names(Mapping[str, object]):
         self.lenient = lenient
 
     def leniently(self) -> Names:
-        """The same names, with a ``Missing`` for every other."""
+        """The same names, and a ``Missing`` for every other name."""
         return Names(*self._scopes, lenient=True)
 
     def __getitem__(self, name: str) -> object:
@@ -77,7 +78,7 @@ class Names(Mapping[str, object]):
 def local_names(frame: FrameType | None, raw: Mapping[str, object]) -> dict[str, object]:
     """The local variables around a class statement that its annotations mention.
 
-    Values, not the frame: neither it nor what else is in it is kept alive.
+    Returns values, not the frame, so neither the frame nor its other variables are kept alive.
     """
     found: dict[str, object] = {}
     wanted = {name for annotation in raw.values() for name in _mentioned(annotation)}
@@ -85,7 +86,7 @@ def local_names(frame: FrameType | None, raw: Mapping[str, object]) -> dict[str,
         scope = frame.f_locals
         for name in wanted.intersection(scope):  # f_locals is a proxy since Python 3.13
             found.setdefault(name, scope[name])
-        if "__qualname__" not in scope:  # a function; above that, Python's own scopes end too
+        if "__qualname__" not in scope:  # a function: Python's own scopes end there too
             break
         frame = frame.f_back
     return found
@@ -99,7 +100,7 @@ def _mentioned(annotation: object) -> Iterator[str]:
         try:
             code = compile(annotation.strip(), "<annotation>", "eval")
         except (SyntaxError, ValueError):
-            return  # a string in Literal, or an error that evaluating it will tell
+            return  # a string in Literal, or an error that its evaluation will report
         yield from code.co_names
         for constant in code.co_consts:
             if isinstance(constant, str):  # "RedisHash['Plant']"

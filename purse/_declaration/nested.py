@@ -1,17 +1,17 @@
-"""Nested stores: a store without a namespace as a field of another, which gives it one.
+"""Nested stores: a store without a namespace as a field of another store, whose namespace it uses.
 
-    class Shelf(Store):                        no namespace: a mixin, or a part
+    class Shelf(Store):                        without a namespace: a mixin, or a part
         lines: RedisList[str]
     class Shop(Store, namespace="shop"):
         home: Shelf                            Shop.home is a NestedSpec
         cellar: Shelf = field(key="c")
 
-    shop.home           a Shelf on shop's client, made at first use and then kept
+    shop.home           a Shelf on shop's client, built at first use and then kept
     shop.home.lines     {shop}:home:lines
     shop.cellar.lines   {shop}:c:lines
 
-All of it shares the hash tag of the outer store, so ``shop.atomic(...)`` works across. For each place where a store
-is nested there is another NestedSpec with other FieldSpecs, because keys and defaults differ from place to place.
+All keys share the hash tag of the outer store, so ``shop.atomic(...)`` takes calls of all of them. For each place where
+a store is nested there is another NestedSpec with other FieldSpecs, because keys and defaults differ by place.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ __all__ = ["NestedSpec"]
 
 
 class NestedSpec:
-    """One nested store of a store class: what ``Shop.home`` is, and ``shop.home`` comes from.
+    """One nested store of a store class: the value of ``Shop.home``, which builds ``shop.home``.
 
     Attributes:
         name: the attribute's name.
-        owner: the store class; for what is nested twice the outermost one.
+        owner: the store class, or the outermost one if it is nested more than once.
         origin: the class in whose body it is declared.
         store: the class of the nested store.
-        members: its fields and nested stores, as they are in this place.
+        members: its fields and nested stores, with the keys and defaults of this place.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class NestedSpec:
         }
 
     def __getattr__(self, name: str) -> Member:
-        """``Shop.home.lines``: the field as it is in this place."""
+        """``Shop.home.lines``: the field with the key and defaults of this place."""
         members: Mapping[str, Member] = vars(self).get("members", {})
         if name not in members:
             raise AttributeError(f"{self} has no field {name!r}", name=name, obj=self)
@@ -107,7 +107,7 @@ class NestedSpec:
         outer = binding_of(instance)
         spec = cast("Self", outer.members.get(self.name, self))
         store = spec.store.__new__(spec.store)
-        # Its __init__, which may be the user's, finds it bound already.
+        # Bound before its __init__ runs, which may be the user's.
         vars(store)["__purse_binding__"] = replace(outer, members=spec.members, nested=True)
         initialise = cast("type[_ByClient]", spec.store).__init__
         initialise(cast("_ByClient", store), outer.client)
@@ -119,12 +119,12 @@ class NestedSpec:
         return NestedSpec(owner, self.name, annotation, self._options, defaults, self.origin)
 
     def __purse_check__(self) -> None:
-        """Refuse what can be known to be wrong with its fields, as ``FieldSpec.__purse_check__``."""
+        """Refuse every mistake in its fields that can be found now, as ``FieldSpec.__purse_check__`` does."""
         for member in self.members.values():
             member.__purse_check__()
 
     def __purse_check_closed__(self) -> None:
-        """As ``FieldSpec.__purse_check_closed__``."""
+        """See ``FieldSpec.__purse_check_closed__``."""
         for member in self.members.values():
             member.__purse_check_closed__()
 
@@ -163,6 +163,6 @@ class NestedSpec:
 
 
 class _ByClient:
-    """How a nested store is initialised: with the client alone."""
+    """The ``__init__`` of a nested store: it takes only the client."""
 
     def __init__(self, redis: object, /) -> None: ...

@@ -1,9 +1,9 @@
-"""Options: what ``field(...)`` and the class keywords say, and what of it is refused whatever the annotation is.
+"""Options: the options of ``field(...)`` and the class keywords, and the checks that do not need the annotation.
 
 visits: RedisHash[int] = field(ttl=TTL(hours=1), key="v")      FieldOptions
-class Garden(Store, namespace="garden", codec=compressed)      StoreDefaults, for fields that do not say it
+class Garden(Store, namespace="garden", codec=compressed)      StoreDefaults, for fields without the option
 
-The options of one structure, ``RedisList.field(maxlen=100)``, are declared there.
+The options of one structure, ``RedisList.field(maxlen=100)``, are declared in its module.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ F = TypeVar("F")
 
 @dataclass(frozen=True, slots=True)
 class StoreDefaults:
-    """What a store class gives to fields that do not say it themselves.
+    """The values that a store class gives to fields which do not set them themselves.
 
     Attributes:
-        namespace: with placeholders for its parameters, if it has some.
-        prefix: what stands before the tail of each key, ``home:`` in a nested store.
-        path: what stands before the name of each field in messages, ``home.`` in a nested store.
+        namespace: the namespace, with its placeholders.
+        prefix: the text before the tail of each key, ``home:`` in a nested store.
+        path: the text before the name of each field in messages, ``home.`` in a nested store.
     """
 
     namespace: str | None = None
@@ -68,23 +68,23 @@ def field(
     ``log: RedisList[str] = RedisList.field(maxlen=100, ttl=TTL(hours=1))``.
 
     Args:
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. It wins over
-            ``Annotated[..., TTL(...)]`` and the store's. Locks, limiters and semaphores take none.
-        codec: a ``Codec`` or ``CodecFactory`` for the values; wins over the store's. Locks, limiters and semaphores
-            take none.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies. It overrides
+            ``Annotated[..., TTL(...)]`` and the store's policy. Locks, limiters and semaphores refuse it.
+        codec: a ``Codec`` or ``CodecFactory`` for the values. It overrides the store's codec. Locks, limiters and
+            semaphores refuse it.
         key: the last part of the Redis key instead of the field's name: ``{garden}:<key>``.
-        rkey: the whole Redis key, used as it is, outside of the store's hash tag.
+        rkey: the whole Redis key, used unchanged, outside of the store's hash tag.
 
-    What is wrong is a ``DeclarationError`` when the class is defined.
+    A wrong option is a ``DeclarationError`` when the class is defined.
     """
     return cast("F", field_options(None, ttl=ttl, codec=codec, key=key, rkey=rkey))
 
 
 def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
-    """What ``field(...)`` was given, as far as it does not depend on the annotation.
+    """Check the options of ``field(...)`` that do not depend on the annotation, and return them in normal form.
 
     Raises:
-        DeclarationError: an option is not what it should be.
+        DeclarationError: an option has a wrong value.
     """
     if options.key is not None and options.rkey is not None:
         raise DeclarationError(
@@ -114,7 +114,7 @@ def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:
 
 
 def check_store_codec(codec: object, where: str) -> None:
-    """Refuse what cannot give each field another codec.
+    """Refuse a ``codec=`` of a class that cannot make a codec for each field.
 
     Raises:
         DeclarationError: it is a codec for one type, or not a function.
@@ -128,5 +128,5 @@ def check_store_codec(codec: object, where: str) -> None:
 
 
 def _is_codec(codec: object) -> bool:
-    # A class with both methods is a factory if calling it gives a codec; only instances are codecs.
+    # A class with both methods is a factory, if a call of it returns a codec. Only instances are codecs.
     return not isinstance(codec, type) and hasattr(codec, "encode") and hasattr(codec, "decode")

@@ -1,11 +1,11 @@
-"""Parameters: what the ``__init__`` of a store takes for the placeholders of its namespace.
+"""Parameters: the parameters that the ``__init__`` of a store takes for the placeholders of its namespace.
 
     class UserStore(Store, namespace="user:{user_id}"):
         def __init__(self, redis: RedisClient, *, user_id: int) -> None:
             super().__init__(redis, user_id=user_id)
 
-The signature is written out, so that type checkers, FastAPI and readers see the same one; here it is compared with the
-template. The error for one that is missing shows the lines to write.
+The signature is written out, so that type checkers, FastAPI and readers see the same one. This module compares it with
+the template. The error for a missing parameter shows the lines to write.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Parameter:
     """One parameter of a store.
 
     Attributes:
-        name: as in the template and in ``__init__``.
-        annotation: as in ``__init__``, with what ``Annotated`` adds.
-        kind: what its values are.
-        default: what is used when it is not given; ``inspect.Parameter.empty`` if it has to be.
+        name: the name in the template and in ``__init__``.
+        annotation: the annotation in ``__init__``, with the additions of ``Annotated``.
+        kind: the type of its values.
+        default: the default value, or ``inspect.Parameter.empty`` if it is required.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Parameter:
 
 
 def signature_of(cls: type[object]) -> Mapping[str, inspect.Parameter]:
-    """What ``__init__`` takes beside ``self`` and the client."""
+    """The parameters of ``__init__`` after ``self`` and the client."""
     initialise = vars(cls).get("__init__") or cls.__init__
     parameters = list(parameters_of(initialise).values())
     return {parameter.name: parameter for parameter in parameters[2:]}
@@ -60,7 +60,7 @@ def check_signature(cls: type[object], template: Template) -> None:
     """Refuse an ``__init__`` that does not take exactly the parameters of the template, by keyword.
 
     Raises:
-        DeclarationError: with the lines to write.
+        DeclarationError: it does not. The message shows the lines to write.
     """
     takes = signature_of(cls)
     by_keyword = {name for name, parameter in takes.items() if parameter.kind is parameter.KEYWORD_ONLY}
@@ -89,7 +89,7 @@ def check_open_arguments(cls: type[object], template: Template | None, given: Ma
     """Refuse options of a client that were passed to ``open``.
 
     Raises:
-        TypeError: with what to write; no value is shown, because one may be a password.
+        TypeError: there is one. The message says what to write. It shows no value, which may be a password.
     """
     takes = signature_of(cls)
     known = {*takes, *(template.parameters if template is not None else ())}
@@ -107,10 +107,10 @@ def read_parameters(cls: type[object], template: Template, names: Names) -> Mapp
     """The parameters of the template as ``__init__`` declares them.
 
     Args:
-        names: what annotations that are text are evaluated with.
+        names: the names with which annotations that are text are evaluated.
 
     Raises:
-        Unresolved: an annotation names what does not exist (yet).
+        Unresolved: a name in an annotation does not exist (yet).
         DeclarationError: a parameter has no annotation, or another than ``str``, ``int`` or ``UUID``.
     """
     takes = signature_of(cls)

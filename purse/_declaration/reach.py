@@ -1,14 +1,14 @@
-"""Reach: every Redis key that a field may write, to tell fields of one namespace that would have one in common.
+"""Reach: every Redis key that a field may write, to find fields of one namespace that would share a key.
 
     plants: RedisHash[Plant]            {garden}:plants
-    sessions: RedisKeySpace[Session]                                              {garden}:sessions:  and anything
-    api: RedisRateLimiter               {garden}:api                              {garden}:api:       and anything
+    sessions: RedisKeySpace[Session]                                              {garden}:sessions:  and any text
+    api: RedisRateLimiter               {garden}:api                              {garden}:api:       and any text
     gate: RedisLock                     {garden}:gate, fence!{garden}:gate, ...
     ------------------------------------------------------------------------------------------------
                                         keys                                      entries
 
-Fields of different namespaces have no key in common; see ``keys``. Of one namespace are those of a class, of its
-bases and subclasses, of the stores nested in it, and the keys that ``rkey=`` names and that look like one of its.
+Fields of different namespaces never share a key, see ``keys``. One namespace has the fields of a class, of its bases
+and subclasses and of the stores nested in it, and each key given as ``rkey=`` that looks like a key of the namespace.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _MARK = re.compile("!?[a-z]+!|")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What keys a field may write.
+    """The keys that a field may write.
 
     Attributes:
-        keys: these.
-        entries: and all that have this in front and behind; None: no others.
+        keys: single keys.
+        entries: the prefix and the suffix of all other keys. None without others.
     """
 
     keys: tuple[str, ...]
@@ -45,7 +45,7 @@ class Reach:
 
 
 class Spec(Protocol):
-    """A field, as much of it as is needed to compare keys; see ``FieldSpec``."""
+    """The part of a field that is needed to compare keys. See ``FieldSpec``."""
 
     @property
     def owner(self) -> type[object]: ...
@@ -68,8 +68,8 @@ class Meeting(NamedTuple):
 
     Attributes:
         one, other: the fields.
-        key: the key, or what those of ``one`` begin with.
-        begin: what the keys of ``other`` begin with; None: it has just this key, or as many as ``one``.
+        key: the key, or the prefix of the keys of ``one``.
+        begin: the prefix of the keys of ``other``. None if it has just this key, or the same keys as ``one``.
     """
 
     one: Spec
@@ -79,10 +79,10 @@ class Meeting(NamedTuple):
 
 
 def reaches(specs: Sequence[Spec], template: Template, kinds: Mapping[str, Kind] | None) -> list[tuple[Spec, Reach]]:
-    """The fields with what they may write, for an instance whose parameters are their own placeholders.
+    """The fields with the keys that they may write, for an instance whose parameters are their own placeholders.
 
     Args:
-        kinds: of the parameters; None if they are not known yet, and ``rkey=`` is taken as it is.
+        kinds: the types of the parameters. None if they are not known yet: then ``rkey=`` is not changed.
     """
     found: list[tuple[Spec, Reach]] = []
     for spec in specs:
@@ -96,7 +96,7 @@ def reaches(specs: Sequence[Spec], template: Template, kinds: Mapping[str, Kind]
 
 
 def meetings(ones: Sequence[tuple[Spec, Reach]], others: Sequence[tuple[Spec, Reach]]) -> Iterator[Meeting]:
-    """Those of ``ones`` and ``others`` that have a key in common; a field and itself left out."""
+    """The pairs of ``ones`` and ``others`` that have a key in common. A field is never paired with itself."""
     holders: dict[str, list[Spec]] = {}
     for spec, reach in others:
         for key in reach.keys:
@@ -110,7 +110,7 @@ def meetings(ones: Sequence[tuple[Spec, Reach]], others: Sequence[tuple[Spec, Re
 
 
 def _among_entries(ones: Sequence[tuple[Spec, Reach]], others: Sequence[tuple[Spec, Reach]]) -> Iterator[Meeting]:
-    """Those of ``ones`` that have a key among the entries of one of ``others``."""
+    """The pairs in which ``one`` has a key among the entries of ``other``."""
     for other, reach in others:
         if reach.entries is None:
             continue
@@ -129,10 +129,10 @@ def _both_end(one: str, other: str) -> bool:
 
 
 def _placed(key: str, template: Template, kinds: Mapping[str, Kind], *, begins: bool) -> str:
-    """``key`` with the placeholders of the template, if a store of it may have it: what the others are compared with.
+    """``key`` with the placeholders of the template, if a store of the template may have it, to compare it.
 
     Args:
-        begins: it is only what keys begin with, and may end before the namespace does.
+        begins: whether ``key`` is only a prefix of keys, and may end before the namespace does.
     """
     match = _MARK.match(key)
     assert match is not None

@@ -1,15 +1,15 @@
-"""Templates: namespaces with parameters, and the one namespace that values make of them.
+"""Templates: namespaces with parameters, and the namespace that results from their values.
 
     namespace="user:{user_id}:{year}"      the template, in the class statement
-    user_id=42, year=2026                  what an instance is bound to
+    user_id=42, year=2026                  the values of an instance
     user:42:2026                           the namespace of its keys: {user:42:2026}:prefs
 
-A placeholder is a whole segment between colons. What stands for it is a ``str``, ``int`` or ``UUID``, written
-so that different values give different segments and none can leave its own: everything but ASCII letters, digits
-and ``_ . - ~`` is percent-encoded, and a value is never empty. So a hostile id is just another id.
+A placeholder is a whole segment between colons. Its value is a ``str``, ``int`` or ``UUID``, written so that
+different values give different segments and no value can leave its segment: everything but ASCII letters, digits
+and ``_ . - ~`` is percent-encoded, and a value is never empty. So a hostile id has no effect on other keys.
 
-Two templates *can meet* if some values give the same namespace: ``user:{id}`` with ``user:{name}``, or with
-``user:42``; but not with ``user:me`` if ``id`` is an int. Stores that can meet could read each other's keys.
+Two templates *can meet* if some values give the same namespace: ``user:{id}`` can meet ``user:{name}`` and
+``user:42``, but not ``user:me`` if ``id`` is an int. Stores whose templates can meet could read each other's keys.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Value: TypeAlias = str | int | UUID
 Kind: TypeAlias = type[str] | type[int] | type[UUID]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_TAKEN = ("self", "redis", "url")  # what else __init__ and open() take
+_TAKEN = ("self", "redis", "url")  # the other arguments of __init__ and open()
 
 _FORMS: Mapping[type, re.Pattern[str]] = {
     int: re.compile("0|-?[1-9][0-9]*"),
@@ -71,7 +71,7 @@ def check_template(text: object, where: str) -> Template:
     """``text`` as a namespace.
 
     Raises:
-        DeclarationError: it is none; the message says why, and suggests one.
+        DeclarationError: it is not valid. The message says why, and suggests one.
     """
     example = where.lower()
     if not isinstance(text, str) or "{" not in text:
@@ -111,20 +111,18 @@ def _check_parameter(name: str, others: list[str], where: str, text: str) -> Non
             f"choose another name, for example {{{name}_id}}"
         )
     if name in others:
-        raise DeclarationError(
-            f"{where}: namespace={text!r} has the placeholder {name!r} twice: write each of them once"
-        )
+        raise DeclarationError(f"{where}: namespace={text!r} has the placeholder {name!r} twice: remove one of them")
 
 
 def written(name: str, value: object, kind: Kind, where: str) -> str:
-    """The segment that ``value`` gives.
+    """The segment for ``value``.
 
     Args:
-        name: of the parameter, for messages.
-        kind: what the value has to be.
+        name: the name of the parameter, for messages.
+        kind: the type that the value must have.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: it has another type.
         ValueError: it is empty, or has no UTF-8 form.
     """
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -148,8 +146,8 @@ def can_meet(one: Template, kinds: Mapping[str, Kind], other: Template, others: 
     """Whether some values give both templates the same namespace.
 
     Args:
-        kinds: of the parameters of ``one``; a kind that is not known can be any.
-        others: of the parameters of ``other``.
+        kinds: the types of the parameters of ``one``. A missing type can be any of the three.
+        others: the types of the parameters of ``other``.
     """
     return len(one.segments) == len(other.segments) and all(
         _segments_meet(mine, kinds, theirs, others) for mine, theirs in zip(one.segments, other.segments, strict=True)
@@ -157,7 +155,7 @@ def can_meet(one: Template, kinds: Mapping[str, Kind], other: Template, others: 
 
 
 def can_begin(template: Template, kinds: Mapping[str, Kind], text: str) -> bool:
-    """Whether a namespace that the template gives, with the ``::`` that may follow it, can begin with ``text``."""
+    """Whether a namespace of the template, with the ``::`` that may follow it, can begin with ``text``."""
     *whole, last = Template(text).segments
     if "{" in text or len(whole) > len(template.segments):
         return False
@@ -166,7 +164,7 @@ def can_begin(template: Template, kinds: Mapping[str, Kind], text: str) -> bool:
     if len(whole) == len(template.segments):
         return last[0] == ""  # the first of the two colons
     name, is_parameter = template.segments[len(whole)]
-    return is_parameter or name.startswith(last[0])  # whether a value can begin so is not looked at
+    return is_parameter or name.startswith(last[0])  # not checked: whether a value can begin like this
 
 
 def _segments_meet(
@@ -175,7 +173,7 @@ def _segments_meet(
     if not mine[1] and not theirs[1]:
         return mine[0] == theirs[0]
     if mine[1] and theirs[1]:
-        # Every int and every UUID, as it is written, is a str that somebody may have for an id.
+        # Every int and every UUID, as it is written, is also a str that another store may use as an id.
         kind, other = kinds.get(mine[0], str), others.get(theirs[0], str)
         return kind is other or str in (kind, other)
     name, text, known = (mine[0], theirs[0], kinds) if mine[1] else (theirs[0], mine[0], others)

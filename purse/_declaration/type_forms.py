@@ -1,4 +1,4 @@
-"""Type forms: what ``RedisHash[Plant]`` and other objects of ``typing`` are made of, and how they are written."""
+"""Type forms: the parts of ``RedisHash[Plant]`` and other objects of ``typing``, and how they are written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def shown_type(annotation: object) -> str:
     if isinstance(annotation, str):
         return annotation
     if isinstance(annotation, ForwardRef):
-        # From Python 3.14 on a reference to "int | Later" has a name for int that nobody has written.
+        # From Python 3.14 on a reference to "int | Later" contains a generated name for int.
         evaluate = cast("Callable[..., str] | None", getattr(annotation, "evaluate", None))
         return annotation.__forward_arg__ if evaluate is None else evaluate(format=Format.STRING)
     if isinstance(annotation, TypeVar):
@@ -44,10 +44,10 @@ def origin_of(value: object) -> object:
 
 
 def aliased(value: object) -> object:
-    """What a type alias stands for, ``Plants`` or ``Plants[int]``.
+    """The type behind a type alias, ``Plants`` or ``Plants[int]``.
 
     Raises:
-        NameError: it is evaluated now, and a name in it does not exist (yet).
+        NameError: the alias is evaluated now, and a name in it does not exist (yet).
     """
     alias = cast("Alias", origin_of(value))
     parameters = cast("tuple[TypeVar, ...]", alias.__type_params__)
