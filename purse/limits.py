@@ -300,7 +300,7 @@ class RedisRateLimiter(_Limit):
             raise TypeError(
                 f'{named(self.rkey)}: an identity of None would count all callers as one: pass "" if that is intended'
             )
-        return self._key(identity)
+        return key_of(self.rkey, identity)
 
     def _key(self, field: object) -> str:
         """The key of an identity, or of the limiter itself for None."""

@@ -338,7 +338,8 @@ class RedisLock(RedisObject, LeasedLock):
                 return await self._extend_replicated(lease.owner, asyncio.get_running_loop().time() + lease.remaining)
             except _TooFew as error:
                 raise LockError(
-                    f"{named(self.rkey)}: {error}, so this does not count: the lease ends when it would have ended",
+                    f"{named(self.rkey)}: {error}, so the extension does not count: "
+                    "the lease ends when it would have ended",
                     key=self.rkey,
                 ) from None
         started = asyncio.get_running_loop().time()
@@ -365,7 +366,9 @@ class RedisLock(RedisObject, LeasedLock):
             pass
         until = validity(started, self._lease_time)
         if have < self._replicas or until <= loop.time():
-            raise _TooFew(f"{have} of {self._replicas} replicas confirmed it within {self._replicas_ms / 1000:g} s")
+            raise _TooFew(
+                f"{have} of {self._replicas} replicas confirmed the lock within {self._replicas_ms / 1000:g} s"
+            )
         return until
 
     async def _give_back(self, lease: Lease) -> bool:
@@ -442,5 +445,5 @@ def _duration_ms(rkey: str, option: str, given: object, least: int) -> int:
 def _seconds(timeout: float | timedelta) -> float:
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if not seconds >= 0:
-        raise ValueError(f"timeout= must be seconds, at least 0, not {shown(timeout)}: omit it to wait for ever")
+        raise ValueError(f"timeout= must be at least 0 seconds, not {shown(timeout)}: omit it to wait for ever")
     return seconds

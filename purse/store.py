@@ -250,7 +250,7 @@ class Store(DeclaredStore):
             CodecError: an argument of a call does not fit. Nothing was sent.
             redis.exceptions.ResponseError: a command was refused when it was queued. Nothing was executed.
             AtomicFailed: calls failed during the execution. ``results`` has the result or the error of each.
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: there is no connection, or it was lost
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the connection failed, or was lost
                 before the reply came. The calls were executed as a whole or not at all.
 
         One round trip. Sends: MULTI, the commands of all calls (scripts as EVAL), EXEC.

@@ -30,7 +30,7 @@ class PermitBlocks:
     def leave(self) -> Permit | None:
         """Remove and return the permit of the innermost block of this task, or else of a task that has ended.
 
-        None if there is no such block.
+        None without such a block.
         """
         here = asyncio.current_task()
         blocks = [(permit, None if task is None else task()) for permit, task in self._blocks.copy().items()]

@@ -1,6 +1,6 @@
 """Evaluating: turns an annotation that is text, or a forward reference, into an object, once.
 
-    "RedisHash[Plant]"      strictly: RedisHash[Plant], or NameIsMissing while there is no Plant
+    "RedisHash[Plant]"      strictly: RedisHash[Plant], or NameIsMissing while Plant does not exist
                             leniently: RedisHash[a Missing], which is enough to know that it is a hash
 
 The strict evaluation is repeated only when the missing name exists. The lenient evaluation takes place only if the

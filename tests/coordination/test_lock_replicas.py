@@ -92,7 +92,7 @@ async def test_too_few_replicas(primary: Redis) -> None:
     lock = RedisLock(primary, KEY, replicas=2, replicas_timeout=0.05)
 
     with pytest.raises(
-        LockNotAcquired, match=r"1 of 2 replicas confirmed it within 0\.05 s, so the lock was given back"
+        LockNotAcquired, match=r"1 of 2 replicas confirmed the lock within 0\.05 s, so the lock was given back"
     ):
         await lock.acquire(blocking=False)
     with pytest.raises(LockNotAcquired) as caught:
