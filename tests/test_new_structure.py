@@ -168,7 +168,7 @@ async def main() -> None:
     try:
         await garden.seen.add(1)
     except WrongKind as error:
-        assert "does not hold a string, so RedisBloom left it alone" in str(error)
+        assert "does not hold a string, so RedisBloom did not change it" in str(error)
     assert await garden.clear() == 2
     await client.aclose()
 

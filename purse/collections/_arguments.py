@@ -30,8 +30,8 @@ def listed(given: Iterable[T], where: str, method: str, single: str) -> list[T]:
     unchecked: object = given
     if isinstance(unchecked, (str, bytes, bytearray)):
         raise TypeError(
-            f"{where}: {method}() takes an iterable, and would take a {type(unchecked).__name__} apart into its "
-            f"{'letters' if isinstance(unchecked, str) else 'numbers'}; write {single}({short(unchecked)}), or "
+            f"{where}: {method}() takes an iterable, and would split a {type(unchecked).__name__} into its "
+            f"{'letters' if isinstance(unchecked, str) else 'numbers'}: write {single}({short(unchecked)}), or "
             f"{method}([{short(unchecked)}])"
         )
     return [*given]
@@ -47,8 +47,8 @@ def mapped(given: Mapping[K, V], where: str, method: str) -> Mapping[K, V]:
     if isinstance(unchecked, (dict, Mapping)) or hasattr(unchecked, "keys"):
         return given
     raise TypeError(
-        f"{where}: {method}() takes a mapping, {method}({{key: value}}), not {a_or_an(unchecked)}; write "
-        f"{method}(dict(pairs)) for pairs"
+        f"{where}: {method}() takes a mapping, {method}({{key: value}}), not {a_or_an(unchecked)}: for pairs "
+        f"write {method}(dict(pairs))"
     )
 
 
@@ -64,8 +64,8 @@ def no_pair(given: object, where: str, call: str, nth: int | None = None) -> Typ
         call: what to write, ``add((member, score))``.
         nth: where it stands among others.
     """
-    position = "" if nth is None else f"item {nth} is {a_or_an(given)}; "
-    return TypeError(f"{where}: {position or f'{a_or_an(given)} is not a pair; '}write {call}")
+    position = "" if nth is None else f"item {nth} is {a_or_an(given)} and not a pair: "
+    return TypeError(f"{where}: {position or f'{a_or_an(given)} is not a pair: '}write {call}")
 
 
 def a_or_an(given: object) -> str:

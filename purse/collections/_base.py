@@ -67,7 +67,7 @@ class RedisCollection(RedisObject):
         policy = as_ttl(ttl, name)
         if policy is not None and policy.per_item and not self._items_can_expire:
             raise DeclarationError(
-                f"{named(name)}: a {type(self).__name__} has no time to live per item; drop per_item=True, "
+                f"{named(name)}: a {type(self).__name__} has no time to live per item: omit per_item=True, "
                 "and the TTL applies to the whole key"
             )
         self._ttl: TTL | None = policy
@@ -123,7 +123,7 @@ class RedisCollection(RedisObject):
             return codec.decode(raw)
         except DecodeError as error:
             fate = (
-                f"Stored: {shown(raw)}. If the model changed, see docs/schema.md; to skip bad records while iterating, "
+                f"Stored: {shown(raw)}. If the model changed, see docs/schema.md. To skip bad records while iterating, "
                 'pass on_error="skip".'
             )
             raise self._undecodable(error, raw, field, fate) from error.__cause__
@@ -144,7 +144,7 @@ class RedisCollection(RedisObject):
         try:
             return codec.decode(raw)
         except DecodeError as error:
-            fate = f"It was removed from Redis, and is in this error's raw: {shown(raw)}. See docs/schema.md."
+            fate = f"It was removed from Redis, and this error's raw holds it: {shown(raw)}. See docs/schema.md."
             raise self._undecodable(error, raw, field, fate) from error.__cause__
 
     def _undecodable(self, error: DecodeError, raw: bytes, field: object, fate: str) -> DecodeError:
@@ -179,7 +179,7 @@ def integer(number: int) -> int:
     try:
         return index(number)
     except TypeError:
-        raise TypeError(f"an index, a rank or a count is an int, not {short(number)}") from None
+        raise TypeError(f"an index, a rank or a count must be an int, not {short(number)}") from None
 
 
 def milliseconds(duration: float | timedelta, unit_ms: int, name: str = "a duration") -> int:
@@ -197,8 +197,8 @@ def milliseconds(duration: float | timedelta, unit_ms: int, name: str = "a durat
     unchecked = cast("object", duration)
     unit = "milliseconds" if unit_ms == 1 else "seconds"
     if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float)):
-        raise TypeError(f"{name} is a number of {unit} or a timedelta, not {short(unchecked)}")
+        raise TypeError(f"{name} must be a number of {unit} or a timedelta, not {short(unchecked)}")
     try:
         return round(duration * unit_ms)
     except (ValueError, OverflowError):  # nan, inf
-        raise ValueError(f"{name} is a finite number of {unit}, not {shown(duration)}") from None
+        raise ValueError(f"{name} must be a finite number of {unit}, not {shown(duration)}") from None

@@ -72,8 +72,8 @@ async def _modify(
         raise _asynchronous(place.where)
     if not callable(fn):
         raise TypeError(
-            f"{place.where}: modify() takes a function of the old value, not {short(fn)}; write set(key, value) to "
-            "replace it whatever it is"
+            f"{place.where}: modify() takes a function of the old value, not {short(fn)}: to replace the "
+            "value whatever it is, write set(key, value)"
         )
     fallback = None if isinstance(default, Missing) else place.encode(default)
     stored = await place.read()
@@ -87,8 +87,8 @@ async def _modify(
             return value
     more = "attempts=" if method == "modify" else "modify(attempts=)"
     raise EditConflict(
-        f"{place.where} was changed by others during each of {attempts} attempts; nothing was written. "
-        f"Allow more with {more}, or split the value over several keys.",
+        f"{place.where} was changed by other callers during each of {attempts} attempts. Nothing was written. "
+        f"Allow more attempts with {more}, or split the value over several keys.",
         key=place.rkey,
         field=place.key,
     )
@@ -106,7 +106,7 @@ def _encoded(place: Place[V], value: V) -> bytes:
             raise
         raise EncodeError(
             f"{place.where}: the function given to modify() returned None. It must return the value to store: end it "
-            "with return, also if it changed its argument in place. Nothing was written.",
+            "with return, even if it changes its argument in place. Nothing was written.",
             key=place.rkey,
             field=place.key,
         ) from error.__cause__
@@ -114,8 +114,8 @@ def _encoded(place: Place[V], value: V) -> bytes:
 
 def _asynchronous(where: str) -> TypeError:
     return TypeError(
-        f"{where}: modify() takes a plain function, because it is called again if somebody else was faster, and not an "
-        "async def; await what it needs before, or use async with edit()"
+        f"{where}: modify() takes a plain function and not an async def, because it calls the function again if "
+        "another caller was faster: await what it needs before the call, or use async with edit()"
     )
 
 
@@ -133,8 +133,8 @@ async def _edit(place: Place[V], default: V | Missing) -> AsyncGenerator[V, None
     replaced, _ = await place.replace(stored, raw)
     if not replaced:
         raise EditConflict(
-            f"{place.where} was changed by someone else during edit(); nothing was written. "
-            "Run the block again, or use modify(), which retries by itself.",
+            f"{place.where} was changed by another caller during edit(). Nothing was written. "
+            "Run the block again, or use modify(), which tries again by itself.",
             key=place.rkey,
             field=place.key,
         )
@@ -147,7 +147,7 @@ def _current(place: Place[V], stored: bytes | None, fallback: bytes | None) -> V
         return place.absent(place.key)
     if raw is None:
         missing = KeyError(place.key)
-        missing.add_note(f"purse: {named(place.rkey)} has no such key; give it a default to start from a value")
+        missing.add_note(f"purse: {named(place.rkey)} has no such key: give it a default to start from a value")
         raise missing
     return place.decode(raw)
 
@@ -167,7 +167,7 @@ def _check_mutable(value: object, where: str) -> None:
         mutable = isinstance(value, (MutableMapping, MutableSequence, MutableSet, bytearray))
     if not mutable:
         raise TypeError(
-            f"{where}: a {type(value).__name__} cannot be changed in place by edit(); write "
+            f"{where}: a {type(value).__name__} cannot be changed in place by edit(): write "
             "await h.modify(key, lambda value: ...) instead"
         )
 
@@ -219,19 +219,23 @@ def default_of(
     """
     if factory is not None:
         if not isinstance(default, Missing):
-            raise DeclarationError(f"{where}: default= is a value and default_factory= makes one; write one of them")
+            raise DeclarationError(
+                f"{where}: default= is a value and default_factory= makes one: write only one of them"
+            )
         if not callable(factory):
-            raise DeclarationError(f"{where}: default_factory={shown(factory)} is not a function that makes a value")
+            raise DeclarationError(
+                f"{where}: default_factory= must be a function that makes a value, not {shown(factory)}"
+            )
         if iscoroutinefunction(factory):
             raise DeclarationError(
-                f"{where}: default_factory= is called without await, so it cannot be an async def; get_or_create() of "
-                "a RedisKeySpace takes one"
+                f"{where}: default_factory= is called without await, so it cannot be an async def: pass a plain "
+                "function, or pass the async def to get_or_create() of a RedisKeySpace"
             )
         made = made_by(factory)
         if clash(made, codec.value_type):
             raise DeclarationError(
-                f"{where}: default_factory= makes a {type_name(made)}, and the values are declared as "
-                f"{type_name(codec.value_type)}; pass a function that makes one of these"
+                f"{where}: default_factory= makes a {type_name(made)}, but the values are declared as "
+                f"{type_name(codec.value_type)}: pass a function that makes such a value"
             )
         return Default(factory, check)
     if isinstance(default, Missing):
@@ -329,7 +333,9 @@ class Changing(Generic[V, K]):
         """
         place = self._place(key)
         if not changes:
-            raise TypeError(f"{place.where}: patch() without a change; write e.g. patch(key, name=value)")
+            raise TypeError(
+                f"{place.where}: patch() needs at least one change: write for example patch(key, name=value)"
+            )
 
         def error(message: str) -> EncodeError:
             return EncodeError(message, key=place.rkey, field=place.key)

@@ -131,8 +131,8 @@ class RedisKey(AwaitedInstead, RedisCollection):
         """
         if type(cast("object", value)) is not bytes:
             raise TypeError(
-                f"{named(self.rkey)}: restore() takes what dump() returned, bytes and not {short(value)}; dump() "
-                "returns None for a key that is not there"
+                f"{named(self.rkey)}: restore() takes the bytes that dump() returned, not {short(value)}: check "
+                "for None first, which dump() returns for a key that does not exist"
             )
         ttl_ms = milliseconds(ttl, 1, "ttl=")
         command: Command = ("RESTORE", self.rkey, ttl_ms, value, *(("REPLACE",) if replace else ()))

@@ -87,15 +87,17 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
     ) -> None:
         super().__init__(redis, prefix, ttl=ttl)
         if type(suffix) is not str:
-            raise TypeError(f"{named(prefix)}: a suffix is a str, got {shown(suffix)}")
+            raise TypeError(f"{named(prefix)}: a suffix must be a str, not {shown(suffix)}")
         try:
             suffix.encode()
         except UnicodeEncodeError:
-            raise DeclarationError(f"{named(prefix)}: the suffix {shown(suffix)} contains a lone surrogate") from None
+            raise DeclarationError(
+                f"{named(prefix)}: the suffix {shown(suffix)} contains a lone surrogate: remove it"
+            ) from None
         if not prefix:
             raise DeclarationError(
-                "the prefix of a key space is empty: every key of the database would be an entry, and clear() would "
-                'delete them all; write e.g. prefix="sessions:"'
+                "the prefix of a key space is empty, so every key of the database would be an entry and clear() would "
+                'delete them all: write for example prefix="sessions:"'
             )
         self.prefix = prefix
         self.suffix = suffix
@@ -111,14 +113,14 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         text = str(error) if isinstance(error, ResponseError) else ""
         if field is not None and NOT_A_NUMBER.search(text):
             return DecodeError(
-                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was left alone.",
+                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was not changed.",
                 key=self.prefix,
                 field=field,
             )
         if "WRONGTYPE" in text:
             return WrongKind(
-                f"{self._where(field)}: the Redis key does not hold a string, so RedisKeySpace left it alone. Choose "
-                "another key, or remove it with delete(key).",
+                f"{self._where(field)}: the Redis key does not hold a string, so RedisKeySpace did not change "
+                "it. Choose another key, or remove this one with delete(key).",
                 key=self.prefix,
             )
         return super().__purse_explain__(error, field)
@@ -357,7 +359,9 @@ def lifetime_ms(
         ValueError: more than one of them, or no duration that Redis can keep.
     """
     if (ex is not None) + (px is not None) + keepttl > 1:
-        raise ValueError("ex=, px= and keepttl= say how long an entry lives, each in its own way; pass one of them")
+        raise ValueError(
+            "ex=, px= and keepttl= exclude each other, because each says how long an entry lives: pass one of them"
+        )
     given = ex if px is None else px
     if given is None:
         return None
@@ -367,7 +371,7 @@ def lifetime_ms(
         ms = 0
     if not 1 <= ms <= MAX_MS:
         raise ValueError(
-            f"an entry lives for at least 1 ms and at most {MAX_MS} ms, not {shown(given)}; to remove it, write "
+            f"an entry lives for at least 1 ms and at most {MAX_MS} ms, not {shown(given)}: to remove it, write "
             "delete(key)"
         )
     return ms

@@ -239,9 +239,9 @@ class ManyEntries(Entries[V, K]):
     def _refuse_if_spread(self, method: str, instead: str) -> None:
         if self._spread:
             raise TypeError(
-                f"{self._where()}: {method}() changes several entries at one moment, but with "
-                f"suffix={quoted(self.suffix)} each "
-                f"is in a slot of its own; write await asyncio.gather(*(space.{instead}))"
+                f"{self._where()}: {method}() changes several entries in one step, but with suffix="
+                f"{quoted(self.suffix)} each entry has a separate hash slot: write "
+                f"await asyncio.gather(*(space.{instead}))"
             )
 
     async def _store_all(

@@ -69,8 +69,9 @@ def addend(number: Number | None, amount: float, *, key: str, field: object) -> 
     """
     if number is None:
         raise TypeError(
-            f"{place(key, field)}: increment() needs values declared as int or float, without constraints or a codec: "
-            f"the server adds, and validates nothing. Write await c.modify(key, lambda value: value + {shown(amount)})"
+            f"{place(key, field)}: increment() needs values declared as int or float, without constraints or a codec, "
+            "because the server adds and does not validate: write "
+            f"await c.modify(key, lambda value: value + {shown(amount)})"
         )
     if number == "int":
         if type(amount) is int and amount in _INT64:

@@ -100,12 +100,12 @@ class RedisObject(ABC):
     def __init__(self, redis: RedisClient, name: str) -> None:
         _check_order(type(self).__name__, redis, name)
         if type(name) is not str:
-            raise TypeError(f"a key is a str, got {shown(name)}; bytes keys that are UTF-8 can be decoded first")
+            raise TypeError(f"a key must be a str, not {shown(name)}: decode bytes keys first, if they are UTF-8")
         try:
             name.encode()
         except UnicodeEncodeError:
             raise DeclarationError(
-                f"the key {shown(name)} contains a lone surrogate, which has no UTF-8 form"
+                f"the key {shown(name)} contains a lone surrogate, which has no UTF-8 form: remove it"
             ) from None
         self.redis = redis
         self._name = name
@@ -129,9 +129,9 @@ class RedisObject(ABC):
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
         raise TypeError(
-            f"{named(self._name)}: a {name} cannot be copied or pickled: it holds a connection; make another in the "
-            f"process that uses it, {name}(client, {quoted(self._name)}, ...), or pass a store's parameters "
-            "and open the store there"
+            f"{named(self._name)}: a {name} cannot be copied or pickled, because it holds a connection: make another "
+            f"one in the process that uses it with {name}(client, {quoted(self._name)}, ...), or pass a store's "
+            "parameters and open the store there"
         )
 
     # --- for the engine and the declaration ----------------------------------------------------------
@@ -144,14 +144,15 @@ class RedisObject(ABC):
             if "WRONGTYPE" in text:
                 words = self._in_words or self.redis_type
                 return WrongKind(
-                    f"{where}: the key does not hold a {words}, so {type(self).__name__} left it alone. "
-                    "key_type() says what it holds; choose another key, or delete it with delete_redis_key().",
+                    f"{where}: the key does not hold a {words}, so {type(self).__name__} did not change it. "
+                    "Call key_type() to see what it holds. Choose another key, or delete this one with "
+                    "delete_redis_key().",
                     key=self._name,
                 )
             if _UNKNOWN_COMMAND.search(text):
                 return UnsupportedServer(
-                    f"{where}: the server does not know a command that is needed here ({text}). Nothing was "
-                    "written. TTL(per_item=True) needs Redis >= 7.4 or Valkey >= 9; everything else Redis >= 6.2.",
+                    f"{where}: the server does not know a command that this call needs ({text}). Nothing was "
+                    "written. Use Redis >= 6.2, and for TTL(per_item=True) Redis >= 7.4 or Valkey >= 9.",
                     key=self._name,
                 )
             if type(error) is ResponseError:
@@ -180,9 +181,9 @@ class RedisObject(ABC):
             spread = self.__purse_spread__ or other.__purse_spread__
             if spread and other.__purse_slot_of__(None) != self.__purse_slot_of__(None):
                 raise TypeError(
-                    f"{self._where()}: {method}() with {named(other._name)} would be one step over two slots of "
-                    "a cluster: "
-                    'slots="field" gives each field a slot of its own; declare both in a store without slots='
+                    f"{self._where()}: {method}() with {named(other._name)} would need two hash slots of a "
+                    'cluster in one step, because slots="field" gives each field a separate slot: declare both in a '
+                    "store without slots="
                 )
 
     def _where(self, field: object = None) -> str:
@@ -207,10 +208,10 @@ def _check_order(collection: str, redis: object, name: object) -> None:
     """
     if isinstance(name, Redis):
         raise TypeError(
-            f"{collection}(redis, key, ...): the client comes first; write {collection}(client, {quoted(redis)}, ...)"
+            f"{collection}(redis, key, ...): the client comes first: write {collection}(client, {quoted(redis)}, ...)"
         )
     if isinstance(redis, str):
         raise TypeError(
-            f"{collection} takes a client, redis.asyncio.Redis, and not a str; for a URL write "
+            f"{collection} takes a client, redis.asyncio.Redis, and not a str: for a URL write "
             f"{collection}(Redis.from_url(url), {quoted(name)}, ...)"
         )

@@ -52,7 +52,7 @@ LIST: Mapping[Operator, str] = {
     "get": "await {c}.getitem({0})",
     "slice": "await {c}.slice({0}, {1})",
     "set": "await {c}.setitem({0}, {1})",
-    "delete": "await {c}.remove(value), or pop() at the end; Redis does not delete by index",
+    "delete": "await {c}.remove(value), or pop() at the end, because Redis does not delete by index",
     "contains": "await {c}.contains({0})",
     "len": "await {c}.len()",
     "iterate": "async for element in {c}",
@@ -115,4 +115,4 @@ class AwaitedInstead:
                 raise TypeError(_UNSUPPORTED[operator].format(type(self).__name__))
             this = "c" if self.__purse_declared__ is None else f"store.{self.__purse_declared__[1]}"
             shown = call.format(*map(short, arguments), c=this)
-            raise TypeError(f"{named(self._name)}: {_SYNTAX[operator]} cannot wait for Redis; write {shown}")
+            raise TypeError(f"{named(self._name)}: {_SYNTAX[operator]} cannot wait for Redis: write {shown}")

@@ -49,14 +49,14 @@ def patched(value: V, changes: Mapping[str, object], where: str, error: Callable
     names = _names_in(kind)
     if names is None:
         raise TypeError(
-            f"{where}: patch() changes fields of a model, a dataclass or a dict, and a {kind.__name__} has none; write "
+            f"{where}: patch() changes fields of a model, a dataclass or a dict, and a {kind.__name__} has none: write "
             "await h.modify(key, lambda value: ...) instead"
         )
     for name in changes:
         if name not in names and not _is_extra(kind, name):
             close = difflib.get_close_matches(name, names, 1)
-            fix = f"did you mean {quoted(close[0])}?" if close else f"it has {', '.join(map(quoted, names))}."
-            raise TypeError(f"{where}: a {kind.__name__} has no field {quoted(name)}; {fix} Nothing was written.")
+            fix = f"Did you mean {quoted(close[0])}?" if close else f"It has {', '.join(map(quoted, names))}."
+            raise TypeError(f"{where}: a {kind.__name__} has no field {quoted(name)}. {fix} Nothing was written.")
     current = _fields_of(value, names)
     try:
         changed = _validated(kind, {**current, **changes})
@@ -94,8 +94,8 @@ def _check_validators(value: object, current: Fields, where: str) -> None:
     except Exception as error:  # what a validator of the user's raises
         cause, reason = error, f"unchanged, it {invalid(type(value), error).removesuffix('.')}"
     raise TypeError(
-        f"{where}: a {type(value).__name__} cannot be patched, because its validators do not take what they have "
-        f"returned: {reason}. Nothing was written; write await h.modify(key, lambda value: ...) instead"
+        f"{where}: a {type(value).__name__} cannot be patched, because its validators do not accept the values that "
+        f"they return: {reason}. Nothing was written. Write await h.modify(key, lambda value: ...) instead"
     ) from evidence(cause)
 
 

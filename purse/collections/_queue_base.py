@@ -222,7 +222,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         """
         refuse_in_atomic("get_many", "puts items back if one of them is not valid")
         if integer(count) < 0:
-            raise ValueError(f"count must not be negative, not {count}")
+            raise ValueError(f"count= must be 0 or more, not {count}")
         if count == 0:
             return []
         elements = await self._executor.take(self._take(min(count, _MOST)), self._line)
@@ -336,7 +336,10 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     def _offer(self, encoded: Sequence[Argument], count: int = 1) -> ScriptCall:
         if count > self._maxsize:
-            raise ValueError(f"{self._where()}: {count} items will never fit into a queue with maxsize={self._maxsize}")
+            raise ValueError(
+                f"{self._where()}: {count} items will never fit into a queue with maxsize={self._maxsize}: put fewer "
+                "at once"
+            )
         return self._script(encoded)
 
     async def _put_waiting(self, call: ScriptCall, count: int) -> int:

@@ -192,7 +192,8 @@ class SetAlgebra(RedisKey, Generic[V]):
         keys = " or ".join(map(named, dict.fromkeys(field)))
         return WrongKind(
             f"{keys}: one of these keys does not hold a set, so nothing was changed. "
-            "key_type() says what each holds; choose another key, or delete it with delete_redis_key().",
+            "Call key_type() to see what each holds. Choose another key, or delete the wrong one with "
+            "delete_redis_key().",
             key=self.rkey,
         )
 

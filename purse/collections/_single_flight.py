@@ -139,7 +139,7 @@ async def single_flight(
             if flight is None or begins:
                 flight = callers.flight = _Flight(attempt(), make)
             if flight.task is asyncio.current_task():
-                raise RuntimeError("a factory asks for the very value that it makes")
+                raise RuntimeError("a factory asks for the value that it makes, and would wait for itself")
             await flight.done()
             if begins or not (flight.outdated or _is_newer(since, flight, seen)):
                 return flight.task.result()

@@ -153,7 +153,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
 
     async def _pop(self, end: End, count: int) -> list[tuple[V, float]]:
         if count < 0:
-            raise ValueError(f"count= must not be negative, not {count}")
+            raise ValueError(f"count= must be 0 or more, not {count}")
         if count == 0:
             return []
         if count == 1:
@@ -171,8 +171,8 @@ class SortedSetEnds(RedisKey, Generic[V]):
                     words = ", ".join(f"{shown(raw)} with the score {score}" for raw, score in others[:_SHOWN])
                     more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
                     error.add_note(
-                        f"purse: these were removed, too, and could not be put back yet ({said(refusal)}); they are "
-                        f"kept and offered again: {words}{more}"
+                        f"purse: these were also removed and could not be put back yet ({said(refusal)}). They "
+                        f"are kept, and putting them back is tried again: {words}{more}"
                     )
                 raise
         return popped

@@ -87,9 +87,9 @@ def score_word(score: object) -> str:
         EncodeError: it is no number, nan, or an int that no double equals; the message is only the reason.
     """
     if isinstance(score, bool) or not isinstance(score, (int, float)):
-        raise EncodeError(f"a score is a float or an int, not {shown(score)}.")
+        raise EncodeError(f"a score must be a float or an int, not {shown(score)}.")
     if score != score:
-        raise EncodeError("nan is no score: it has no place in any order.")
+        raise EncodeError("nan cannot be a score, because it has no place in any order.")
     if isinstance(score, float):
         return float.__repr__(score)
     try:
@@ -98,7 +98,8 @@ def score_word(score: object) -> str:
         exact = False
     if not exact:
         raise EncodeError(
-            f"an int of {score.bit_length()} bits would lose digits: scores are doubles, exact for ints up to 2**53."
+            f"an int of {score.bit_length()} bits would lose digits, because scores are doubles, exact for ints up to "
+            "2**53."
         )
     return int.__repr__(score)
 
@@ -137,7 +138,7 @@ def limits(offset: int | None, count: int | None) -> tuple[str | int, ...]:
         ValueError: ``offset`` is negative.
     """
     if offset is not None and integer(offset) < 0:
-        raise ValueError(f"offset= must not be negative, not {offset}")
+        raise ValueError(f"offset= must be 0 or more, not {offset}")
     if offset is None and count is None:
         return ()
     return ("LIMIT", clamped(offset or 0), -1 if count is None else clamped(count))
@@ -181,6 +182,6 @@ def _is_excluded(bound: object) -> TypeGuard[Above[object] | Below[object]]:
 
 def _check_sides(low: object, high: object) -> None:
     if isinstance(low, Below):
-        raise TypeError(f"{low} is an upper bound; a lower one is gt(x), or x itself")
+        raise TypeError(f"{low} is an upper bound: as the lower bound write gt(x), or x itself")
     if isinstance(high, Above):
-        raise TypeError(f"{high} is a lower bound; an upper one is lt(x), or x itself")
+        raise TypeError(f"{high} is a lower bound: as the upper bound write lt(x), or x itself")

@@ -171,8 +171,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         """The codec of bounds between members that are stored raw."""
         if not isinstance(self._codec, (TextCodec, BytesCodec, ConstrainedCodec)):
             raise TypeError(
-                f"{self._where()}: slice_by_lex() needs members that are stored raw, str or bytes; the bytes "
-                "that store a "
-                f"{type_name(self._value_type)} are in no order that means anything. Use slice_by_score()."
+                f"{self._where()}: slice_by_lex() needs str or bytes members, which are stored raw. The "
+                f"stored bytes of a {type_name(self._value_type)} have no useful order. Use slice_by_score()."
             )
         return codec_for(cast("TypeForm[object]", unwrapped(self._value_type)))

@@ -413,7 +413,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """See ``Origin``."""
         if field is not None and NOT_A_NUMBER.search(str(error)):
             return DecodeError(
-                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was left alone.",
+                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was not changed.",
                 key=self.rkey,
                 field=field,
             )

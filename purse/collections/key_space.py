@@ -189,7 +189,9 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         name = self._names.name(key)
         raw = self._encode(self._codec, value, key)
         if nx and xx:
-            raise ValueError("nx=True stores only a new entry and xx=True only an old one; pass one of them")
+            raise ValueError(
+                "nx=True stores only a new entry and xx=True replaces only an existing one: pass one of them"
+            )
         ms = lifetime_ms(ex, px, keepttl=keepttl)
         if ms is None and not keepttl and self._ttl is not None:
             if self._ttl.renew == "never" and not nx:
@@ -290,8 +292,8 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         refuse_in_atomic("get_or_create")
         if not callable(factory):
             raise TypeError(
-                f"{self._where(key)}: get_or_create() takes a function that makes the value, not {short(factory)}; "
-                "write setdefault(key, value) for a value"
+                f"{self._where(key)}: get_or_create() takes a function that makes the value, not {short(factory)}: "
+                "to store a value, write setdefault(key, value)"
             )
         name = self._names.name(key)
         ms = lifetime_ms(ex, px)
@@ -455,7 +457,9 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
     async def _expire(self, key: K, ms: int) -> bool:
         if ms > MAX_MS:
-            raise ValueError(f"an entry lives for at most {MAX_MS} ms, not {ms} ms; to keep it for ever, persist(key)")
+            raise ValueError(
+                f"an entry lives for at most {MAX_MS} ms, not {ms} ms: to keep it for ever, call persist(key)"
+            )
         if ms <= 0:
             return bool(await self.delete(key))
         return as_flag(await self._write_plain(("PEXPIRE", self._names.name(key), ms), key))

@@ -238,8 +238,8 @@ class RedisList(RedisKey, Generic[V]):
         except WrongKind as error:
             raise WrongKind(
                 f"{self._where()} or {named(destination.rkey)}: one of the two keys does not hold a list, so "
-                "nothing was moved. "
-                "key_type() says what each holds; choose another key, or delete it with delete_redis_key().",
+                "nothing was moved. Call key_type() to see what each holds. Choose another key, or delete the wrong "
+                "one with delete_redis_key().",
                 key=self.rkey,
             ) from error.__cause__
         if raw is None:
@@ -399,7 +399,7 @@ class RedisList(RedisKey, Generic[V]):
         """
         size = clamped(batch_size or FARTHEST)
         if size < 0:
-            raise ValueError(f"batch_size= must not be negative, not {batch_size}")
+            raise ValueError(f"batch_size= must be 0 or more, not {batch_size}")
         start = 0
 
         async def fetch() -> tuple[list[bytes], bool]:
@@ -483,5 +483,5 @@ def _bounds(start: int, stop: int | None) -> tuple[int, int]:
 
 def _side(side: Side) -> str:
     if side not in ("left", "right"):
-        raise ValueError(f'a side is "left" or "right", not {shown(side)}')
+        raise ValueError(f'src= and dest= must be "left" or "right", not {shown(side)}')
     return side.upper()

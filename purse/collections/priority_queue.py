@@ -131,8 +131,8 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         for item in items:
             if not isinstance(cast("object", item), tuple) or len(item) != 2:
                 raise EncodeError(
-                    f"{self._where()}: an item is a tuple (value, priority), not {type(item).__name__}. Nothing "
-                    "was sent.",
+                    f"{self._where()}: an item must be a tuple (value, priority), not {type(item).__name__}. "
+                    "Nothing was sent.",
                     key=self.rkey,
                 )
         priorities = [self._priority(priority) for _, priority in items]
@@ -166,11 +166,10 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
     def _item(self, element: Member, *, taken: bool) -> tuple[V, float]:
         member, priority = element
         if len(member) < _PREFIX:
-            fate = "It was removed from Redis, and is in this error's raw" if taken else "It was left alone"
+            fate = "It was removed from Redis, and this error's raw holds it" if taken else "It was not changed"
             raise DecodeError(
-                f"{self._where()} holds a member without the {_PREFIX} bytes that a queue puts in front: "
-                f"{shown(member)}. "
-                f"{fate}.",
+                f"{self._where()} holds a member without the {_PREFIX} bytes that a queue puts in front of each "
+                f"item: {shown(member)}. {fate}.",
                 key=self.rkey,
                 raw=member,
             )
@@ -191,7 +190,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
             if exact == given:
                 return exact + 0.0  # -0.0 is 0.0
         raise EncodeError(
-            f"{self._where()}: a priority is a number that a float holds exactly, and not nan; got {shown(given)}. "
-            "Nothing was sent.",
+            f"{self._where()}: a priority must be a number that a float holds exactly, and not nan: got "
+            f"{shown(given)}. Nothing was sent.",
             key=self.rkey,
         )

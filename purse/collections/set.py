@@ -286,7 +286,7 @@ class RedisSet(SetAlgebra[V]):
         if count is None:
             raw = as_optional_bytes(await self._read(("SRANDMEMBER", self.rkey)))
             if raw is None:
-                raise self._empty("no random member of an empty set")
+                raise self._empty("an empty set has no random member")
             return self._decode(self._codec, raw)
         wanted = _checked(count)
         return self._decode_members(await self._read(("SRANDMEMBER", self.rkey, wanted))) if wanted else []
@@ -365,7 +365,7 @@ class RedisSet(SetAlgebra[V]):
                 others = raws[:nth] + raws[nth + 1 :]
                 if others:
                     await self._line().give_back(others)
-                error.add_note(f"purse: it was popped with {len(others)} others, which were put back")
+                error.add_note(f"purse: the call removed {len(others)} other members too, and has put them back")
                 raise
         return members
 
@@ -386,5 +386,5 @@ def _checked(count: int) -> int:
         ValueError: it is negative, which would mean something else.
     """
     if integer(count) < 0:
-        raise ValueError(f"count= must not be negative, not {count}")
+        raise ValueError(f"count= must be 0 or more, not {count}")
     return min(count, _MOST)

@@ -436,7 +436,7 @@ def _options(nx: bool, xx: bool, ch: bool, keep: Keep | None) -> tuple[str, ...]
     if keep not in _KEEPING:
         raise ValueError(f'keep= must be "highest" or "lowest", not {shown(keep)}')
     if nx and (xx or keep):
-        raise ValueError("nx= only adds, so it excludes xx= and keep=, which concern members that are there")
+        raise ValueError("nx= only adds new members, but xx= and keep= concern existing ones: pass nx= without them")
     words, _ = _KEEPING[keep]
     return (*(("NX",) if nx else ()), *(("XX",) if xx else ()), *words, *(("CH",) if ch else ()))
 

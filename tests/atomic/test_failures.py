@@ -25,7 +25,7 @@ BAD: dict[str, tuple[type[Exception], str, Callable[[Garden], Call]]] = {
     "bulk": (EncodeError, r"\{atomic\}:visits\['b'\]", lambda g: g.visits.update({"a": 1, "b": cast("int", "x")})),
     "collection": (TypeError, r"\{atomic\}:log: move", lambda g: g.log.move(cast("RedisList[str]", g.numbers))),
     "side": (ValueError, "'top'", lambda g: g.log.move(g.log, src=cast("Side", "top"))),
-    "duration": (ValueError, "seconds is a finite number", lambda g: g.log.expire(float("inf"))),
+    "duration": (ValueError, "seconds must be a finite number", lambda g: g.log.expire(float("inf"))),
     "not packable": (TypeError, "", lambda g: g.log.restore(cast("bytes", object()))),
 }
 

@@ -52,14 +52,14 @@ async def test_a_bare_str_is_not_taken_apart(redis: Redis, call: Call, fix: str)
     with pytest.raises(TypeError) as caught:
         await call(redis)
 
-    assert "takes an iterable, and would take a str apart into its letters; " in str(caught.value)
+    assert "takes an iterable, and would split a str into its letters: " in str(caught.value)
     assert fix in str(caught.value)
     assert await _is_empty(redis)
 
 
 async def test_bytes_are_not_taken_apart_into_numbers(redis: Redis) -> None:
     """A list of ints would take them."""
-    with pytest.raises(TypeError, match="take a bytes apart into its numbers; write append"):
+    with pytest.raises(TypeError, match="split a bytes into its numbers: write append"):
         await RedisList(redis, "k", int).extend(b"ab")
 
 
@@ -76,7 +76,7 @@ async def test_update_takes_a_mapping(redis: Redis, name: str, build: Callable[[
     methods = ["update"] if name == "hash" else ["update", "set_many"]
     for method in methods:
         with pytest.raises(
-            TypeError, match=rf"{method}\(\) takes a mapping, .* write {method}\(dict\(pairs\)\) for pairs"
+            TypeError, match=rf"{method}\(\) takes a mapping, .* for pairs write {method}\(dict\(pairs\)\)"
         ):
             await getattr(build(redis), method)(pairs)
 
@@ -97,16 +97,19 @@ async def test_an_iterable_is_not_one_member(redis: Redis) -> None:
 
 
 WITHOUT_PAIR: dict[str, tuple[Callable[[Any], Awaitable[object]], str]] = {
-    "add": (lambda k: k.add("a", 3), "k: a str is not a pair; write add(('a', 3))"),
+    "add": (lambda k: k.add("a", 3), "k: a str is not a pair: write add(('a', 3))"),
     "add two letters": (lambda k: k.add("ab"), "write add(('ab', score))"),
-    "add three": (lambda k: k.add(("a", 1, 2)), "k: a tuple is not a pair; write add("),
+    "add three": (lambda k: k.add(("a", 1, 2)), "k: a tuple is not a pair: write add("),
     "increment": (lambda k: k.increment("a"), "write increment((member, by))"),
     "add_multi dict": (
         lambda k: k.add_multi({"a": 1}),
-        "k: item 0 is a str; write add_multi([(member, score), ...]), or add_multi(scores.items()) for a dict",
+        "item 0 is a str and not a pair: write add_multi([(member, score), ...]), or add_multi(scores.items()) for a",
     ),
     "add_multi str": (lambda k: k.add_multi("ab"), "write add('ab'), or add_multi(['ab'])"),
-    "increment_multi": (lambda k: k.increment_multi([("a", 1), "b"]), "k: item 1 is a str; write increment_multi([("),
+    "increment_multi": (
+        lambda k: k.increment_multi([("a", 1), "b"]),
+        "k: item 1 is a str and not a pair: write increment_multi([(",
+    ),
 }
 
 
@@ -123,15 +126,18 @@ async def test_a_member_comes_with_its_score(
 
 
 DURATIONS: dict[str, tuple[Callable[[Any, Any], Awaitable[object]], str]] = {
-    "set ex": (lambda s, d: s.set("a", 1, ex=d), "ex= is a number of seconds or a timedelta"),
-    "set px": (lambda s, d: s.set("a", 1, px=d), "px= is a number of milliseconds or a timedelta"),
-    "setdefault": (lambda s, d: s.setdefault("a", 1, ex=d), "ex= is a number of seconds or a timedelta"),
-    "get_or_create": (lambda s, d: s.get_or_create("a", lambda: 1, px=d), "px= is a number of milliseconds or"),
-    "set_many": (lambda s, d: s.set_many({"a": 1}, ttl=d), "ttl= is a number of seconds or a timedelta"),
-    "expire": (lambda s, d: s.expire("a", d), "seconds is a number of seconds or a timedelta"),
-    "pexpire": (lambda s, d: s.pexpire("a", d), "millis is a number of milliseconds or a timedelta"),
-    "hash expire": (lambda s, d: RedisHash(s.redis, "h", int).expire(d), "seconds is a number of seconds or a"),
-    "restore": (lambda s, d: RedisHash(s.redis, "h", int).restore(b"", d), "ttl= is a number of milliseconds or a"),
+    "set ex": (lambda s, d: s.set("a", 1, ex=d), "ex= must be a number of seconds or a timedelta"),
+    "set px": (lambda s, d: s.set("a", 1, px=d), "px= must be a number of milliseconds or a timedelta"),
+    "setdefault": (lambda s, d: s.setdefault("a", 1, ex=d), "ex= must be a number of seconds or a timedelta"),
+    "get_or_create": (lambda s, d: s.get_or_create("a", lambda: 1, px=d), "px= must be a number of milliseconds or"),
+    "set_many": (lambda s, d: s.set_many({"a": 1}, ttl=d), "ttl= must be a number of seconds or a timedelta"),
+    "expire": (lambda s, d: s.expire("a", d), "seconds must be a number of seconds or a timedelta"),
+    "pexpire": (lambda s, d: s.pexpire("a", d), "millis must be a number of milliseconds or a timedelta"),
+    "hash expire": (lambda s, d: RedisHash(s.redis, "h", int).expire(d), "seconds must be a number of seconds or a"),
+    "restore": (
+        lambda s, d: RedisHash(s.redis, "h", int).restore(b"", d),
+        "ttl= must be a number of milliseconds or a",
+    ),
 }
 
 
@@ -152,7 +158,7 @@ async def test_a_duration_is_a_number(
 @pytest.mark.parametrize("given", [float("nan"), float("inf")])
 async def test_a_duration_is_finite(redis: Redis, given: float) -> None:
     """What is not a duration is a ValueError with its name."""
-    with pytest.raises(ValueError, match=r"^seconds is a finite number of seconds, not (nan|inf)"):
+    with pytest.raises(ValueError, match=r"^seconds must be a finite number of seconds, not (nan|inf)"):
         await RedisHash(redis, "h", int).expire(given)
 
 
@@ -173,7 +179,7 @@ PLACES: dict[str, Call] = {
 @pytest.mark.parametrize("call", PLACES.values(), ids=PLACES.keys())
 async def test_a_place_is_an_int(redis: Redis, call: Call) -> None:
     """An index, a rank and a count say so, also of a float, which Redis would refuse."""
-    with pytest.raises(TypeError, match="an index, a rank or a count is an int, not "):
+    with pytest.raises(TypeError, match="an index, a rank or a count must be an int, not "):
         await call(redis)
 
 
@@ -185,7 +191,8 @@ async def test_what_makes_a_value_is_a_function(redis: Redis) -> None:
     with pytest.raises(TypeError, match=r"get_or_create\(\) takes a function .* write setdefault\(key, value\)"):
         await space.get_or_create("a", given)
     with pytest.raises(
-        TypeError, match=r"modify\(\) takes a function of the old value, not 3; write set\(key, value\)"
+        TypeError,
+        match=r"modify\(\) takes a function of the old value, not 3: to replace the value whatever it is, write set",
     ):
         await space.modify("a", given)
 
@@ -196,7 +203,7 @@ async def test_what_is_restored_was_dumped(redis: Redis) -> None:
     dumped: Any = await hashed.dump()
 
     with pytest.raises(
-        TypeError, match=r"restore\(\) takes what dump\(\) returned, bytes and not None; dump\(\) returns"
+        TypeError, match=r"restore\(\) takes the bytes that dump\(\) returned, not None: check for None first"
     ):
         await hashed.restore(dumped)
 

@@ -187,7 +187,7 @@ async def test_any_string_is_a_key(redis: Redis, rkey: str) -> None:
 @pytest.mark.parametrize("rkey", [b"bytes", 1, None, RedisHash])
 async def test_a_key_is_a_str(redis: Redis, rkey: object) -> None:
     """Any other key is a TypeError when the collection is made."""
-    with pytest.raises(TypeError, match="a key is a str"):
+    with pytest.raises(TypeError, match="a key must be a str"):
         RedisList(redis, cast("str", rkey), str)
 
 

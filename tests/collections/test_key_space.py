@@ -64,9 +64,9 @@ async def test_an_empty_prefix_is_refused(redis: Redis) -> None:
 @pytest.mark.parametrize("prefix", [b"words:", 1, None])
 async def test_a_prefix_is_a_str(redis: Redis, prefix: object) -> None:
     """Any other prefix or suffix is a TypeError when the collection is made."""
-    with pytest.raises(TypeError, match="is a str"):
+    with pytest.raises(TypeError, match="must be a str"):
         RedisKeySpace(redis, cast("str", prefix), str)
-    with pytest.raises(TypeError, match="is a str"):
+    with pytest.raises(TypeError, match="must be a str"):
         RedisKeySpace(redis, "words:", str, suffix=cast("str", prefix))
 
 
@@ -412,7 +412,7 @@ async def test_modify_tries_again(words: RedisKeySpace[str], rival: Rival) -> No
         rival.append("words:a", "x")
         return word + "!"
 
-    with pytest.raises(EditConflict, match=r"words:\['a'\] was changed by others during each of 2") as caught:
+    with pytest.raises(EditConflict, match=r"words:\['a'\] was changed by other callers during each of 2") as caught:
         await words.modify("a", always, attempts=2)
     assert (caught.value.key, caught.value.field) == ("words:", "a")
     assert await words.get("a") == "2!xx"

@@ -241,7 +241,7 @@ async def test_a_factory_that_asks_for_its_own_value(beds: RedisKeySpace[Plant])
     async def make() -> Plant:
         return await beds.get_or_create("a", make)
 
-    with pytest.raises(RuntimeError, match="asks for the very value"):
+    with pytest.raises(RuntimeError, match="asks for the value that it makes"):
         await asyncio.wait_for(beds.get_or_create("a", make), 5)
 
 

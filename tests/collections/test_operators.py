@@ -68,12 +68,12 @@ OPERATORS: dict[str, Use] = {
     "unpack": lambda c: [*c],
 }
 MAPPING = {
-    "get": "[...] cannot wait for Redis; write await {c}.get('a')",
-    "set": "[...] = value cannot wait for Redis; write await {c}.set('a', 1)",
-    "delete": "del [...] cannot wait for Redis; write await {c}.delete('a')",
-    "in": "in cannot wait for Redis; write await {c}.contains('a')",
-    "len": "len() cannot wait for Redis; write await {c}.len()",
-    "for": "for, without async, cannot wait for Redis; write async for key, value in {c}",
+    "get": "[...] cannot wait for Redis: write await {c}.get('a')",
+    "set": "[...] = value cannot wait for Redis: write await {c}.set('a', 1)",
+    "delete": "del [...] cannot wait for Redis: write await {c}.delete('a')",
+    "in": "in cannot wait for Redis: write await {c}.contains('a')",
+    "len": "len() cannot wait for Redis: write await {c}.len()",
+    "for": "for, without async, cannot wait for Redis: write async for key, value in {c}",
     "list": "write async for key, value in {c}",
     "unpack": "write async for key, value in {c}",
 }
@@ -132,7 +132,7 @@ def test_an_operator_is_answered_with_the_call_to_write(name: str, operator: str
 
 def test_a_collection_that_was_built_directly_is_called_c() -> None:
     """It has no name that is known."""
-    with pytest.raises(TypeError, match=r"^k: len\(\) cannot wait for Redis; write await c\.len\(\)$"):
+    with pytest.raises(TypeError, match=r"^k: len\(\) cannot wait for Redis: write await c\.len\(\)$"):
         len(RedisHash(Redis(), "k", int))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -150,7 +150,8 @@ def test_a_collection_cannot_be_copied_or_pickled(name: str, use: Callable[[obje
     with pytest.raises(TypeError) as caught:
         use(collection)
 
-    assert "cannot be copied or pickled: it holds a connection; make another in the process that uses it, " in str(
-        caught.value
+    assert (
+        "cannot be copied or pickled, because it holds a connection: make another one in the process that uses it "
+        in str(caught.value)
     )
     assert f"{type(collection).__name__}(client, '{{operators}}:{name}" in str(caught.value)

@@ -165,7 +165,7 @@ async def test_2_x_and_3_x_read_each_other(redis: Redis, jobs: Jobs) -> None:
 async def test_a_member_that_no_queue_has_put(redis: Redis, jobs: Jobs) -> None:
     """A member shorter than what a queue puts in front is an error that carries it, also where any text is valid."""
     await redis.zadd("jobs", {"short": 1})
-    with pytest.raises(DecodeError, match=r"without the 36 bytes.*left alone") as seen:
+    with pytest.raises(DecodeError, match=r"without the 36 bytes.*not changed") as seen:
         await jobs.peek()
     with pytest.raises(DecodeError, match=r"without the 36 bytes.*removed") as taken:
         await jobs.get()
@@ -227,7 +227,7 @@ async def test_a_priority_that_cannot_be_kept_is_refused(priority: Any) -> None:
     """nan has no place in an order, and what a float does not hold exactly would come back changed."""
     queue = RedisPriorityQueue(Redis(port=1), "jobs", str)
     for call in (queue.put(("a", priority)), queue.put_many([("a", 1), ("b", priority)])):
-        with pytest.raises(EncodeError, match=r"^jobs: a priority is"):
+        with pytest.raises(EncodeError, match=r"^jobs: a priority must be"):
             await call
 
 
@@ -236,7 +236,7 @@ async def test_an_item_that_is_no_pair_is_refused(item: Any) -> None:
     """Nothing is sent of it, nor of the items beside it."""
     queue = RedisPriorityQueue(Redis(port=1), "jobs", str)
     for call in (queue.put(item), queue.put_many([("a", 1), item])):
-        with pytest.raises(EncodeError, match=r"^jobs: an item is a tuple \(value, priority\)"):
+        with pytest.raises(EncodeError, match=r"^jobs: an item must be a tuple \(value, priority\)"):
             await call
 
 

@@ -301,9 +301,9 @@ async def test_pop_and_random_of_an_empty_set(redis: Redis) -> None:
 @pytest.mark.parametrize("count", [-1, *(-n for n in FAR)])
 async def test_negative_counts_are_refused(tags: RedisSet[str], count: int) -> None:
     """A negative count, with which Redis would repeat members, is a ValueError; nothing is removed."""
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match="count= must be 0 or more"):
         await tags.random(count)
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match="count= must be 0 or more"):
         await tags.pop(count)
 
     assert await tags.len() == 3
@@ -491,7 +491,7 @@ async def test_sets_in_other_slots_are_refused(redis: Redis) -> None:
     wide = Wide(redis)
 
     for call in TAKING_A_SET.values():
-        with pytest.raises(TypeError, match=r"set-slots::here.*set-slots::there.*two slots"):
+        with pytest.raises(TypeError, match=r"set-slots::here.*set-slots::there.*two hash slots"):
             await call(wide.here, wide.there)
     assert await wide.here.is_subset(wide.here) is True
 

@@ -93,7 +93,7 @@ async def test_what_was_popped_beside_a_bad_member(redis: Redis, count: int) -> 
 
     assert caught.value.raw in (b"x", b"y")
     assert {*await redis.smembers("numbers")} == stored - {caught.value.raw}
-    assert f"{count - 1} others, which were put back" in caught.value.__notes__[-1]
+    assert f"{count - 1} other members too, and has put them back" in caught.value.__notes__[-1]
     with pytest.raises(DecodeError):
         await numbers.pop(count)
     assert len(await numbers.pop(count)) == count - 2

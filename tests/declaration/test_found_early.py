@@ -228,8 +228,8 @@ async def _later() -> int:
 @pytest.mark.parametrize(
     ("value_type", "factory", "message"),
     [
-        (Plant, list, "default_factory= makes a list, and the values are declared as Plant; pass a function"),
-        (int, _text, "default_factory= makes a str, and the values are declared as int"),
+        (Plant, list, "default_factory= makes a list, but the values are declared as Plant: pass a function"),
+        (int, _text, "default_factory= makes a str, but the values are declared as int"),
         (int, _later, "default_factory= is called without await, so it cannot be an async def"),
     ],
 )
@@ -255,7 +255,7 @@ async def test_a_factory_that_does_not_say_what_it_makes_is_found_at_the_call(re
 
 def test_a_factory_of_another_type_is_refused_in_a_store(declare: Declare) -> None:
     """The field is named."""
-    with pytest.raises(DeclarationError, match=r"^Garden\.n: .*default_factory= makes a list, and the values are"):
+    with pytest.raises(DeclarationError, match=r"^Garden\.n: .*default_factory= makes a list, but the values are"):
         declare(
             "class Garden(Store, namespace='early-factory'):\n"
             "    n: RedisHash[int] = RedisHash.field(default_factory=list)"
@@ -363,7 +363,7 @@ async def test_a_number_with_rules_is_not_incremented(redis: Redis, value_type: 
 
     with pytest.raises(TypeError, match=r"^h\['a'\]: increment\(\) needs values declared as int or float,") as e:
         await hashed.increment("a", 2)
-    assert "Write await c.modify(key, lambda value: value + 2)" in str(e.value)
+    assert "write await c.modify(key, lambda value: value + 2)" in str(e.value)
 
 
 class Garden(Store, namespace="early-garden"):
