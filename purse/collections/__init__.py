@@ -1,8 +1,8 @@
-"""Redis data structures, one class each; they hold no data and no connection.
+"""Redis data structures, one class each. They hold no data and no connection.
 
     RedisHash             an awaitable ``dict``          RedisSet             an awaitable ``set``
     RedisList             a ``list`` and ``deque``       RedisSortedSet       a ranking
-    RedisKeySpace         a ``dict`` of keys of their own, each with a time to live
+    RedisKeySpace         a ``dict`` of separate keys, each with a time to live
     RedisQueue            first in, first out            RedisLifoQueue       last in, first out
     RedisPriorityQueue    the smallest number first
 

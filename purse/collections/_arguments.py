@@ -1,6 +1,6 @@
-"""Arguments: what callers pass where something that looks like it is wanted, and what they are told.
+"""Arguments: checks for common mistakes in a call, and their messages.
 
-Type checkers refuse all of this; whoever has none learns it here, before anything is sent.
+Type checkers refuse all of these. Without a type checker the caller gets the error here, before anything is sent.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def listed(given: Iterable[T], where: str, method: str, single: str) -> list[T]:
 
     Args:
         where: the key, for the message.
-        method, single: what was called, and what takes one element.
+        method, single: the called method, and the method for one element.
 
     Raises:
-        TypeError: it is a ``str`` or ``bytes``, of which that would be every letter.
+        TypeError: it is a ``str`` or ``bytes``, whose elements would be its letters.
     """
     unchecked: object = given
     if isinstance(unchecked, (str, bytes, bytearray)):
@@ -41,7 +41,7 @@ def mapped(given: Mapping[K, V], where: str, method: str) -> Mapping[K, V]:
     """The argument of a method that takes a mapping.
 
     Raises:
-        TypeError: it is something else, for instance a list of pairs.
+        TypeError: it is not a mapping but, for instance, a list of pairs.
     """
     unchecked = cast("object", given)
     if isinstance(unchecked, (dict, Mapping)) or hasattr(unchecked, "keys"):
@@ -53,22 +53,22 @@ def mapped(given: Mapping[K, V], where: str, method: str) -> Mapping[K, V]:
 
 
 def is_pair(given: object) -> bool:
-    """Whether it is a member with its score, or the like."""
+    """Whether it is a pair, such as a member with its score."""
     return isinstance(given, (tuple, list)) and len(cast("list[object]", given)) == 2
 
 
 def no_pair(given: object, where: str, call: str, nth: int | None = None) -> TypeError:
-    """What to raise for something that is not a pair.
+    """Return the error for an argument that is not a pair.
 
     Args:
-        call: what to write, ``add((member, score))``.
-        nth: where it stands among others.
+        call: the call to write, ``add((member, score))``.
+        nth: its position among other items.
     """
     position = "" if nth is None else f"item {nth} is {a_or_an(given)} and not a pair: "
     return TypeError(f"{where}: {position or f'{a_or_an(given)} is not a pair: '}write {call}")
 
 
 def a_or_an(given: object) -> str:
-    """What an argument is, in a message: ``a list``."""
+    """Return the type of an argument with its article, ``a list``."""
     name = type(given).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

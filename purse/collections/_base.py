@@ -1,4 +1,4 @@
-"""RedisCollection: what all that holds values has in common: codecs, a TTL policy, and how to send with it."""
+"""RedisCollection: the base of all objects that hold values: codecs, a TTL policy, and sending with it."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ FARTHEST = 2**53  # beyond any list; a Lua script still counts exactly up to her
 
 
 class RedisCollection(RedisObject):
-    """A name in Redis under which values are kept.
+    """A name in Redis under which values are stored.
 
     Args:
-        redis: the client; never closed by a collection.
+        redis: the client. A collection never closes it.
         name: the key or the prefix, used as it is.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object applies.
 
     Raises:
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``, or ``name`` is not a ``str``.
-        DeclarationError: this collection cannot keep such a policy, or ``name`` has no UTF-8 form.
+        DeclarationError: this collection cannot apply such a policy, or ``name`` has no UTF-8 form.
     """
 
     __slots__ = ("_ttl",)
@@ -73,14 +73,14 @@ class RedisCollection(RedisObject):
         self._ttl: TTL | None = policy
 
     def _policy(self) -> str:
-        """The TTL policy as the scripts take it, with this write's own jitter; see lua/renew.lua."""
+        """Return the TTL policy as the scripts take it, with the jitter of this write. See lua/renew.lua."""
         ttl = self._ttl
         if ttl is None:
             return ""
         return f"{'item' if ttl.per_item else 'key'}{'-once' if ttl.renew == 'never' else ''}:{ttl.draw_ms()}"
 
     def _read_policy(self) -> str:
-        """What a read that returns stored values owes: nothing, unless the policy says ``renew="read"``."""
+        """Return the policy of a read that returns stored values: empty unless it has ``renew="read"``."""
         return self._policy() if self._ttl is not None and self._ttl.renew == "read" else ""
 
     def _unit_with_ttl(
@@ -92,7 +92,7 @@ class RedisCollection(RedisObject):
         field: object = None,
         read_only: bool = False,
     ) -> Unit[T]:
-        """The unit of plain commands that concern the keys of ``policies``."""
+        """Return the unit of plain commands that concern the keys of ``policies``."""
         if not any(policies.values()):
             return Unit(commands, decode, self, field=field, read_only=read_only)
         words = (word for command in commands for word in (len(command), *command))
@@ -108,11 +108,11 @@ class RedisCollection(RedisObject):
             ) from error.__cause__
 
     def _forms(self, codec: ValueCodec[T], value: T, field: object = None) -> list[bytes]:
-        """The bytes under which an equal value may be stored: ours first, then normal form and what 2.x wrote."""
+        """Return the bytes under which an equal value may be stored: ours, the normal form, the form of 2.x."""
         return [self._encode(codec, value, field), *codec.also_stored_as(value)]
 
     def _encode_all(self, codec: ValueCodec[T], values: Sequence[T], fields: Iterable[object]) -> list[bytes]:
-        """Encode many values; ``fields`` say what each is called in an error."""
+        """Encode many values. ``fields`` are their names in errors."""
         try:
             return codec.encode_all(values)
         except EncodeError:
@@ -129,7 +129,7 @@ class RedisCollection(RedisObject):
             raise self._undecodable(error, raw, field, fate) from error.__cause__
 
     def _decode_all(self, codec: ValueCodec[T], raws: Sequence[bytes], fields: Iterable[object]) -> list[T]:
-        """Decode many values; ``fields`` say what each is called in an error."""
+        """Decode many values. ``fields`` are their names in errors."""
         try:
             values: list[T] = []
             for page in paged(raws):
@@ -140,7 +140,7 @@ class RedisCollection(RedisObject):
             return [self._decode(codec, raw, field) for raw, field in zip(raws, fields, strict=False)]
 
     def _decode_taken(self, codec: ValueCodec[T], raw: bytes, field: object = None) -> T:
-        """Decode bytes that this very call has removed: the error is the only place where they still are."""
+        """Decode bytes that this call has removed. After an error only the error still holds them."""
         try:
             return codec.decode(raw)
         except DecodeError as error:
@@ -152,7 +152,7 @@ class RedisCollection(RedisObject):
 
 
 def total(replies: list[Reply]) -> int:
-    """Decode a unit of pages, each of which answers an integer: their sum."""
+    """Decode a unit of pages whose replies are integers, to their sum."""
     return sum(as_int(reply) for reply in replies)
 
 
@@ -162,7 +162,7 @@ def paged(items: Sequence[T], size: int = PAGE) -> Iterator[tuple[T, ...]]:
 
 
 def clamped(number: int) -> int:
-    """Any Python integer as one that Redis takes; farther than every list is far enough.
+    """Return any Python integer as one that Redis takes, limited to ``FARTHEST``, which is beyond every list.
 
     Raises:
         TypeError: it is not an integer.
@@ -183,10 +183,10 @@ def integer(number: int) -> int:
 
 
 def milliseconds(duration: float | timedelta, unit_ms: int, name: str = "a duration") -> int:
-    """``duration`` in milliseconds; a number counts units of ``unit_ms``.
+    """Return ``duration`` in milliseconds. A number counts units of ``unit_ms``.
 
     Args:
-        name: of the argument, for messages.
+        name: the argument's name in messages.
 
     Raises:
         TypeError: it is neither a number nor a ``timedelta``.

@@ -273,11 +273,11 @@ class Changing(Generic[V, K]):
 
         Raises:
             KeyError: the key is missing and there is no default.
-            EditConflict: others were faster ``attempts`` times; nothing was written.
+            EditConflict: others were faster ``attempts`` times. Nothing was written.
             EncodeError: ``fn`` returned something that cannot be stored, None for instance because it has no
-                ``return``; nothing was written.
+                ``return``. Nothing was written.
             TypeError: ``fn`` is an ``async def``.
-            DecodeError: the stored bytes are not a valid value; they are left alone.
+            DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
         Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace; of a key space GET,
@@ -297,9 +297,9 @@ class Changing(Generic[V, K]):
         Raises:
             KeyError: the key is missing and there is no default.
             TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model); use ``modify``.
-            EditConflict: someone else was faster; nothing was written.
-            EncodeError: the changed value is not valid any more; nothing was written.
-            DecodeError: the stored bytes are not a valid value; they are left alone.
+            EditConflict: someone else was faster. Nothing was written.
+            EncodeError: the changed value is not valid any more. Nothing was written.
+            DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
         Two round trips. Sends: HGET, EVALSHA hash_replace; of a key space GET, EVALSHA key_space_replace.
@@ -321,11 +321,11 @@ class Changing(Generic[V, K]):
             The value that is stored now.
 
         Raises:
-            TypeError: the value has no such field, or no fields at all, or there are no changes; nothing was written.
-            EncodeError: the changed value is not valid; nothing was written.
+            TypeError: the value has no such field, or no fields at all, or there are no changes. Nothing was written.
+            EncodeError: the changed value is not valid. Nothing was written.
             KeyError: the key is missing and the collection has no default.
-            EditConflict: others were faster a hundred times; nothing was written.
-            DecodeError: the stored bytes are not a valid value; they are left alone.
+            EditConflict: others were faster a hundred times. Nothing was written.
+            DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
         Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace; of a key space GET,

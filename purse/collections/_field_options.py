@@ -1,11 +1,11 @@
-"""FieldOptions: what ``field(...)`` or ``RedisHash.field(...)`` was called with.
+"""FieldOptions: the arguments of ``field(...)`` or ``RedisHash.field(...)``.
 
     visits: RedisHash[int] = RedisHash.field(default=0, ttl=TTL(hours=1))
             annotation       FieldOptions
 
 Each structure has a ``field`` beside its constructor, with the same options. A type checker takes what it returns for
 the structure itself, and so compares its options with the annotation. At run time it returns FieldOptions: the class
-statement reads them, and the constructor is called with them. The constructor alone says what is wrong with an option.
+statement reads them, and the constructor is called with them. Only the constructor checks the options.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class FieldOptions:
     """The options of a field, not yet checked.
 
     Attributes:
-        structure: the class whose ``field`` was called; None for the plain ``field()``.
-        more: the options of this structure, by the names that its constructor gives them; only those that were given.
+        structure: the class whose ``field`` was called, or None for the plain ``field()``.
+        more: the options of this structure that were given, by their names in its constructor.
     """
 
     structure: type[object] | None = None
@@ -61,10 +61,10 @@ def field_options(
     slots: Literal["key"] | None = None,
     **more: object,
 ) -> object:
-    """What ``structure.field(...)`` returns, cast to what checkers are to see.
+    """Return the options for ``structure.field(...)``, which casts them to the type for checkers.
 
     Args:
-        more: the options of this structure; None and ``MISSING`` say that an option was not given.
+        more: the options of this structure. None and ``MISSING`` mean that an option was not given.
     """
     given = {name: value for name, value in more.items() if value is not None and value is not MISSING}
     # A default of None is a value, and its argument says MISSING if there is none.

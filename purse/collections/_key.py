@@ -1,4 +1,4 @@
-"""RedisKey: a collection that lives in one Redis key, and the commands that work on a key of any type."""
+"""RedisKey: a collection that is stored in one Redis key, and the commands for a key of any type."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class RedisKey(AwaitedInstead, RedisCollection):
     """One Redis key.
 
     Args:
-        redis: the client; never closed by a collection.
+        redis: the client. A collection never closes it.
         rkey: the key, used as it is.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object carries.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object applies.
 
     With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
     read that returns stored values.
 
-    A method sends one command, or hands the executor a unit of several:
+    A method sends one command, or gives the executor a unit of several:
 
                                     one command         a unit of several
         TTL policy      write       _write              _write_unit
@@ -67,14 +67,14 @@ class RedisKey(AwaitedInstead, RedisCollection):
         return as_flag(await self._write_plain(("PEXPIRE", self.rkey, milliseconds(seconds, 1000, "seconds"))))
 
     async def ttl(self) -> int:
-        """Seconds left, rounded; -1 if the key never expires, -2 if there is no key.
+        """The seconds left, rounded, -1 if the key never expires, or -2 if there is no key.
 
         One round trip, O(1). Sends: TTL.
         """
         return as_int(await self._read_plain(("TTL", self.rkey)))
 
     async def pttl(self) -> int:
-        """Milliseconds left; -1 if the key never expires, -2 if there is no key.
+        """The milliseconds left, -1 if the key never expires, or -2 if there is no key.
 
         One round trip, O(1). Sends: PTTL.
         """
@@ -94,17 +94,17 @@ class RedisKey(AwaitedInstead, RedisCollection):
         return None if left_ms == -1 else timedelta(milliseconds=left_ms)
 
     async def persist(self) -> bool:
-        """Take the key's time to live away; a declared policy sets it again at the next write.
+        """Remove the key's time to live. A declared policy sets it again at the next write.
 
         Returns:
-            True if there was one.
+            True if the key had a time to live.
 
         One round trip, O(1). Sends: PERSIST.
         """
         return as_flag(await self._write_plain(("PERSIST", self.rkey)))
 
     async def dump(self) -> bytes | None:
-        """The key in the server's own serialised form, for ``restore``; None if there is no key.
+        """The key in the server's serialised form, for ``restore``, or None if there is no key.
 
         One round trip, O(n) in the size of the value. Sends: DUMP.
         """
@@ -115,17 +115,17 @@ class RedisKey(AwaitedInstead, RedisCollection):
         """Create the key from what ``dump`` returned.
 
         Args:
-            value: the serialised form; it also says which Redis type the key gets.
-            ttl: milliseconds, or a ``timedelta``; 0 applies the declared policy, or none. (Fields that expire
-                one by one come back with the time they had left.)
+            value: the serialised form. It includes the Redis type of the key.
+            ttl: milliseconds, or a ``timedelta``. 0 applies the declared policy, if there is one. (Fields that expire
+                one by one get the time that they had left.)
             replace: overwrite an existing key instead of refusing.
 
         Returns:
             True.
 
         Raises:
-            redis.exceptions.ResponseError: the key exists (BUSYKEY), or ``value`` is damaged or from a
-                newer server; nothing was written.
+            redis.exceptions.ResponseError: the key exists (BUSYKEY), or ``value`` is damaged or from a newer server.
+                Nothing was written.
 
         One round trip, O(n) in the size of the value. Sends: RESTORE.
         """
@@ -147,24 +147,24 @@ class RedisKey(AwaitedInstead, RedisCollection):
         return as_bytes(await self._read_plain(("TYPE", self.rkey))).decode()
 
     async def exists(self) -> bool:
-        """Whether the key exists; an empty collection has no key.
+        """Whether the key exists. An empty collection has no key.
 
         One round trip, O(1). Sends: EXISTS.
         """
         return as_flag(await self._read_plain(("EXISTS", self.rkey)))
 
     async def delete_redis_key(self) -> None:
-        """Delete the key, whatever type it has; its memory is freed in the background.
+        """Delete the key, of any type. The server frees its memory in the background.
 
         One round trip, O(1). Sends: UNLINK.
         """
         await self._write_plain(("UNLINK", self.rkey))
 
     async def clear(self) -> int:
-        """Remove everything; the key is gone, its TTL with it.
+        """Remove everything: the key and its TTL.
 
         Returns:
-            1 if there was anything, else 0.
+            1 if the key existed, else 0.
 
         One round trip, O(1): memory is freed in the background. Sends: UNLINK.
         """
@@ -173,26 +173,26 @@ class RedisKey(AwaitedInstead, RedisCollection):
     # --- for the collections --------------------------------------------------------------------
 
     def _write(self, command: Command, field: object = None) -> Call:
-        """A write, with what the key's TTL policy owes for it."""
+        """Send a write, and apply the key's TTL policy."""
         if self._ttl is None:
             return self._executor.ask(command, self, field)
         return self._executor.execute(self._write_unit((command,), first, field=field))
 
     def _read(self, command: Command, field: object = None) -> Call:
-        """A read that returns stored values, with what ``renew="read"`` owes for it."""
+        """Send a read that returns stored values, and renew the TTL if the policy has ``renew="read"``."""
         if self._ttl is None:
             return self._executor.ask_again(command, self, field)
         return self._executor.execute(self._read_unit((command,), first, field=field))
 
     def _write_unit(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
-        """The unit of plain write commands, with what the key's TTL policy owes for them."""
+        """Return the unit of plain write commands that also applies the key's TTL policy."""
         if self._ttl is None:
             return Unit(commands, decode, self, field=field)
         policy = "" if self._ttl.per_item else self._policy()
         return self._unit_with_ttl({self.rkey: policy}, commands, decode, field=field)
 
     def _read_unit(self, commands: Sequence[Command], decode: Decoder[T], *, field: object = None) -> Unit[T]:
-        """The unit of commands that return stored values, with what ``renew="read"`` owes for them."""
+        """Return the unit of reads of stored values that also renews the TTL for ``renew="read"``."""
         policy = self._read_policy()
         if not policy:
             return Unit(commands, decode, self, field=field, read_only=True)
@@ -208,10 +208,10 @@ class RedisKey(AwaitedInstead, RedisCollection):
         decode: Callable[[Raw], T],
         on_error: OnError,
     ) -> AsyncIterator[T]:
-        """Iterate over what HSCAN, SSCAN or ZSCAN finds; the rest as in ``iterate``.
+        """Iterate over the results of HSCAN, SSCAN or ZSCAN. Other arguments as in ``iterate``.
 
         Args:
-            page_of: turns what the reply has beside the cursor into raw items.
+            page_of: turns the reply without its cursor into raw items.
         """
         options = ("COUNT", PAGE if batch_hint is None else batch_hint, *(() if match is None else ("MATCH", match)))
         cursor = b"0"

@@ -37,7 +37,7 @@ class ManyEntries(Entries[V, K]):
     # --- many entries ---------------------------------------------------------------------------
 
     async def update(self, mapping: Mapping[K, V], if_none_exist: bool = False) -> bool:
-        """Store all of ``mapping``: all or nothing, seen by others all at once.
+        """Store all of ``mapping``: all or nothing, and other clients see them all at once.
 
         Everything is encoded before anything is sent. ``update({})`` sends nothing.
 
@@ -48,8 +48,8 @@ class ManyEntries(Entries[V, K]):
             Whether they were stored.
 
         Raises:
-            TypeError: ``mapping`` is not a mapping, for instance a list of pairs; nothing was sent.
-            EncodeError: a value or key does not fit the declared type; nothing was sent.
+            TypeError: ``mapping`` is not a mapping, for instance a list of pairs. Nothing was sent.
+            EncodeError: a value or key does not fit the declared type. Nothing was sent.
             TypeError: the key space has a suffix, so its entries cannot change at one moment.
 
         One round trip, O(n). Sends: MSET, in MULTI with 500 entries each if there are more; with ``if_none_exist``
@@ -59,16 +59,16 @@ class ManyEntries(Entries[V, K]):
         return await self._store_all(mapping, None, "update", if_none_exist=if_none_exist)
 
     async def set_many(self, mapping: Mapping[K, V], ttl: Duration | None = None) -> None:
-        """Store all of ``mapping``: all or nothing, seen by others all at once.
+        """Store all of ``mapping``: all or nothing, and other clients see them all at once.
 
         Args:
             ttl: let these entries expire after so many seconds, or a ``timedelta``; if not given, the declared
                 policy holds.
 
         Raises:
-            TypeError: ``mapping`` is not a mapping, for instance a list of pairs; nothing was sent.
-            EncodeError: a value or key does not fit the declared type; nothing was sent.
-            ValueError: a duration below 1 ms; nothing was sent.
+            TypeError: ``mapping`` is not a mapping, for instance a list of pairs. Nothing was sent.
+            EncodeError: a value or key does not fit the declared type. Nothing was sent.
+            ValueError: a duration below 1 ms. Nothing was sent.
             TypeError: the key space has a suffix, so its entries cannot change at one moment.
 
         One round trip, O(n). Sends: MSET, in MULTI with 500 entries each if there are more; with ``ttl`` or a TTL
@@ -83,8 +83,8 @@ class ManyEntries(Entries[V, K]):
         With a suffix it is not one moment: one command for each key, sent together.
 
         Raises:
-            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
-            DecodeError: stored bytes are not a valid value; they are left alone.
+            TypeError: ``keys`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
+            DecodeError: stored bytes are not a valid value. They are not changed.
 
         One round trip, O(n). Sends: MGET, in MULTI with 500 keys each if there are more; with ``TTL(renew="read")``
         EVALSHA key_space_read, likewise.
@@ -104,7 +104,7 @@ class ManyEntries(Entries[V, K]):
             How many of them were there.
 
         Raises:
-            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
+            TypeError: ``keys`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
 
         One round trip, O(n). Sends: UNLINK of their markers and UNLINK; in MULTI with 500 keys each if there are more.
         """
@@ -181,7 +181,7 @@ class ManyEntries(Entries[V, K]):
         match: str | bytes | None = None,
         on_error: OnError = "raise",
     ) -> AsyncIterator[K] | AsyncIterator[str]:
-        """Iterate over the keys; see ``items``.
+        """Iterate over the keys, as ``items`` does.
 
         Args:
             with_prefix: yield whole Redis keys, with prefix and suffix, as ``str``.
@@ -197,7 +197,7 @@ class ManyEntries(Entries[V, K]):
     def values(
         self, batch_hint: int | None = None, *, match: str | bytes | None = None, on_error: OnError = "raise"
     ) -> AsyncIterator[V]:
-        """Iterate over the values; see ``items``."""
+        """Iterate over the values, as ``items`` does."""
         return iterate(
             self._entries(match, batch_hint),
             lambda page: [value for _, value in self._decode_pairs(page)],
@@ -208,19 +208,19 @@ class ManyEntries(Entries[V, K]):
     def items(
         self, batch_hint: int | None = None, *, match: str | bytes | None = None, on_error: OnError = "raise"
     ) -> AsyncIterator[tuple[K, V]]:
-        """Iterate over the pairs, page by page, in no particular order; no snapshot (see the module).
+        """Iterate over the pairs, page by page, in no particular order. This is not a snapshot (see the module).
 
         An entry that vanishes before its value is read is passed over. Within one page no entry comes twice.
 
         Args:
-            batch_hint: about how many keys of the database a page should look at; 500 if not given.
+            batch_hint: about how many keys of the database a page should look at, 500 if not given.
             match: a glob pattern for the stored form of the keys, without the prefix: ``*`` ``?`` ``[a-z]``, ``\\``
                 before a literal one of these.
             on_error: ``"skip"`` passes over entries whose bytes are not valid instead of raising
                 ``DecodeError``.
 
-        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each page,
-        and one more; O(all keys of the database). Sends: SCAN, MGET, both in MULTI where another page follows (with a
+        Memory holds two pages: the next one is requested before this one is decoded. One round trip for each page, and
+        one more; O(all keys of the database). Sends: SCAN, MGET, both in MULTI where another page follows (with a
         suffix one MGET for each key).
         """
         return iterate(

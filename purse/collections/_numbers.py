@@ -1,7 +1,7 @@
 """Numbers that the server adds to, with INCRBY and its relatives, and what may be added.
 
 Only an ``int`` or ``float`` with the default codec is stored as what Redis reads as a number, also under another name
-or in ``Annotated``, if there is nothing to validate; every other type has rules of its own.
+or in ``Annotated``, if there is nothing to validate. Every other type needs validation.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["NOT_A_NUMBER", "Number", "addend", "as_sum", "number_of"]
 Number: TypeAlias = Literal["int", "float"]
 
 NOT_A_NUMBER = re.compile("value is not an? (valid )?(integer|float)")
-"""What Redis says of stored bytes that it cannot add to."""
+"""The error of Redis for stored bytes that it cannot add to."""
 
 _INT64 = range(-(2**63), 2**63)
 _FLOAT_MAX = sys.float_info.max
 
 
 def number_of(value_type: object, codec: object) -> Number | None:
-    """Which kind of number Redis sees in stored values of this type; None: it sees none.
+    """The kind of number that stored values of this type are to Redis, or None if they are not numbers.
 
     Args:
         codec: the one that is bound to the type.
@@ -61,10 +61,10 @@ def addend(number: Number | None, amount: float, *, key: str, field: object) -> 
     """``amount`` as the argument of INCRBY or INCRBYFLOAT.
 
     Args:
-        key, field: what an error names.
+        key, field: the place that an error names.
 
     Raises:
-        TypeError: the values are no numbers.
+        TypeError: the values are not numbers.
         EncodeError: ``amount`` is not such a number, or beyond 64 bits.
     """
     if number is None:

@@ -1,14 +1,13 @@
-"""RedisObject: what is bound to a name in Redis, whatever it keeps there.
+"""RedisObject: the base of all objects that are bound to a name in Redis.
 
-    RedisObject             a client, a name, how to send, and what to say when something is wrong
+    RedisObject             a client, a name, sending, and messages
     +-- RedisCollection     holds values: codecs and a TTL policy               ``collections._base``
-    |   +-- RedisKey        lives in one Redis key                              ``collections._key``
+    |   +-- RedisKey        is stored in one Redis key                               ``collections._key``
     |   |   +-- RedisHash, RedisList, RedisSet, RedisSortedSet, the queues
-    |   +-- RedisKeySpace   lives in all keys with one prefix
+    |   +-- RedisKeySpace   is stored in all keys with one prefix
     +-- RedisLock, RedisRateLimiter, RedisSemaphore                             ``purse.locks``, ``purse.limits``
 
-It holds no data and no connection. Each method asks the client's executor for one command, or hands it one ``Unit``
-of several.
+It holds no data and no connection. Each method gives the client's executor one command, or one ``Unit`` of several.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ D = TypeVar("D", bound="RedisObject")
 Call: TypeAlias = Coroutine[object, None, Reply]
 
 RedisType: TypeAlias = Literal["string", "hash", "list", "set", "zset", "stream"]
-"""What TYPE answers."""
+"""The answers of TYPE."""
 
 __all__ = ["Call", "RedisObject", "RedisType"]
 
-# What a command inside a script is refused with, for which redis-py has classes when it is alone.
+# Refusals of a command inside a script. For the command alone redis-py has these classes.
 _REFUSED_IN_SCRIPT: tuple[tuple[str, type[ResponseError]], ...] = (
     ("-OOM ", OutOfMemoryError),
     ("-READONLY ", ReadOnlyError),
@@ -55,10 +54,10 @@ _UNKNOWN_COMMAND = re.compile(r"unknown (redis )?command", re.IGNORECASE)
 
 
 class RedisObject(ABC):
-    """A client, a name in it, and what the methods of everything that is bound to a name are made of.
+    """A client, a name in Redis, and the tools for the methods of all objects that have a name.
 
     Args:
-        redis: the client; never closed here.
+        redis: the client. It is never closed here.
         name: the key or the prefix, used as it is.
 
     Attributes:
@@ -72,13 +71,14 @@ class RedisObject(ABC):
     A class that a store's annotation can name sets ``redis_type`` and ``__purse_structure__`` in its body. Names that
     begin with ``__purse_`` are for the other packages of purse, not for users:
 
-    - ``__purse_structure__``: the class is purse's own, so its type parameters are the values and the keys. A user's
-      subclass is followed down to it.
-    - ``__purse_beside__``: what is kept beside the key; see ``purse._coordination.beside``.
-    - ``__purse_by_identity__``: each identity has a key as well: the field's, a ``:`` and the identity.
-    - ``__purse_together__``: for a command of one item the call that does the same for many in one round trip.
+    - ``__purse_structure__``: the class is one of purse, so its type parameters are the values and the keys. For a
+      user's subclass the declaration follows the bases down to it.
+    - ``__purse_beside__``: the names of further keys beside this one. See ``purse._coordination.beside``.
+    - ``__purse_by_identity__``: each identity also has a key: the field's key, a ``:`` and the identity.
+    - ``__purse_together__``: pairs of a command for one item and the call that does the same for many items in one
+      round trip.
     - ``__purse_declared__``: the names of the store class and of its field, or None if it was built directly.
-    - ``__purse_spread__``: ``slots=`` or a suffix has put it into another slot than its store.
+    - ``__purse_spread__``: ``slots=`` or a suffix gives it another slot than its store.
     """
 
     __slots__ = ("__purse_declared__", "__purse_spread__", "__weakref__", "_executor", "_name", "redis")
@@ -172,7 +172,7 @@ class RedisObject(ABC):
         return cls.redis_type
 
     def _refuse_other_slots(self, method: str, *others: RedisObject) -> None:
-        """Refuse a command that would concern several slots.
+        """Refuse a command that would need several slots.
 
         Raises:
             TypeError: the message names both.
@@ -196,15 +196,15 @@ class RedisObject(ABC):
         return self._executor.ask(command, self, field)
 
     def _read_plain(self, command: Command, field: object = None) -> Call:
-        """Send a read that never renews a TTL; it is sent again if its reply is lost."""
+        """Send a read that never renews a TTL. It is sent again if its reply is lost."""
         return self._executor.ask_again(command, self, field)
 
 
 def _check_order(collection: str, redis: object, name: object) -> None:
-    """Refuse arguments in another order, and a URL for a client.
+    """Refuse arguments in the wrong order, and a URL in place of a client.
 
     Raises:
-        TypeError: with the call to write.
+        TypeError: the message has the call to write.
     """
     if isinstance(name, Redis):
         raise TypeError(

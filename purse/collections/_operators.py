@@ -1,10 +1,10 @@
-"""Operators: what Python's own syntax says on a collection that only ``await`` can read.
+"""Operators: errors for Python's own syntax on a collection, which only ``await`` can read.
 
 ``plants["leek"]`` and ``len(plants)`` are a ``TypeError`` with the call to write, as the store at hand has it:
 ``await store.plants.get('leek')``, ``await store.plants.len()``.
 
-Type checkers know none of these methods, and so refuse the syntax by themselves. A collection is true, also an empty
-one: what it holds is not known here.
+Type checkers know none of these methods, and so refuse the syntax by themselves. A collection is always true, even an
+empty one, because its size is not known here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SYNTAX: dict[Operator, str] = {
     "len": "len()",
     "iterate": "for, without async,",
 }
-# What Python says of a class that has no such method.
+# Python's messages for a class without such a method.
 _UNSUPPORTED: dict[Operator, str] = {
     "get": "{0!r} object is not subscriptable",
     "slice": "{0!r} object is not subscriptable",

@@ -3,10 +3,10 @@
     fetch page 1 -- fetch page 2 ............ -- fetch page 3 ......
                     decode and hand out 1        decode and hand out 2
 
-The next page is asked for before the present one is decoded, so the server works while we do. Many small decoded
-objects are what a cyclic garbage collector runs for in vain, so it pauses while a page is decoded: that is worth as
-much as the decoding of nested models itself. It pauses by its threshold. Its switch, ``gc.disable()``, is left to the
-program: who sets it back cannot tell whether another thread has turned it meanwhile.
+The next page is requested before the current one is decoded, so the server works during the decoding. Many small
+decoded objects make the cyclic garbage collector run without finding garbage, so it pauses while a page is decoded.
+That saves as much time as the decoding of nested models takes. It pauses by its threshold. ``gc.disable()`` is left to
+the program, because code that enables the collector again cannot know whether another thread has disabled it since.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Fetch: TypeAlias = Callable[[], Coroutine[object, None, tuple[Sequence[Raw], boo
 
 
 def check_on_error(on_error: OnError) -> None:
-    """Refuse anything else.
+    """Refuse any other value of ``on_error``.
 
     Raises:
         ValueError: the message says so.
@@ -53,7 +53,7 @@ def iterate(
     Args:
         fetch: returns the next page and whether another may follow.
         decode_page: turns all raw items of a page into values.
-        decode: turns one of them, and its number counted from 0, into a value; what it raises says which one it was.
+        decode: turns one raw item, and its number counted from 0, into a value. Its error names the item.
         on_error: ``"skip"`` passes over items that raise ``DecodeError``, ``"raise"`` raises it in its place.
     """
     check_on_error(on_error)
@@ -103,7 +103,7 @@ async def _pages(
 
 
 def collector_paused() -> AbstractContextManager[None]:
-    """Keep the cyclic garbage collector from running; for short synchronous work, in any number of threads."""
+    """Keep the cyclic garbage collector from running during short synchronous work, in any number of threads."""
     return _pauses
 
 
@@ -116,7 +116,7 @@ class _Pauses(AbstractContextManager[None]):
         self.renew()
 
     def renew(self) -> None:
-        """In a fork's child no other thread holds the lock, or pauses."""
+        """Start anew in a forked child, where no other thread holds the lock or pauses."""
         self._lock = threading.RLock()  # no ThreadLock, which costs more than all the rest
         if self._count:
             self._count = 1

@@ -56,10 +56,10 @@ class BaseQueue(RedisKey, Generic[I, E]):
     ever. Leaving the loop, or being cancelled in it, loses none.
 
     Args:
-        redis: the client; never closed by a collection.
+        redis: the client. A collection never closes it.
         rkey: the key, used as it is.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object carries.
-        maxsize: how many items the queue may hold before a put waits; 0 is without limit.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object applies.
+        maxsize: how many items the queue may hold before a put waits. 0 is no limit.
     """
 
     __slots__ = ("_line_name", "_maxsize")
@@ -79,7 +79,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     @property
     def maxsize(self) -> int:
-        """How many items the queue may hold before a put waits; 0 is without limit."""
+        """How many items the queue may hold before a put waits. 0 is no limit."""
         return self._maxsize
 
     # --- putting --------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
             What redis-purse 2.x returned: the number of items in the queue, or of a ``RedisPriorityQueue`` 1.
 
         Raises:
-            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+            EncodeError: ``item`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1), or while it waits one for each look. Sends: LPUSH (a ``RedisLifoQueue``: RPUSH), with
         ``maxsize`` EVALSHA queue_put, and LLEN while it waits; a ``RedisPriorityQueue``: EVALSHA
@@ -114,14 +114,14 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
         Raises:
             asyncio.QueueFull: the queue has ``maxsize`` items, and nothing was put.
-            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+            EncodeError: ``item`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1). Sends: the same as ``put``, without the looks.
         """
         return self._accepted(await self._put_one(self._encoded([item])))
 
     async def put_many(self, items: Iterable[I]) -> int:
-        """Put all ``items`` one after the other: all or nothing, seen by others all at once.
+        """Put all ``items`` one after the other: all or nothing, and other clients see them all at once.
 
         If there is a ``maxsize``, wait until there is room for all of them, as ``put`` does. Everything is
         encoded before anything is sent. ``put_many([])`` sends nothing.
@@ -130,9 +130,9 @@ class BaseQueue(RedisKey, Generic[I, E]):
             The number of items in the queue; of a ``RedisPriorityQueue``, how many were put; 0 if there were none.
 
         Raises:
-            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
-            ValueError: there are more items than ``maxsize``, so there will never be room; nothing was sent.
-            EncodeError: an item does not fit the declared type; nothing was sent.
+            TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
+            ValueError: there are more items than ``maxsize``, so there will never be room. Nothing was sent.
+            EncodeError: an item does not fit the declared type. Nothing was sent.
 
         One round trip, O(n), or while it waits one for each look. Sends: the same as ``put``, in MULTI with 500 items
         each if there are more (with ``maxsize`` a single script).
@@ -149,10 +149,10 @@ class BaseQueue(RedisKey, Generic[I, E]):
         """Put all ``items`` if there is room for all of them: all or nothing; otherwise as ``put_many``.
 
         Raises:
-            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
+            TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
             asyncio.QueueFull: there is no room for all of them, and nothing was put.
-            ValueError: there are more items than ``maxsize``; nothing was sent.
-            EncodeError: an item does not fit the declared type; nothing was sent.
+            ValueError: there are more items than ``maxsize``. Nothing was sent.
+            EncodeError: an item does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: the same as ``put_many``, without the looks.
         """
@@ -179,7 +179,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or
                 could not when ``timeout`` ended; or the connection was lost when an item may have been taken.
             ValueError: ``timeout`` is negative.
-            DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
+            DecodeError: the taken bytes are not a valid item. The error's ``raw`` holds them.
 
         One round trip, O(1), if an item is there; while it waits, one for each look of all who wait. Sends: RPOP (a
         ``RedisPriorityQueue``: ZPOPMIN), with a TTL policy inside EVALSHA with_ttl; EXISTS while it waits.
@@ -199,7 +199,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
         Raises:
             asyncio.QueueEmpty: there is none.
-            DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
+            DecodeError: the taken bytes are not a valid item. The error's ``raw`` holds them.
 
         One round trip, O(1). Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN).
         """
@@ -256,7 +256,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
         Raises:
             ValueError: ``on_error`` is something else.
-            DecodeError: the taken bytes are not a valid item; the error's ``raw`` carries them.
+            DecodeError: the taken bytes are not a valid item. The error's ``raw`` holds them.
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: as ``get``.
 
         As many round trips as ``get``. Sends: as ``get``.
@@ -271,7 +271,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
         Raises:
             asyncio.QueueEmpty: there is none.
-            DecodeError: the stored bytes are not a valid item; they are left alone.
+            DecodeError: the stored bytes are not a valid item. They are not changed.
 
         One round trip, O(1). Sends: LINDEX (a ``RedisPriorityQueue``: ZRANGE).
         """

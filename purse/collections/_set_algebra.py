@@ -57,12 +57,12 @@ class SetAlgebra(RedisKey, Generic[V]):
             Each member once, in no order.
 
         Raises:
-            TypeError: one of ``others`` is no set of the same member type and client.
+            TypeError: one of ``others`` is not a set with the same member type and client.
             WrongKind: one of the keys holds another Redis type.
-            DecodeError: the bytes of a member are not valid; they are left alone.
+            DecodeError: the bytes of a member are not valid. They are not changed.
 
-        One round trip, O(n) for all members together. Sends: SUNION; with ``TTL(renew="read")`` of one of the sets
-        inside EVALSHA with_ttl.
+        One round trip, O(n) for all members together. Sends: SUNION, inside EVALSHA with_ttl if one of the sets has
+        ``TTL(renew="read")``.
         """
         return self._decode_members(await self._executor.execute(self._combining("union", others)))
 
@@ -84,8 +84,8 @@ class SetAlgebra(RedisKey, Generic[V]):
         """Add the members of all ``others`` to this set, on the server. With no others it sends nothing.
 
         Raises:
-            TypeError: one of ``others`` is no set of the same member type and client.
-            WrongKind: one of the keys holds another Redis type; nothing was changed.
+            TypeError: one of ``others`` is not a set with the same member type and client.
+            WrongKind: one of the keys holds another Redis type. Nothing was changed.
 
         One round trip, O(n) for all members together. Sends: EVALSHA set_store, with SUNIONSTORE.
         """
@@ -119,7 +119,7 @@ class SetAlgebra(RedisKey, Generic[V]):
 
         Raises:
             TypeError: one of the sets has another member type or client.
-            WrongKind: one of the keys, ``destination`` among them, holds another Redis type; nothing was changed.
+            WrongKind: one of the keys, ``destination`` among them, holds another Redis type. Nothing was changed.
 
         One round trip, O(n) for all members together. Sends: EVALSHA set_store, with SUNIONSTORE.
         """
@@ -145,7 +145,7 @@ class SetAlgebra(RedisKey, Generic[V]):
         No member leaves the server, and the first one that is missing ends the search.
 
         Raises:
-            TypeError: ``other`` is no set of the same member type and client.
+            TypeError: ``other`` is not a set with the same member type and client.
             WrongKind: one of the keys holds another Redis type.
 
         One round trip, O(n) in the size of this set. Sends: EVALSHA set_subset.
@@ -164,9 +164,9 @@ class SetAlgebra(RedisKey, Generic[V]):
             True if it was in this set; if not, nothing is moved.
 
         Raises:
-            EncodeError: ``member`` does not fit the declared type; nothing was sent.
-            TypeError: ``destination`` is no set of the same member type and client.
-            WrongKind: one of the two keys holds another Redis type; nothing was moved.
+            EncodeError: ``member`` does not fit the declared type. Nothing was sent.
+            TypeError: ``destination`` is not a set with the same member type and client.
+            WrongKind: one of the two keys holds another Redis type. Nothing was moved.
 
         One round trip, O(1). Sends: SMOVE (in MULTI with one for each form that 2.x may have written).
         """

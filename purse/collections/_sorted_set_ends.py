@@ -48,7 +48,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
 
         Raises:
             IndexError: the sorted set is empty.
-            DecodeError: the member is not valid; it is left alone.
+            DecodeError: the member is not valid. It is not changed.
 
         One round trip, O(log N). Sends: ZRANGE.
         """
@@ -78,7 +78,8 @@ class SortedSetEnds(RedisKey, Generic[V]):
     async def pop_min(self, count: int = 1) -> list[tuple[V, float]]:
         """Remove the items with the lowest scores and return them, the lowest first.
 
-        Each item goes to at most one caller. If the reply is lost on the way, the items are gone: at most once.
+        Each item goes to at most one caller. If the reply is lost on the way, the items are lost (delivery at most
+        once).
 
         Args:
             count: how many at most; ``pop_min(0)`` sends nothing. With more than one the call cannot be part of
@@ -89,8 +90,8 @@ class SortedSetEnds(RedisKey, Generic[V]):
 
         Raises:
             ValueError: ``count`` is negative.
-            DecodeError: removed bytes are not a valid member; the error's ``raw`` carries them. Other items that
-                were removed with them have been put back, in a second round trip.
+            DecodeError: removed bytes are not a valid member. The error's ``raw`` holds them. Other items that were
+                removed with them have been put back, in a second round trip.
 
         One round trip, O(n log N). Sends: ZPOPMIN.
         """
@@ -116,11 +117,11 @@ class SortedSetEnds(RedisKey, Generic[V]):
                 ever.
 
         Raises:
-            TimeoutError: (the builtin one) nothing came in time; nothing was removed.
+            TimeoutError: (the builtin one) nothing came in time. Nothing was removed.
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or
                 could not when ``timeout`` ended; or the connection was lost when an item may have been taken.
             ValueError: ``timeout`` is negative or nan.
-            DecodeError: the removed bytes are not a valid member; the error's ``raw`` carries them.
+            DecodeError: the removed bytes are not a valid member. The error's ``raw`` holds them.
             TypeError: inside ``atomic``, which cannot wait.
 
         One round trip if there is an item, O(log N). Sends: ZPOPMIN, again whenever the key has changed.

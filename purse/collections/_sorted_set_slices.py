@@ -45,7 +45,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
             descending: rank 0 is the highest score instead of the lowest, and the items come in that order.
 
         Raises:
-            DecodeError: a member in it is not valid; nothing is changed.
+            DecodeError: a member in it is not valid. Nothing is changed.
 
         One round trip, O(log N + n). Sends: ZRANGE.
         """
@@ -70,8 +70,8 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
 
         Raises:
             ValueError: ``offset`` is negative.
-            EncodeError: a bound is no score; nothing was sent.
-            DecodeError: a member in it is not valid; nothing is changed.
+            EncodeError: a bound is no score. Nothing was sent.
+            DecodeError: a member in it is not valid. Nothing is changed.
 
         One round trip, O(log N + n + offset). Sends: ZRANGE BYSCORE.
         """
@@ -102,8 +102,8 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
             TypeError: the members are not stored raw, as ``str`` and ``bytes`` are: their bytes are in no order
                 that means anything. Nothing was sent.
             ValueError: ``offset`` is negative.
-            EncodeError: a bound is no ``str`` or ``bytes`` like the members; nothing was sent.
-            DecodeError: a member in it is not valid; nothing is changed.
+            EncodeError: a bound is no ``str`` or ``bytes`` like the members. Nothing was sent.
+            DecodeError: a member in it is not valid. Nothing is changed.
 
         One round trip, O(log N + n + offset). Sends: ZRANGE BYLEX.
         """
@@ -119,7 +119,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         """How many members have these scores; both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
 
         Raises:
-            EncodeError: a bound is no score; nothing was sent.
+            EncodeError: a bound is no score. Nothing was sent.
 
         One round trip, O(log N). Sends: ZCOUNT.
         """
@@ -145,7 +145,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
             How many were removed.
 
         Raises:
-            EncodeError: a bound is no score; nothing was sent.
+            EncodeError: a bound is no score. Nothing was sent.
 
         One round trip, O(log N + n). Sends: ZREMRANGEBYSCORE.
         """

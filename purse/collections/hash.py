@@ -69,13 +69,12 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     """A Redis hash as an awaitable mapping of ``K`` to ``V``.
 
     Args:
-        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
-        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
-            as JSON.
-        key_type: the type of the keys; its values must be hashable and have a canonical form.
+        value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON.
+        key_type: the type of the keys. Its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. ``TTL(per_item=True)`` gives
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies. ``TTL(per_item=True)`` gives
             each field its own clock.
         default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key, a copy each time. Only the
             last three store it, with what they change. Methods of many fields leave out a key that is missing.
@@ -154,10 +153,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             1 if the field is new, 0 if a value was replaced.
 
         Raises:
-            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
+            EncodeError: ``value`` or ``key`` does not fit the declared type. Nothing was sent.
 
-        One round trip, O(1). Sends: HSET; with a TTL policy inside EVALSHA with_ttl (``per_item``:
-        EVALSHA hash_set_items).
+        One round trip, O(1). Sends: HSET (with ``per_item`` EVALSHA hash_set_items).
         """
         field = self._field(key)
         raw = self._encode(self._codec, value, key)
@@ -173,10 +171,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """The value under ``key``, or ``default``; if that is not given, the hash's own default, or None.
 
         Raises:
-            DecodeError: the stored bytes are not a valid value; they are left alone.
+            DecodeError: the stored bytes are not a valid value. They are not changed.
 
-        One round trip, O(1). Sends: HGET; with ``TTL(renew="read")`` inside EVALSHA with_ttl
-        (``per_item``: MULTI, HGET, HPEXPIRE, EXEC).
+        One round trip, O(1). Sends: HGET (with ``per_item`` and ``renew="read"`` MULTI, HGET, HPEXPIRE, EXEC).
         """
         field = self._field(key)
         command = ("HGET", self.rkey, field)
@@ -195,8 +192,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         value and all of them return that one.
 
         Raises:
-            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
-            DecodeError: the bytes already stored are not a valid value; they are left alone.
+            EncodeError: ``value`` or ``key`` does not fit the declared type. Nothing was sent.
+            DecodeError: the bytes already stored are not a valid value. They are not changed.
 
         One round trip, O(1). Sends: EVALSHA hash_setdefault.
         """
@@ -213,14 +210,14 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     async def pop(self, key: K, default: object = None) -> V | object:
         """Remove ``key`` and return its value, or ``default`` if it was not there.
 
-        Each value goes to at most one caller. If the connection is lost with the reply on its way, the value is gone:
-        at most once. If the caller is cancelled by then, the value is put back, unless another one was stored under
-        ``key`` since. It then has the time to live that the declared policy gives it.
+        Each value goes to at most one caller. If the connection is lost before the reply arrives, the value is lost
+        (delivery at most once). If the caller is cancelled by then, the value is put back, unless another one was
+        stored under ``key`` since. It then has the time to live that the declared policy gives it.
 
         Raises:
-            DecodeError: the removed bytes are not a valid value; the error's ``raw`` carries them.
+            DecodeError: the removed bytes are not a valid value. The error's ``raw`` holds them.
 
-        One round trip, O(1). Sends: MULTI, HGET, HDEL, EXEC; with a TTL policy both inside EVALSHA with_ttl.
+        One round trip, O(1). Sends: MULTI, HGET, HDEL, EXEC.
         """
         field = self._field(key)
         commands = (("HGET", self.rkey, field), ("HDEL", self.rkey, field))
@@ -258,23 +255,22 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     @overload
     async def increment(self: RedisHash[float, K], key: K, amount: float = 1) -> float: ...
     async def increment(self, key: K, amount: float = 1) -> float:
-        """Add ``amount`` to the number under ``key`` on the server; a missing one counts as 0.
+        """Add ``amount`` to the number under ``key`` on the server. A missing one counts as 0.
 
-        Only for a ``value_type`` of ``int`` or ``float`` without constraints, with the default codec: anything else
-        has rules of its own, which ``modify`` keeps.
+        Only for a ``value_type`` of ``int`` or ``float`` without constraints, with the default codec: for anything else
+        use ``modify``, which validates.
 
         Returns:
             The sum. Floats are added by Redis with more digits than Python's: 0.1 + 0.2 gives 0.3.
 
         Raises:
-            TypeError: the values are not declared as ``int`` or ``float``; use ``modify``.
-            EncodeError: ``amount`` is not such a number, or beyond 64 bits; nothing was sent.
-            DecodeError: what is stored is not such a number; it is left alone.
-            redis.exceptions.ResponseError: a sum of ints would not fit 64 bits; nothing was changed. (Beyond
-                the largest float there is inf, as in Python.)
+            TypeError: the values are not declared as ``int`` or ``float``. Use ``modify``.
+            EncodeError: ``amount`` is not such a number, or beyond 64 bits. Nothing was sent.
+            DecodeError: what is stored is not such a number. It is not changed.
+            redis.exceptions.ResponseError: a sum of ints would not fit 64 bits. Nothing was changed. (Beyond the
+                largest float there is inf, as in Python.)
 
-        One round trip, O(1). Sends: HINCRBY or HINCRBYFLOAT; with a TTL policy inside EVALSHA
-        with_ttl (``per_item``: in MULTI with HPEXPIRE).
+        One round trip, O(1). Sends: HINCRBY or HINCRBYFLOAT (with ``per_item`` in MULTI with HPEXPIRE).
         """
         field = self._field(key)
         added = addend(self._number, amount, key=self.rkey, field=key)
@@ -284,7 +280,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     # --- many fields ----------------------------------------------------------------------------
 
     async def update(self, mapping: Mapping[K, V]) -> int:
-        """Store all of ``mapping``: all or nothing, seen by others all at once.
+        """Store all of ``mapping``: all or nothing, and other clients see them all at once.
 
         Everything is encoded before anything is sent. ``update({})`` sends nothing.
 
@@ -292,8 +288,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             How many of the fields are new.
 
         Raises:
-            TypeError: ``mapping`` is not a mapping, for instance a list of pairs; nothing was sent.
-            EncodeError: a value or key does not fit the declared type; nothing was sent.
+            TypeError: ``mapping`` is not a mapping, for instance a list of pairs. Nothing was sent.
+            EncodeError: a value or key does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: HSET, in MULTI with 500 fields each if there are more
         (``per_item``: EVALSHA hash_set_items).
@@ -310,8 +306,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """The values of those ``keys`` that exist, read at one moment, in the order of ``keys``.
 
         Raises:
-            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
-            DecodeError: stored bytes are not a valid value; they are left alone.
+            TypeError: ``keys`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
+            DecodeError: stored bytes are not a valid value. They are not changed.
 
         One round trip, O(n). Sends: HMGET, in MULTI with 500 fields each if there are more.
         """
@@ -332,7 +328,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             How many of them were there.
 
         Raises:
-            TypeError: ``keys`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
+            TypeError: ``keys`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
 
         One round trip, O(n). Sends: HDEL, in MULTI with 500 fields each if there are more.
         """
@@ -356,7 +352,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         is executed and read.
 
         Raises:
-            DecodeError: a stored key or value is not valid; nothing is changed.
+            DecodeError: a stored key or value is not valid. Nothing is changed.
 
         One round trip, O(n). Sends: HGETALL.
         """
@@ -367,7 +363,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     def keys(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[K]:
-        """Iterate over the keys; see ``items``."""
+        """Iterate over the keys, as ``items`` does."""
         return self._pairs(
             match,
             batch_hint,
@@ -379,7 +375,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     def values(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[V]:
-        """Iterate over the values; see ``items``."""
+        """Iterate over the values, as ``items`` does."""
         return self._pairs(
             match,
             batch_hint,
@@ -391,17 +387,17 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     def items(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[tuple[K, V]]:
-        """Iterate over the pairs, page by page, in no particular order; no snapshot (see the module).
+        """Iterate over the pairs, page by page, in no particular order. This is not a snapshot (see the module).
 
         Args:
             match: a glob pattern for the stored form of the keys, ``*`` ``?`` ``[a-z]``, ``\\`` before a
                 literal one of these.
-            batch_hint: about how many fields a page should have; 500 if not given.
+            batch_hint: about how many fields a page should have, 500 if not given.
             on_error: ``"skip"`` passes over pairs whose bytes are not valid instead of raising
                 ``DecodeError``.
 
-        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
-        page. Sends: HSCAN.
+        Memory holds two pages: the next one is requested before this one is decoded. One round trip for each page.
+        Sends: HSCAN.
         """
         return self._pairs(match, batch_hint, self._decode_pairs, self._decode_pair, on_error)
 

@@ -64,14 +64,13 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     """All Redis keys with one prefix as an awaitable mapping of ``K`` to ``V``.
 
     Args:
-        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         prefix: what the Redis keys begin with, used as it is; a key is appended without a separator.
-        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
-            as JSON.
-        key_type: the type of the keys; its values must be hashable and have a canonical form.
+        value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON.
+        key_type: the type of the keys. Its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries. Each entry has
-            a clock of its own, with ``per_item`` or without.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies. Each entry has a clock of its
+            own, with ``per_item`` or without.
         suffix: what the Redis keys end with. A ``{`` at the end of the prefix and ``}`` as suffix spread the entries
             over all slots of a cluster. What concerns several entries then cannot be one moment: ``update`` and
             ``set_many`` are refused, and ``get_many``, ``delete_many``, ``clear`` and iteration send a command for
@@ -181,8 +180,8 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             Whether it was stored.
 
         Raises:
-            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
-            ValueError: options that exclude each other, or a duration below 1 ms; nothing was sent.
+            EncodeError: ``value`` or ``key`` does not fit the declared type. Nothing was sent.
+            ValueError: options that exclude each other, or a duration below 1 ms. Nothing was sent.
 
         One round trip, O(1). Sends: SET; with ``TTL(renew="never")`` EVALSHA key_space_set.
         """
@@ -210,7 +209,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         """The value under ``key``, or ``default``; if that is not given, the key space's own default, or None.
 
         Raises:
-            DecodeError: the stored bytes are not a valid value; they are left alone.
+            DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
         One round trip, O(1). Sends: GET; with ``TTL(renew="read")`` GETEX.
@@ -237,13 +236,13 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         value and all of them return that one. A value that is there is never overwritten.
 
         Args:
-            ex, px: as for ``set``, for a value that is stored by this call.
+            ex, px: as for ``set``, for a value that this call stores.
             nx, xx, keepttl: without effect; redis-purse 2.x took them.
 
         Raises:
-            EncodeError: ``value`` or ``key`` does not fit the declared type; nothing was sent.
-            ValueError: ``ex`` and ``px``, or a duration below 1 ms; nothing was sent.
-            DecodeError: the bytes already stored are not a valid value; they are left alone.
+            EncodeError: ``value`` or ``key`` does not fit the declared type. Nothing was sent.
+            ValueError: ``ex`` and ``px``, or a duration below 1 ms. Nothing was sent.
+            DecodeError: the bytes already stored are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
         One round trip, O(1). Sends: EVALSHA key_space_setdefault.
@@ -273,14 +272,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
         Args:
             factory: takes nothing; returns the value, or an awaitable of it.
-            ex, px: as for ``set``, for a value that is stored by this call.
+            ex, px: as for ``set``, for a value that this call stores.
 
         Raises:
             Exception: what ``factory`` raised, to all who waited for it; the next call tries again.
-            EncodeError: ``factory`` returned something that cannot be stored, or ``key`` does not fit; nothing was
+            EncodeError: ``factory`` returned something that cannot be stored, or ``key`` does not fit. Nothing was
                 stored.
-            ValueError: ``ex`` and ``px``, or a duration below 1 ms; nothing was sent.
-            DecodeError: the bytes already stored are not a valid value; they are left alone.
+            ValueError: ``ex`` and ``px``, or a duration below 1 ms. Nothing was sent.
+            DecodeError: the bytes already stored are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
             RuntimeError: ``factory`` itself calls this for the same key.
 
@@ -323,12 +322,12 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     async def pop(self, key: K, default: object = None) -> V | object:
         """Remove ``key`` and return its value, or ``default`` if it was not there.
 
-        Each value goes to at most one caller. If the connection is lost with the reply on its way, the value is gone:
-        at most once. If the caller is cancelled by then, the value is put back with the time it had left, unless
-        another one was stored under ``key`` since. What a ``get_or_create`` makes at this time is not stored.
+        Each value goes to at most one caller. If the connection is lost before the reply arrives, the value is lost
+        (delivery at most once). If the caller is cancelled by then, the value is put back with the time it had left,
+        unless another one was stored under ``key`` since. What a ``get_or_create`` makes at this time is not stored.
 
         Raises:
-            DecodeError: the removed bytes are not a valid value; the error's ``raw`` carries them.
+            DecodeError: the removed bytes are not a valid value. The error's ``raw`` holds them.
             WrongKind: the Redis key holds another type.
 
         One round trip, O(1). Sends: UNLINK of the entry's marker, PTTL, GETDEL.
@@ -362,20 +361,20 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     @overload
     async def increment(self: RedisKeySpace[float, K], key: K, amount: float = 1) -> float: ...
     async def increment(self, key: K, amount: float = 1) -> float:
-        """Add ``amount`` to the number under ``key`` on the server; a missing one counts as 0.
+        """Add ``amount`` to the number under ``key`` on the server. A missing one counts as 0.
 
-        Only for a ``value_type`` of ``int`` or ``float`` without constraints, with the default codec: anything else
-        has rules of its own, which ``modify`` keeps. Without a policy the entry keeps the time it has left.
+        Only for a ``value_type`` of ``int`` or ``float`` without constraints, with the default codec: for anything else
+        use ``modify``, which validates. Without a policy the entry keeps the time it has left.
 
         Returns:
             The sum. Floats are added by Redis with more digits than Python's: 0.1 + 0.2 gives 0.3.
 
         Raises:
-            TypeError: the values are not declared as ``int`` or ``float``; use ``modify``.
-            EncodeError: ``amount`` is not such a number, or beyond 64 bits; nothing was sent.
-            DecodeError: what is stored is not such a number; it is left alone.
+            TypeError: the values are not declared as ``int`` or ``float``. Use ``modify``.
+            EncodeError: ``amount`` is not such a number, or beyond 64 bits. Nothing was sent.
+            DecodeError: what is stored is not such a number. It is not changed.
             WrongKind: the Redis key holds another type.
-            redis.exceptions.ResponseError: a sum of ints would not fit 64 bits; nothing was changed.
+            redis.exceptions.ResponseError: a sum of ints would not fit 64 bits. Nothing was changed.
 
         One round trip, O(1). Sends: INCRBY or INCRBYFLOAT.
         """
@@ -390,14 +389,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     # --- the time of an entry -------------------------------------------------------------------
 
     async def ttl(self, key: K) -> int:
-        """Seconds left, rounded; -1 if the entry never expires, -2 if there is none.
+        """The seconds left, rounded, -1 if the entry never expires, or -2 if there is no entry.
 
         One round trip, O(1). Sends: TTL.
         """
         return as_int(await self._read_plain(("TTL", self._names.name(key)), key))
 
     async def pttl(self, key: K) -> int:
-        """Milliseconds left; -1 if the entry never expires, -2 if there is none.
+        """The milliseconds left, -1 if the entry never expires, or -2 if there is no entry.
 
         One round trip, O(1). Sends: PTTL.
         """
@@ -436,7 +435,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         return await self._expire(key, milliseconds(millis, 1, "millis"))
 
     async def persist(self, key: K) -> bool:
-        """Take the entry's time to live away; a declared policy sets it again at the next write.
+        """Take the entry's time to live away. A declared policy sets it again at the next write.
 
         Returns:
             True if there was one.

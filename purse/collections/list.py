@@ -55,13 +55,13 @@ class RedisList(RedisKey, Generic[V]):
     """A Redis list as an awaitable sequence of ``V``.
 
     Args:
-        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
         value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
             as JSON, so that an element comes back as it was written.
-        codec: stores the elements in another way; it must write equal values as equal bytes if
-            ``contains``, ``index`` or ``remove`` are to find them.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
+        codec: stores the elements in another way. It must write equal values as equal bytes if ``contains``, ``index``
+            or ``remove`` are to find them.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
         maxlen: the list never holds more: adding at one end drops elements from the other, as
             ``collections.deque`` does, in the same atomic step.
 
@@ -128,10 +128,9 @@ class RedisList(RedisKey, Generic[V]):
             The new length.
 
         Raises:
-            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+            EncodeError: ``item`` does not fit the declared type. Nothing was sent.
 
-        One round trip, O(1). Sends: RPUSH; with ``maxlen`` in MULTI with LTRIM, with a TTL policy inside
-        EVALSHA with_ttl.
+        One round trip, O(1). Sends: RPUSH, with ``maxlen`` in MULTI with LTRIM.
         """
         push = ("RPUSH", self.rkey, self._encode(self._codec, item))
         if self._maxlen is not None:
@@ -145,7 +144,7 @@ class RedisList(RedisKey, Generic[V]):
             The new length.
 
         Raises:
-            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+            EncodeError: ``item`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1). Sends: LPUSH, as ``append`` sends RPUSH.
         """
@@ -155,7 +154,7 @@ class RedisList(RedisKey, Generic[V]):
         return as_int(await self._write(push))
 
     async def extend(self, items: Iterable[V]) -> int:
-        """Add all ``items`` at the tail: all or nothing, seen by others all at once.
+        """Add all ``items`` at the tail: all or nothing, and other clients see them all at once.
 
         Everything is encoded before anything is sent. ``extend([])`` sends nothing.
 
@@ -163,8 +162,8 @@ class RedisList(RedisKey, Generic[V]):
             The new length; 0 if there were no items.
 
         Raises:
-            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
-            EncodeError: an item does not fit the declared type; nothing was sent.
+            TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
+            EncodeError: an item does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: RPUSH, in MULTI with 500 elements each if there are more.
         """
@@ -177,8 +176,8 @@ class RedisList(RedisKey, Generic[V]):
             The new length; 0 if there were no items.
 
         Raises:
-            TypeError: ``items`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
-            EncodeError: an item does not fit the declared type; nothing was sent.
+            TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
+            EncodeError: an item does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: LPUSH, in MULTI with 500 elements each if there are more.
         """
@@ -187,12 +186,12 @@ class RedisList(RedisKey, Generic[V]):
     async def pop(self) -> V:
         """Remove the last element and return it.
 
-        Each element goes to at most one caller. If the connection is lost with the reply on its way, the element is
-        gone: at most once. If the caller is cancelled by then, the element is put back at the end where it was.
+        Each element goes to at most one caller. If the connection is lost before the reply arrives, the element is lost
+        (delivery at most once). If the caller is cancelled by then, the element is put back at the end where it was.
 
         Raises:
             IndexError: the list is empty.
-            DecodeError: the removed bytes are not a valid element; the error's ``raw`` carries them.
+            DecodeError: the removed bytes are not a valid element. The error's ``raw`` holds them.
 
         One round trip, O(1). Sends: RPOP.
         """
@@ -216,12 +215,11 @@ class RedisList(RedisKey, Generic[V]):
 
         Raises:
             IndexError: this list is empty.
-            WrongKind: one of the two keys holds another Redis type; nothing was moved.
+            WrongKind: one of the two keys holds another Redis type. Nothing was moved.
             TypeError: ``destination`` is no list of the same element type and client.
             DecodeError: the bytes are not a valid element; they are in ``destination`` now.
 
-        One round trip, O(1). Sends: LMOVE; with a ``maxlen`` in MULTI with LTRIM, with a TTL policy inside
-        EVALSHA with_ttl.
+        One round trip, O(1). Sends: LMOVE, with a ``maxlen`` in MULTI with LTRIM.
         """
         same_form = getattr(destination, "_form", None) == self._form
         if not same_form or destination.redis is not self.redis:
@@ -253,7 +251,7 @@ class RedisList(RedisKey, Generic[V]):
 
         Raises:
             IndexError: there is no such index.
-            DecodeError: the stored bytes are not a valid element; they are left alone.
+            DecodeError: the stored bytes are not a valid element. They are not changed.
 
         One round trip, O(1) at the ends, O(n) between. Sends: LINDEX.
         """
@@ -269,8 +267,8 @@ class RedisList(RedisKey, Generic[V]):
             True.
 
         Raises:
-            IndexError: there is no such index; nothing was changed.
-            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+            IndexError: there is no such index. Nothing was changed.
+            EncodeError: ``value`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1) at the ends, O(n) between. Sends: LSET.
         """
@@ -284,8 +282,8 @@ class RedisList(RedisKey, Generic[V]):
         inserting.
 
         Raises:
-            IndexError: the list already has ``maxlen`` elements; nothing was changed.
-            EncodeError: ``item`` does not fit the declared type; nothing was sent.
+            IndexError: the list already has ``maxlen`` elements. Nothing was changed.
+            EncodeError: ``item`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: EVALSHA list_insert.
         """
@@ -300,7 +298,7 @@ class RedisList(RedisKey, Generic[V]):
         """The elements ``[start:stop]`` as they are at one moment; ``stop`` None means to the end.
 
         Raises:
-            DecodeError: an element in it is not valid; nothing is changed.
+            DecodeError: an element in it is not valid. Nothing is changed.
 
         One round trip, O(n). Sends: LRANGE.
         """
@@ -323,7 +321,7 @@ class RedisList(RedisKey, Generic[V]):
         """Whether an element equals ``value``; see ``index``.
 
         Raises:
-            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+            EncodeError: ``value`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: as ``index``.
         """
@@ -337,7 +335,7 @@ class RedisList(RedisKey, Generic[V]):
         It does not find ``Decimal("1.50")`` by ``Decimal("1.500")``, nor a moment by the same moment in a third zone.
 
         Raises:
-            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+            EncodeError: ``value`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: LPOS, in MULTI with one for each form if there are several, or EVALSHA list_index
         for a type that can hold a dict.
@@ -363,7 +361,7 @@ class RedisList(RedisKey, Generic[V]):
             How many were removed; 0, not an error, if there was none.
 
         Raises:
-            EncodeError: ``value`` does not fit the declared type; nothing was sent.
+            EncodeError: ``value`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: LREM, EVALSHA list_remove if there are several forms, or EVALSHA list_remove_any
         for a type that can hold a dict.
@@ -394,8 +392,8 @@ class RedisList(RedisKey, Generic[V]):
             on_error: ``"skip"`` passes over elements whose bytes are not valid instead of raising
                 ``DecodeError``.
 
-        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
-        page. Sends: LRANGE.
+        Memory holds two pages: the next one is requested before this one is decoded. One round trip for each page.
+        Sends: LRANGE.
         """
         size = clamped(batch_size or FARTHEST)
         if size < 0:

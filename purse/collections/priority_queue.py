@@ -70,13 +70,13 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
     (redis-purse 2.x returned an int, and cut off what was behind the point.)
 
     Args:
-        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
-        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else as JSON.
+        value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON.
         codec: stores the values in another way.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
-        maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items; 0 is
-            without limit.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
+        maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items. 0 is
+            no limit.
 
     Raises:
         DeclarationError: a type that cannot be stored, a ``maxsize`` below 0, or a TTL per item.
@@ -119,7 +119,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         """Options of a field of a ``Store``: ``jobs: RedisPriorityQueue[Job] = RedisPriorityQueue.field(maxsize=100)``.
 
         Args:
-            maxsize: ``put`` waits while there are that many items; 0 is without limit.
+            maxsize: ``put`` waits while there are that many items. 0 is no limit.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
         return cast(

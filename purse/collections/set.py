@@ -57,13 +57,13 @@ class RedisSet(SetAlgebra[V]):
     """A Redis set as an awaitable set of ``V``.
 
     Args:
-        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
         value_type: any type whose values have a canonical form; ``str`` and ``bytes`` are stored raw, everything
             else as JSON. Values need not be hashable. (A plain ``dict``, which 2.x took, is written as canonically as
             what is in it allows: 1 and 1.0 are two members.)
-        codec: stores the members in another way; it must write equal values as equal bytes.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
+        codec: stores the members in another way. It must write equal values as equal bytes.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
 
     Raises:
         DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
@@ -126,14 +126,14 @@ class RedisSet(SetAlgebra[V]):
             1 if it is new, 0 if it was there.
 
         Raises:
-            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+            EncodeError: ``member`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1). Sends: SADD.
         """
         return as_int(await self._write(("SADD", self.rkey, self._encode(self._codec, member))))
 
     async def update(self, *members: V) -> int:
-        """Add all ``members``: all or nothing, seen by others all at once.
+        """Add all ``members``: all or nothing, and other clients see them all at once.
 
         Everything is encoded before anything is sent. ``update()`` sends nothing. To add the members of another
         set, see ``union_update``.
@@ -142,7 +142,7 @@ class RedisSet(SetAlgebra[V]):
             How many of them are new.
 
         Raises:
-            EncodeError: a member does not fit the declared type; nothing was sent.
+            EncodeError: a member does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: SADD, in MULTI with 500 members each if there are more.
         """
@@ -163,7 +163,7 @@ class RedisSet(SetAlgebra[V]):
             How many were there; 0, not an error, if none was. ``remove()`` sends nothing.
 
         Raises:
-            EncodeError: a member does not fit the declared type; nothing was sent.
+            EncodeError: a member does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: SREM, in MULTI with 500 members each if there are more.
         """
@@ -182,7 +182,7 @@ class RedisSet(SetAlgebra[V]):
             True if it was there.
 
         Raises:
-            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+            EncodeError: ``member`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1). Sends: SREM.
         """
@@ -192,7 +192,7 @@ class RedisSet(SetAlgebra[V]):
         """Whether ``member`` is in the set, in whatever form. Never restarts a TTL.
 
         Raises:
-            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+            EncodeError: ``member`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1). Sends: SISMEMBER (SMISMEMBER if 2.x may have written another form).
         """
@@ -208,8 +208,8 @@ class RedisSet(SetAlgebra[V]):
             A bool for each of them, in their order. ``contains_many([])`` sends nothing.
 
         Raises:
-            TypeError: ``members`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
-            EncodeError: a member does not fit the declared type; nothing was sent.
+            TypeError: ``members`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
+            EncodeError: a member does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: SMISMEMBER, in MULTI with 500 members each if there are more.
         """
@@ -229,8 +229,8 @@ class RedisSet(SetAlgebra[V]):
     async def pop(self, count: int | None = None) -> V | list[V]:
         """Remove a random member and return it; with ``count`` so many, or all if there are fewer.
 
-        Each member goes to at most one caller. If the connection is lost with the reply on its way, what was removed
-        is gone: at most once. If the caller is cancelled by then, what was removed is put back.
+        Each member goes to at most one caller. If the connection is lost before the reply arrives, the removed members
+        are lost (delivery at most once). If the caller is cancelled by then, what was removed is put back.
 
         Args:
             count: how many to remove at one moment; ``pop(0)`` sends nothing. Such a call cannot be part of
@@ -242,8 +242,8 @@ class RedisSet(SetAlgebra[V]):
         Raises:
             KeyError: the set is empty, and there is no ``count``.
             ValueError: ``count`` is negative.
-            DecodeError: removed bytes are not a valid member; the error's ``raw`` carries them. The others of a
-                ``count`` have been put back, in a second round trip.
+            DecodeError: removed bytes are not a valid member. The error's ``raw`` holds them. The others of a ``count``
+                have been put back, in a second round trip.
 
         One round trip, O(1), with ``count`` O(count). Sends: SPOP.
         """
@@ -279,7 +279,7 @@ class RedisSet(SetAlgebra[V]):
         Raises:
             KeyError: the set is empty, and there is no ``count``.
             ValueError: ``count`` is negative.
-            DecodeError: the bytes found are not a valid member; they are left alone.
+            DecodeError: the bytes found are not a valid member. They are not changed.
 
         One round trip, O(1), with ``count`` O(count). Sends: SRANDMEMBER.
         """
@@ -307,7 +307,7 @@ class RedisSet(SetAlgebra[V]):
         and read.
 
         Raises:
-            DecodeError: the bytes of a member are not valid; they are left alone.
+            DecodeError: the bytes of a member are not valid. They are not changed.
 
         One round trip, O(n). Sends: SMEMBERS.
         """
@@ -316,15 +316,15 @@ class RedisSet(SetAlgebra[V]):
     def values(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[V]:
-        """Iterate over the members, page by page, in no particular order; no snapshot (see the module).
+        """Iterate over the members, page by page, in no particular order. This is not a snapshot (see the module).
 
         Args:
             match: a glob pattern for the stored form of the members, ``*`` ``?`` ``[a-z]``, ``\\`` before a literal
                 one of these.
-            batch_hint: about how many members a page should have; 500 if not given.
+            batch_hint: about how many members a page should have, 500 if not given.
             on_error: ``"skip"`` passes over members whose bytes are not valid instead of raising ``DecodeError``.
 
-        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each page.
+        Memory holds two pages: the next one is requested before this one is decoded. One round trip for each page.
         Sends: SSCAN.
         """
         return self._scan(

@@ -75,13 +75,13 @@ class RedisSortedSet(SortedSetSlices[V]):
     """A Redis sorted set of ``V``; its items are ``(member, score)``.
 
     Args:
-        redis: the client, ``redis.asyncio.Redis``; never closed here.
+        redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
         value_type: the type of the members: any that pydantic validates and that has a canonical form, because
             equal members must have equal bytes; ``str`` and ``bytes`` are stored raw, everything else as JSON. (A
             plain ``dict``, which 2.x took, is written as canonically as what is in it allows: 1 and 1.0 are two.)
-        codec: stores the members in another way; it must write equal values as equal bytes.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write carries.
+        codec: stores the members in another way. It must write equal values as equal bytes.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
 
     Raises:
         DeclarationError: a type that cannot be stored or has no canonical form, or a TTL per item.
@@ -155,9 +155,9 @@ class RedisSortedSet(SortedSetSlices[V]):
             1 if the member was added (or, with ``ch``, changed), else 0.
 
         Raises:
-            TypeError: ``member`` is not a pair; nothing was sent.
-            ValueError: ``nx`` with ``xx`` or ``keep``; nothing was sent.
-            EncodeError: the member does not fit the declared type, or the score is none; nothing was sent.
+            TypeError: ``member`` is not a pair. Nothing was sent.
+            ValueError: ``nx`` with ``xx`` or ``keep``. Nothing was sent.
+            EncodeError: the member does not fit the declared type, or the score is none. Nothing was sent.
 
         One round trip, O(log N). Sends: ZADD (EVALSHA sorted_set_store if 2.x may have written another form).
         """
@@ -180,7 +180,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         *,
         keep: Keep | None = None,
     ) -> int:
-        """Add all ``members``, or give them these scores: all or nothing, seen by others all at once.
+        """Add all ``members``, or give them these scores: all or nothing, and other clients see them all at once.
 
         Everything is encoded before anything is sent. ``add_multi([])`` sends nothing. Of a member that is named
         several times the last score counts; with ``keep`` the highest or the lowest.
@@ -196,9 +196,9 @@ class RedisSortedSet(SortedSetSlices[V]):
             How many were added (or, with ``ch``, also those that changed).
 
         Raises:
-            TypeError: one of ``members`` is not a pair; nothing was sent.
-            ValueError: ``nx`` with ``xx`` or ``keep``; nothing was sent.
-            EncodeError: a member does not fit the declared type, or a score is none; nothing was sent.
+            TypeError: one of ``members`` is not a pair. Nothing was sent.
+            ValueError: ``nx`` with ``xx`` or ``keep``. Nothing was sent.
+            EncodeError: a member does not fit the declared type, or a score is none. Nothing was sent.
 
         One round trip, O(n log N). Sends: ZADD, in MULTI with 500 members each if there are more (EVALSHA
         sorted_set_store if 2.x may have written another form).
@@ -230,9 +230,9 @@ class RedisSortedSet(SortedSetSlices[V]):
             The member and its new score.
 
         Raises:
-            TypeError: ``member`` is not a pair; nothing was sent.
-            EncodeError: the member does not fit the declared type, or ``by`` is no score; nothing was sent.
-            redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
+            TypeError: ``member`` is not a pair. Nothing was sent.
+            EncodeError: the member does not fit the declared type, or ``by`` is no score. Nothing was sent.
+            redis.exceptions.ResponseError: the sum of inf and -inf would be nan. Nothing was changed.
 
         One round trip, O(log N). Sends: ZINCRBY (EVALSHA sorted_set_store if 2.x may have written another form).
         """
@@ -244,7 +244,8 @@ class RedisSortedSet(SortedSetSlices[V]):
         return value, as_score(await self._write(("ZINCRBY", self.rkey, word, *forms)))
 
     async def increment_multi(self, members: Iterable[tuple[V, float]]) -> list[tuple[V, float]]:
-        """Add to the scores of all ``members``, one after the other: all or nothing, seen by others all at once.
+        """Add to the scores of all ``members``, one after the other: all or nothing, and other clients see them all at
+        once.
 
         A member that is named several times is incremented several times. ``increment_multi([])`` sends nothing.
 
@@ -255,9 +256,9 @@ class RedisSortedSet(SortedSetSlices[V]):
             The members in their order, each with the score that it had after its increment.
 
         Raises:
-            TypeError: one of ``members`` is not a pair; nothing was sent.
-            EncodeError: a member does not fit the declared type, or one ``by`` is no score; nothing was sent.
-            redis.exceptions.ResponseError: the sum of inf and -inf would be nan; nothing was changed.
+            TypeError: one of ``members`` is not a pair. Nothing was sent.
+            EncodeError: a member does not fit the declared type, or one ``by`` is no score. Nothing was sent.
+            redis.exceptions.ResponseError: the sum of inf and -inf would be nan. Nothing was changed.
 
         One round trip, O(n log N). Sends: ZINCRBY, in MULTI if there are several (EVALSHA sorted_set_store if one
         of them is infinite, or if 2.x may have written another form).
@@ -283,7 +284,7 @@ class RedisSortedSet(SortedSetSlices[V]):
             How many of them were there.
 
         Raises:
-            EncodeError: a member does not fit the declared type; nothing was sent.
+            EncodeError: a member does not fit the declared type. Nothing was sent.
 
         One round trip, O(n log N). Sends: ZREM, in MULTI with 500 members each if there are more.
         """
@@ -301,7 +302,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         Members that redis-purse 2.x wrote are found too, although it wrote some values differently.
 
         Raises:
-            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+            EncodeError: ``member`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1). Sends: ZSCORE (ZMSCORE if 2.x may have written another form).
         """
@@ -317,8 +318,8 @@ class RedisSortedSet(SortedSetSlices[V]):
             The members in their order, each with its score.
 
         Raises:
-            TypeError: ``members`` is a ``str`` or ``bytes``, whose letters are not meant; nothing was sent.
-            EncodeError: a member does not fit the declared type; nothing was sent.
+            TypeError: ``members`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
+            EncodeError: a member does not fit the declared type. Nothing was sent.
 
         One round trip, O(n). Sends: ZMSCORE, in MULTI with 500 members each if there are more.
         """
@@ -340,7 +341,7 @@ class RedisSortedSet(SortedSetSlices[V]):
             descending: counted from the highest score instead of the lowest.
 
         Raises:
-            EncodeError: ``member`` does not fit the declared type; nothing was sent.
+            EncodeError: ``member`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(log N). Sends: ZRANK or ZREVRANK (in MULTI with one for each form that 2.x may have
         written).
@@ -365,17 +366,17 @@ class RedisSortedSet(SortedSetSlices[V]):
     def values(
         self, match: str | bytes | None = None, batch_hint: int | None = None, *, on_error: OnError = "raise"
     ) -> AsyncIterator[tuple[V, float]]:
-        """Iterate over the items, page by page, in no particular order; no snapshot (see the module).
+        """Iterate over the items, page by page, in no particular order. This is not a snapshot (see the module).
 
         Args:
             match: a glob pattern for the stored form of the members, ``*`` ``?`` ``[a-z]``, ``\\`` before a
                 literal one of these.
-            batch_hint: about how many items a page should have; 500 if not given.
+            batch_hint: about how many items a page should have, 500 if not given.
             on_error: ``"skip"`` passes over members whose bytes are not valid instead of raising
                 ``DecodeError``.
 
-        Memory holds two pages: the next one is asked for before this one is decoded. One round trip for each
-        page. Sends: ZSCAN.
+        Memory holds two pages: the next one is requested before this one is decoded. One round trip for each page.
+        Sends: ZSCAN.
         """
 
         def decode_page(page: Sequence[Scored]) -> list[tuple[V, float]]:
