@@ -1,10 +1,10 @@
 """Compare-and-set: change one stored value without losing what another client has written since it was read.
 
 ``modify``, ``edit`` and ``patch`` are the same for every structure that keeps values under keys: they read a value and
-replace it on the condition that it has not changed. What differs is a ``Place``: how the bytes of one value are read
-and replaced. Never WATCH, which would need a connection for each caller.
+replace it on the condition that it has not changed. Each structure has its ``Place``, which reads and replaces the
+bytes of one value. WATCH is not used, because it needs a connection for each caller.
 
-A collection may have a default for missing keys. It is kept as bytes, and each caller gets a copy.
+A collection may have a default for missing keys. It is stored as bytes, so that each caller gets a copy.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Place(Generic[V]):
 
     Attributes:
         rkey: the Redis key.
-        key: what the caller calls the value.
+        key: the caller's key of the value.
         encode, decode: the collection's codec, with errors that name the place.
-        read: the bytes that are stored now, or None.
-        absent: makes the value of a missing key, if it has one.
-        replace: store the second argument if the stored bytes are still the first; whether it did, and what
-            is stored now.
+        read: returns the bytes that are stored now, or None.
+        absent: makes the default value of a missing key, or None without a default.
+        replace: stores the second argument if the stored bytes are still the first. Returns whether it did so, and the
+            bytes that are stored now.
     """
 
     rkey: str
@@ -66,7 +66,7 @@ class Place(Generic[V]):
 async def _modify(
     place: Place[V], fn: Callable[[V], V], default: V | Missing, attempts: int, method: str = "modify"
 ) -> V:
-    """Replace the value by ``fn`` of it; see ``RedisHash.modify``."""
+    """Replace the value by ``fn(value)``, as ``RedisHash.modify`` describes."""
     refuse_in_atomic(method)
     if iscoroutinefunction(fn):
         raise _asynchronous(place.where)
@@ -95,12 +95,12 @@ async def _modify(
 
 
 def _encoded(place: Place[V], value: V) -> bytes:
-    """The bytes of what a function given to ``modify`` returned."""
+    """Encode the result of a function that was given to ``modify``."""
     try:
         return place.encode(value)
     except EncodeError as error:
         if iscoroutine(value):
-            value.close()  # or else Python warns that it was never awaited
+            value.close()  # otherwise Python warns that it was never awaited
             raise _asynchronous(place.where) from None
         if value is not None:
             raise
@@ -121,7 +121,7 @@ def _asynchronous(where: str) -> TypeError:
 
 @asynccontextmanager
 async def _edit(place: Place[V], default: V | Missing) -> AsyncGenerator[V, None]:
-    """Hand out the value to be changed in place, then replace it; see ``RedisHash.edit``."""
+    """Hand out the value to be changed in place, then replace it, as ``RedisHash.edit`` describes."""
     fallback = None if isinstance(default, Missing) else place.encode(default)
     stored = await place.read()
     value = _current(place, stored, fallback)
@@ -156,12 +156,12 @@ def _check_mutable(value: object, where: str) -> None:
     """Refuse a value that a ``with`` block could not change.
 
     Raises:
-        TypeError: ``value`` is immutable; the message says to use ``modify``.
+        TypeError: ``value`` is immutable. The message names ``modify``.
     """
     if isinstance(value, BaseModel):
         mutable = not value.model_config.get("frozen", False)
     elif is_dataclass(value):
-        # A frozen dataclass has a __setattr__ of its own; the parameters it was made with are private.
+        # A frozen dataclass defines __setattr__. Its dataclass parameters are private.
         mutable = type(value).__setattr__ is object.__setattr__
     else:
         mutable = isinstance(value, (MutableMapping, MutableSequence, MutableSet, bytearray))
@@ -173,11 +173,11 @@ def _check_mutable(value: object, where: str) -> None:
 
 
 class Default(Generic[V]):
-    """What a missing key stands for.
+    """The default value of a missing key.
 
     Args:
         make: a new value each time.
-        check: refuses a value that could not be stored; given what the value is called in the error.
+        check: refuses a value that cannot be stored. Its second argument is the key for the error.
     """
 
     __slots__ = ("_check", "_make")
@@ -190,7 +190,7 @@ class Default(Generic[V]):
         """A value for ``key``.
 
         Raises:
-            EncodeError: what the factory made cannot be stored.
+            EncodeError: the value that the factory made cannot be stored.
         """
         value = self._make()
         if self._check is not None:
@@ -209,13 +209,13 @@ def default_of(
     codec: ValueCodec[V],
     check: Callable[[V, object], object],
 ) -> Default[V] | None:
-    """The default that the two arguments of a constructor declare; None for none.
+    """Return the default that the two arguments of a constructor declare, or None without one.
 
     Args:
-        check: refuses what the factory has made for a key, if it cannot be stored.
+        check: refuses a value of the factory that cannot be stored.
 
     Raises:
-        DeclarationError: both are given, the default cannot be stored, or the factory is no function.
+        DeclarationError: both are given, the default cannot be stored, or the factory is not a function.
     """
     if factory is not None:
         if not isinstance(default, Missing):
@@ -254,18 +254,18 @@ class Changing(Generic[V, K]):
 
     @abstractmethod
     def _place(self, key: K) -> Place[V]:
-        """Where the value of ``key`` is, to be compared and set."""
+        """Return the place of the value of ``key``, to be compared and set."""
 
     async def modify(self, key: K, fn: Callable[[V], V], *, default: V | Missing = MISSING, attempts: int = 100) -> V:
-        """Replace the value under ``key`` by ``fn(value)``, and by nothing that someone else wrote meanwhile.
+        """Replace the value under ``key`` by ``fn(value)`` without losing another caller's change.
 
-        The new value is stored only if the bytes that ``fn`` saw are still there; otherwise ``fn`` is
-        called again with the newer value. So ``fn`` may be called several times: it should only
-        compute. It may change its argument in place, but must return the value to store. If the value
-        comes out unchanged, nothing is written. In a key space without a policy the entry keeps the time it has left.
+        The new value is stored only if the stored bytes are still those that ``fn`` saw. Otherwise ``fn`` is called
+        again with the newer value. So ``fn`` may be called several times and should only compute. It may change its
+        argument in place, but must return the value to store. An unchanged value is not written. In a key space without
+        a policy the entry keeps the time it has left.
 
         Args:
-            default: what ``fn`` is given if the key is missing; if not given, the collection's own default.
+            default: the argument of ``fn`` if the key is missing. If not given, the collection's default.
             attempts: how often ``fn`` may be called.
 
         Returns:
@@ -273,49 +273,49 @@ class Changing(Generic[V, K]):
 
         Raises:
             KeyError: the key is missing and there is no default.
-            EditConflict: others were faster ``attempts`` times. Nothing was written.
-            EncodeError: ``fn`` returned something that cannot be stored, None for instance because it has no
-                ``return``. Nothing was written.
+            EditConflict: other callers were faster ``attempts`` times. Nothing was written.
+            EncodeError: ``fn`` returned a value that cannot be stored, for instance None because it has no ``return``.
+                Nothing was written.
             TypeError: ``fn`` is an ``async def``.
             DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
-        Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace; of a key space GET,
-        EVALSHA key_space_replace.
+        Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace (for a key space GET, EVALSHA
+        key_space_replace).
         """
         return await _modify(self._place(key), fn, default, attempts)
 
     def edit(self, key: K, *, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
         """Change a value in place: ``async with h.edit("spinach") as plant: plant.healthiness += 1``.
 
-        One attempt: at the end of the block the value is stored if nobody else has changed it since it
-        was read. An exception in the block writes nothing, and neither does an unchanged value.
+        This is one attempt: at the end of the block the value is stored if no other caller has changed it since it was
+        read. After an exception in the block nothing is written, and an unchanged value is not written.
 
         Args:
-            default: the value to start from if the key is missing; if not given, the collection's own default.
+            default: the value to start from if the key is missing. If not given, the collection's default.
 
         Raises:
             KeyError: the key is missing and there is no default.
-            TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model); use ``modify``.
-            EditConflict: someone else was faster. Nothing was written.
+            TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model). Use ``modify``.
+            EditConflict: another caller was faster. Nothing was written.
             EncodeError: the changed value is not valid any more. Nothing was written.
             DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
-        Two round trips. Sends: HGET, EVALSHA hash_replace; of a key space GET, EVALSHA key_space_replace.
+        Two round trips. Sends: HGET, EVALSHA hash_replace (for a key space GET, EVALSHA key_space_replace).
         """
         return _edit(self._place(key), default)
 
     async def patch(self, key: K, /, **changes: object) -> V:
         """Give fields of a stored model new values: ``await h.patch("spinach", healthiness=9)``.
 
-        The whole value is validated with the changes, and stored only if nobody else has changed it since it was
-        read; otherwise that is done again with the newer value. So concurrent patches of different fields all
-        survive, and no half of one is ever seen. An unchanged value is not written.
+        The complete value is validated with the changes, and stored only if no other caller has changed it since it was
+        read. Otherwise the patch is done again with the newer value. So concurrent patches of different fields all
+        survive, and no caller ever sees a part of one. An unchanged value is not written.
 
         Args:
-            changes: by the names of fields of a pydantic model, a dataclass or a dict. A nested model may be given as
-                a dict, too. Frozen models can be patched: a new one is stored.
+            changes: by the names of fields of a pydantic model, a dataclass or a dict. A nested model may also be given
+                as a dict. Frozen models can be patched, because a new one is stored.
 
         Returns:
             The value that is stored now.
@@ -324,12 +324,12 @@ class Changing(Generic[V, K]):
             TypeError: the value has no such field, or no fields at all, or there are no changes. Nothing was written.
             EncodeError: the changed value is not valid. Nothing was written.
             KeyError: the key is missing and the collection has no default.
-            EditConflict: others were faster a hundred times. Nothing was written.
+            EditConflict: other callers were faster a hundred times. Nothing was written.
             DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
-        Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace; of a key space GET,
-        EVALSHA key_space_replace.
+        Two round trips, and one more for each conflict. Sends: HGET, EVALSHA hash_replace (for a key space GET, EVALSHA
+        key_space_replace).
         """
         place = self._place(key)
         if not changes:

@@ -1,14 +1,14 @@
-"""Patching: some fields of a stored model get new values, and the whole is validated as if it were new.
+"""Patching: some fields of a stored model get new values, and the complete model is validated as a new one.
 
     Plant(name="leek", healthiness=3)   and   healthiness=9   give   Plant(name="leek", healthiness=9.0)
 
 A changed field takes what the constructor takes: for a nested model an instance or a dict, for a float an int. The
-validators of the other fields and of the model run again, because they may look at the changed ones.
+validators of the other fields and of the model run again, because they may read the changed fields.
 
-So a validator of a field that stays is given what it has returned. Most take it as it is; one that decrypts what a
-serializer encrypts would spoil a field that nobody wanted to change. Therefore, if such a field comes out different, or
-nothing comes out at all, the value is validated once more without the changes: if that does not give the value that is
-stored, its class cannot be patched.
+So a validator of an unchanged field gets the value that it returned before. Most validators return it unchanged. One
+that decrypts the output of a serializer would damage a field that the caller did not change. Therefore, if an unchanged
+field would become different, or the validation fails, the value is validated once more without the changes. If the
+result is not the stored value, its class cannot be patched.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ Fields: TypeAlias = dict[str, object]
 
 
 def patched(value: V, changes: Mapping[str, object], where: str, error: Callable[[str], EncodeError]) -> V:
-    """``value`` with the changes, as a new and validated one.
+    """Return ``value`` with the changes, as a new, validated value.
 
     Args:
         where: the value's name in messages.
         error: makes the ``EncodeError`` of a message.
 
     Raises:
-        TypeError: the value has no fields, or not that one, or its validators do not take what they have returned.
-        EncodeError: it is not valid with them.
+        TypeError: the value has no fields, or not that one, or its validators do not accept the values that they
+            return.
+        EncodeError: the changed value is not valid.
     """
     kind = type(value)
     if isinstance(value, dict):
@@ -72,7 +73,7 @@ def patched(value: V, changes: Mapping[str, object], where: str, error: Callable
 
 
 def _keep_unset(value: object, changed: object, changes: Mapping[str, object]) -> None:
-    """Let a field stay unset that was given only to keep what its factory had made."""
+    """Mark a field as unset again if it was passed only to keep the value of its factory."""
     if isinstance(value, BaseModel) and isinstance(changed, BaseModel):
         infos, given = type(value).model_fields, value.model_fields_set | changes.keys()
         made = {name for name, info in infos.items() if info.default_factory is not None}
@@ -80,10 +81,10 @@ def _keep_unset(value: object, changed: object, changes: Mapping[str, object]) -
 
 
 def _check_validators(value: object, current: Fields, where: str) -> None:
-    """Refuse a value that its own validators do not give back unchanged.
+    """Refuse a value that its own validators do not return unchanged.
 
     Raises:
-        TypeError: the message says ``modify``.
+        TypeError: the message names ``modify``.
     """
     cause: Exception | None = None
     try:
@@ -100,15 +101,15 @@ def _check_validators(value: object, current: Fields, where: str) -> None:
 
 
 def _names_in(kind: type[object]) -> list[str] | None:
-    """The fields of a model or a dataclass; None for another class."""
+    """The fields of a model or a dataclass, or None for another class."""
     if issubclass(kind, BaseModel):
-        # The one field of a RootModel is no field to pydantic: {"root": value} would be validated as its value.
+        # To pydantic the one field of a RootModel is not a field: {"root": value} would be validated as its value.
         return None if issubclass(kind, RootModel) else [*kind.model_fields]
     return [each.name for each in fields(kind) if each.init] if is_dataclass(kind) else None
 
 
 def _is_extra(kind: type[object], name: str) -> bool:
-    """Whether a model takes a name that is none of its fields; an alias is one of them, by another name."""
+    """Whether a model accepts a name that is not one of its fields. An alias is another name of a field."""
     return issubclass(kind, BaseModel) and kind.model_config.get("extra") == "allow" and name not in _aliases(kind)
 
 
@@ -117,13 +118,13 @@ def _fields_of(value: object, names: list[str]) -> Fields:
     if not isinstance(value, BaseModel):
         return {name: cast("object", getattr(value, name)) for name in names}
     infos, given = type(value).model_fields, value.model_fields_set
-    # A field that was never set gets its default again, which need not be valid; but not a second one of a factory.
+    # A field that was never set gets its default again, which need not be valid. A factory is not called twice.
     kept = [name for name in names if name in given or infos[name].default_factory is not None]
     return {name: cast("object", getattr(value, name)) for name in kept} | (value.model_extra or {})
 
 
 def _aliases(model: type[BaseModel]) -> Iterator[str]:
-    """The names under which fields are read that are not their own."""
+    """The names other than their own from which fields are read."""
     for info in model.model_fields.values():
         alias = info.validation_alias
         for choice in alias.choices if isinstance(alias, AliasChoices) else (alias,):

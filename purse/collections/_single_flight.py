@@ -1,18 +1,18 @@
-"""Single flight: of the callers in one event loop who miss the same value at the same time, one makes it.
+"""Single flight: if several callers in one event loop miss the same value at the same time, one of them makes it.
 
     caller A   look: missing    flight: claim .. make() ............ store .... its value
     caller B         look: missing               waits for that flight ........ the same
     caller C                                                look: missing ...  waits for its end, and looks again
 
-C came while the value was being stored, or later. What C sees missing may have been stored and removed meanwhile, so
-the value of that flight would be older than C's call. Those who came before the store share the outcome, also if they
-hear only after its end that the value was missing.
+C came while the value was being stored, or later. The value that C misses may have been stored and removed in between,
+so the value of that flight would be older than C's call. Callers that came before the store share the outcome, even if
+they learn only after its end that the value was missing.
 
-If the value was removed while it was made, nothing is stored. Only the caller that began the flight returns it: its
-call is older than the removal. The others may have come later, and look again.
+If the value was removed while it was made, nothing is stored. Only the caller that began the flight returns it, because
+its call is older than the removal. The other callers may have come later, so they look again.
 
-A flight is a task of its own: whoever is cancelled leaves it to the others. When nobody is left it is cancelled, too,
-so nothing runs on that nobody waits for.
+A flight is a background task: a cancelled caller leaves it to the other callers. When the last caller is cancelled, the
+flight is cancelled too, so no task runs without a caller that waits for it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Attempt(Protocol):
     """How one flight stores what it makes."""
 
     async def claim(self) -> bytes | None:
-        """Called before the value is made; the value, if there is one by now."""
+        """Called before the value is made. Returns the value if one exists by now, else None."""
         ...
 
     async def store(self, made: bytes) -> bytes | None:
-        """Store what was made unless there is a value by now; the stored one, or None if it was removed meanwhile."""
+        """Store the made value unless a value exists by now. Returns the stored value, or None if it was removed since."""
         ...
 
     async def give_up(self) -> None:
-        """Called if nothing was made. Raises nothing."""
+        """Called if no value was made. Raises nothing."""
         ...
 
 
@@ -85,7 +85,7 @@ class _Flight:
             made = await make()
         except (Exception, asyncio.CancelledError) as error:
             unmade = self._phase is _Phase.MAKING or isinstance(error, asyncio.CancelledError)
-            self._phase = _Phase.OVER  # whoever comes now tries again
+            self._phase = _Phase.OVER  # a caller that comes now tries again
             if unmade:
                 await attempt.give_up()
             raise
@@ -96,7 +96,7 @@ class _Flight:
 
 
 class _Callers:
-    """Those who want one value now, and the last flight that one of them began."""
+    """The callers that want one value now, and the last flight that one of them began."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -112,17 +112,17 @@ async def single_flight(
     make: Callable[[], Awaitable[bytes]],
     attempt: Callable[[], Attempt],
 ) -> bytes:
-    """What ``look`` finds; if it finds None, what was made and stored, by this caller or by another one.
+    """Return the value that ``look`` finds, or else the value that this or another caller made and stored.
 
     Args:
-        what: names the value; callers of one event loop with an equal one share flights.
+        what: names the value. Callers of one event loop with an equal name share flights.
         look: reads the value.
-        make: makes it.
+        make: makes the value.
         attempt: begins an attempt to store it.
 
     Raises:
-        RuntimeError: ``make`` asks for the very value that it makes.
-        Exception: what ``make`` or the attempt raised, to all who waited for it.
+        RuntimeError: ``make`` asks for the value that it makes.
+        Exception: the error of ``make`` or of the attempt, raised in all callers that waited for it.
     """
     wanted = _wanted.here(dict)
     callers = wanted.setdefault(what, _Callers())

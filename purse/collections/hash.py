@@ -6,11 +6,11 @@ The whole mapping is one key. ``{garden}:plants`` with two fields is stored as
     spinach   {"name":"spinach","healthiness":9.8,"tasty":false}
     avocado   {"name":"avocado","healthiness":8.0,"tasty":true}
 
-Every method is one command, one MULTI or one script, and therefore atomic; ``modify``, ``edit``
-and ``patch`` are a read and a compare-and-set. Iteration alone (``keys``, ``values``, ``items``, ``async for``) pages
-through HSCAN and never holds the server for longer than one page; the price is that it is no
-snapshot: a field that is there all the time is seen, one that comes or goes meanwhile may be, and one
-may be seen twice when the hash is resized meanwhile. ``dict()`` is a snapshot, in one HGETALL.
+Every method is one command, one MULTI or one script, and therefore atomic. ``modify``, ``edit`` and ``patch`` are a
+read and a compare-and-set. Only iteration (``keys``, ``values``, ``items``, ``async for``) pages through HSCAN and
+never holds the server for longer than one page. The price is that it is not a snapshot: a field that exists during the
+complete iteration is seen, a field that is added or removed during it may be seen, and a field may be seen twice if the
+hash is resized during it. ``dict()`` is a snapshot, in one HGETALL.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         key_type: the type of the keys. Its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies. ``TTL(per_item=True)`` gives
-            each field its own clock.
-        default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key, a copy each time. Only the
-            last three store it, with what they change. Methods of many fields leave out a key that is missing.
+            each field a separate time to live.
+        default: the value that ``get``, ``modify``, ``edit`` and ``patch`` use for a missing key, a copy each time.
+            Only the last three store it, with the change. Methods of many fields leave out a missing key.
         default_factory: makes such a value, called each time.
 
     Raises:
@@ -133,7 +133,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """Options of a field of a ``Store``: ``visits: RedisHash[int] = RedisHash.field(default=0)``.
 
         Args:
-            default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
+            default: the value that ``get``, ``modify``, ``edit`` and ``patch`` use for a missing key.
             default_factory: makes such a value, called each time.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
@@ -147,7 +147,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     # --- one field ------------------------------------------------------------------------------
 
     async def set(self, key: K, value: V) -> int:
-        """Store ``value`` under ``key``, replacing what was there.
+        """Store ``value`` under ``key``, and replace any earlier value.
 
         Returns:
             1 if the field is new, 0 if a value was replaced.
@@ -168,7 +168,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     @overload
     async def get(self, key: K, default: D) -> V | D: ...
     async def get(self, key: K, default: object = MISSING) -> V | object:
-        """The value under ``key``, or ``default``; if that is not given, the hash's own default, or None.
+        """The value under ``key``, or else ``default``, the hash's default, or None, in this order.
 
         Raises:
             DecodeError: the stored bytes are not a valid value. They are not changed.
@@ -186,7 +186,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         return self._decode(self._codec, as_bytes(raw), key)
 
     async def setdefault(self, key: K, value: V) -> V:
-        """Store ``value`` unless ``key`` exists; return what is stored now.
+        """Store ``value`` unless ``key`` exists, and return the value that is stored now.
 
         The check and the write are one script, so of many concurrent callers exactly one stores its
         value and all of them return that one.
@@ -208,7 +208,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     @overload
     async def pop(self, key: K, default: D) -> V | D: ...
     async def pop(self, key: K, default: object = None) -> V | object:
-        """Remove ``key`` and return its value, or ``default`` if it was not there.
+        """Remove ``key`` and return its value, or ``default`` if it does not exist.
 
         Each value goes to at most one caller. If the connection is lost before the reply arrives, the value is lost
         (delivery at most once). If the caller is cancelled by then, the value is put back, unless another one was
@@ -237,7 +237,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """Remove ``key``.
 
         Returns:
-            1 if it was there, else 0.
+            1 if it existed, else 0.
 
         One round trip, O(1). Sends: HDEL.
         """
@@ -266,9 +266,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         Raises:
             TypeError: the values are not declared as ``int`` or ``float``. Use ``modify``.
             EncodeError: ``amount`` is not such a number, or beyond 64 bits. Nothing was sent.
-            DecodeError: what is stored is not such a number. It is not changed.
+            DecodeError: the stored value is not such a number. It is not changed.
             redis.exceptions.ResponseError: a sum of ints would not fit 64 bits. Nothing was changed. (Beyond the
-                largest float there is inf, as in Python.)
+                largest float the sum is inf, as in Python.)
 
         One round trip, O(1). Sends: HINCRBY or HINCRBYFLOAT (with ``per_item`` in MULTI with HPEXPIRE).
         """
@@ -325,7 +325,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """Remove ``keys``, all at one moment.
 
         Returns:
-            How many of them were there.
+            How many of them existed.
 
         Raises:
             TypeError: ``keys`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
@@ -348,8 +348,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     async def dict(self) -> builtins.dict[K, V]:
         """The whole hash as it is at one moment.
 
-        For a big hash iterate instead: this one command holds the server and the connection while it
-        is executed and read.
+        For a big hash iterate instead, because this one command occupies the server and the connection while it is
+        executed and read.
 
         Raises:
             DecodeError: a stored key or value is not valid. Nothing is changed.
@@ -428,7 +428,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         return self._scan("HSCAN", match, batch_hint, lambda found: [*as_pairs(found)], decode_page, decode, on_error)
 
     def _storing(self, flat: list[bytes], *, field: object = None) -> Unit[int]:
-        """The unit that stores ``flat``, a list of field, value, field, value; decodes to how many are new."""
+        """Return the unit that stores ``flat``, a list of field, value, field, value. It decodes to the number of new fields."""
         pages = paged(flat, 2 * PAGE)
         if self._ttl is not None and self._ttl.per_item:
             script = load_script("hash_set_items")
@@ -440,7 +440,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     def _reading_fields(
         self, commands: Sequence[Command], fields: list[bytes], decode: Decoder[D], *, field: object = None
     ) -> Unit[D]:
-        """The unit of commands that return the values of ``fields``."""
+        """Return the unit of commands that return the values of ``fields``."""
         if self._ttl is None or self._ttl.renew != "read" or not self._ttl.per_item:
             return self._read_unit(commands, decode, field=field)
         ms = self._ttl.draw_ms()
@@ -486,7 +486,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         return as_sum(self._number, replies[0])
 
     def _place(self, key: K) -> Place[V]:
-        """One field, to be compared and set."""
+        """Return the place of one field, to be compared and set."""
         field = self._field(key)
         script = load_script("hash_replace")
 

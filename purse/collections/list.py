@@ -4,12 +4,11 @@
     element   planted  watered   harvested    planted  watered   harvested
               head (left)        tail (right)
 
-Indices and slices mean what they mean in Python: negative ones count from the end, slices and
-``insert`` clamp to the ends. Every method is one command, one MULTI or one script, and therefore
-atomic. Iteration alone pages by index and is no snapshot: while others push or pop at the head,
-elements move under it and may be seen twice or not at all.
+Indices and slices work as in Python: negative ones count from the end, and slices and ``insert`` clamp to the ends.
+Every method is one command, one MULTI or one script, and therefore atomic. Only iteration pages by index and is not a
+snapshot: while other clients push or pop at the head, the elements move, so they may be seen twice or not at all.
 
-The ends are O(1); an index, a search or an ``insert`` walks the list on the server, O(n).
+Calls at the ends are O(1). An index, a search or an ``insert`` walks the list on the server, O(n).
 """
 
 from __future__ import annotations
@@ -57,13 +56,13 @@ class RedisList(RedisKey, Generic[V]):
     Args:
         redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
-        value_type: any type pydantic validates; ``str`` and ``bytes`` are stored raw, everything else
-            as JSON, so that an element comes back as it was written.
+        value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON, so
+            that an element comes back as it was written.
         codec: stores the elements in another way. It must write equal values as equal bytes if ``contains``, ``index``
             or ``remove`` are to find them.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
-        maxlen: the list never holds more: adding at one end drops elements from the other, as
-            ``collections.deque`` does, in the same atomic step.
+        maxlen: the list never holds more elements. A push at one end drops elements from the other end in the same
+            atomic step, as with ``collections.deque``.
 
     Raises:
         DeclarationError: a type that cannot be stored, ``maxlen`` below 1, or a TTL per item.
@@ -159,7 +158,7 @@ class RedisList(RedisKey, Generic[V]):
         Everything is encoded before anything is sent. ``extend([])`` sends nothing.
 
         Returns:
-            The new length; 0 if there were no items.
+            The new length, or 0 if there were no items.
 
         Raises:
             TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
@@ -170,10 +169,10 @@ class RedisList(RedisKey, Generic[V]):
         return await self._push("RPUSH", listed(items, self.rkey, "extend", "append"))
 
     async def extendleft(self, items: Iterable[V]) -> int:
-        """Add all ``items`` at the head, one after the other: they end up in reverse, as with ``deque``.
+        """Add all ``items`` at the head, one after the other, so that they are in reverse order, as with ``deque``.
 
         Returns:
-            The new length; 0 if there were no items.
+            The new length, or 0 if there were no items.
 
         Raises:
             TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
@@ -187,7 +186,7 @@ class RedisList(RedisKey, Generic[V]):
         """Remove the last element and return it.
 
         Each element goes to at most one caller. If the connection is lost before the reply arrives, the element is lost
-        (delivery at most once). If the caller is cancelled by then, the element is put back at the end where it was.
+        (delivery at most once). If the caller is cancelled by then, the element is put back at the same end.
 
         Raises:
             IndexError: the list is empty.
@@ -198,7 +197,7 @@ class RedisList(RedisKey, Generic[V]):
         return await self._pop("RPOP", -1)
 
     async def popleft(self) -> V:
-        """Remove the first element and return it; see ``pop``.
+        """Remove the first element and return it, as ``pop`` does with the last one.
 
         One round trip, O(1). Sends: LPOP.
         """
@@ -207,8 +206,8 @@ class RedisList(RedisKey, Generic[V]):
     async def move(self, destination: RedisList[V], *, src: Side = "left", dest: Side = "right") -> V:
         """Take the element at the ``src`` end and add it at the ``dest`` end of ``destination``, in one step.
 
-        The element is in one of the two lists at every moment. ``destination`` may be this very list,
-        which rotates it.
+        The element is in one of the two lists at every moment. ``destination`` may be this list itself, which rotates
+        it.
 
         Returns:
             The element.
@@ -216,8 +215,8 @@ class RedisList(RedisKey, Generic[V]):
         Raises:
             IndexError: this list is empty.
             WrongKind: one of the two keys holds another Redis type. Nothing was moved.
-            TypeError: ``destination`` is no list of the same element type and client.
-            DecodeError: the bytes are not a valid element; they are in ``destination`` now.
+            TypeError: ``destination`` is not a list with the same element type and client.
+            DecodeError: the bytes are not a valid element. They are in ``destination`` now.
 
         One round trip, O(1). Sends: LMOVE, with a ``maxlen`` in MULTI with LTRIM.
         """
@@ -276,10 +275,10 @@ class RedisList(RedisKey, Generic[V]):
         return True
 
     async def insert(self, index: int, item: V) -> None:
-        """Insert ``item`` before ``index``, as ``list.insert`` does: beyond an end means at that end.
+        """Insert ``item`` before ``index``, as ``list.insert`` does. An index beyond an end means that end.
 
-        One script, so that no concurrent push or pop can come between finding the place and
-        inserting.
+        It is one script, so that no concurrent push or pop can happen between the search for the place and the
+        insertion.
 
         Raises:
             IndexError: the list already has ``maxlen`` elements. Nothing was changed.
@@ -295,7 +294,7 @@ class RedisList(RedisKey, Generic[V]):
             raise self._out_of_range(f"list already at its maximum size of {self._maxlen}")
 
     async def slice(self, start: int, stop: int | None = None) -> list[V]:
-        """The elements ``[start:stop]`` as they are at one moment; ``stop`` None means to the end.
+        """The elements ``[start:stop]`` as they are at one moment. ``stop`` None means to the end.
 
         Raises:
             DecodeError: an element in it is not valid. Nothing is changed.
@@ -308,7 +307,7 @@ class RedisList(RedisKey, Generic[V]):
         return self._decode_all(self._codec, raws, itertools.count(max(start, 0)))
 
     async def trim(self, start: int, stop: int | None = None) -> None:
-        """Keep only the elements ``[start:stop]``; ``stop`` None means to the end.
+        """Keep only the elements ``[start:stop]``. ``stop`` None means to the end.
 
         One round trip, O(n) in the number of removed elements. Sends: LTRIM.
         """
@@ -318,7 +317,7 @@ class RedisList(RedisKey, Generic[V]):
     # --- by value -------------------------------------------------------------------------------
 
     async def contains(self, value: V) -> bool:
-        """Whether an element equals ``value``; see ``index``.
+        """Whether an element equals ``value``, compared as ``index`` does.
 
         Raises:
             EncodeError: ``value`` does not fit the declared type. Nothing was sent.
@@ -328,11 +327,12 @@ class RedisList(RedisKey, Generic[V]):
         return await self.index(value) is not None
 
     async def index(self, value: V) -> int | None:
-        """The index of the first element that equals ``value``; None, not an error, if there is none.
+        """The index of the first element that equals ``value``, or None (not an error) without such an element.
 
-        The server compares bytes. It finds what is stored in the form in which ``value`` would be stored, in its
-        normal form (docs/codecs.md), and in the form of redis-purse 2.x; dicts with their keys in any order, and sets.
-        It does not find ``Decimal("1.50")`` by ``Decimal("1.500")``, nor a moment by the same moment in a third zone.
+        The server compares bytes. It finds elements that are stored in the form in which ``value`` would be stored, in
+        its normal form (docs/codecs.md), or in the form of redis-purse 2.x. It also finds sets, and dicts with their
+        keys in any order. It does not find ``Decimal("1.50")`` by ``Decimal("1.500")``, nor a moment by the same moment
+        in a third zone.
 
         Raises:
             EncodeError: ``value`` does not fit the declared type. Nothing was sent.
@@ -358,7 +358,7 @@ class RedisList(RedisKey, Generic[V]):
             count: 0 removes all of them, n > 0 the first n, n < 0 the last -n.
 
         Returns:
-            How many were removed; 0, not an error, if there was none.
+            How many were removed, or 0 (not an error) without such an element.
 
         Raises:
             EncodeError: ``value`` does not fit the declared type. Nothing was sent.
@@ -384,11 +384,10 @@ class RedisList(RedisKey, Generic[V]):
         return as_int(await self._read_plain(("LLEN", self.rkey)))
 
     def values(self, batch_size: int | None = PAGE, *, on_error: OnError = "raise") -> AsyncIterator[V]:
-        """Iterate over the elements from head to tail, page by page; no snapshot (see the module).
+        """Iterate over the elements from head to tail, page by page. This is not a snapshot (see the module).
 
         Args:
-            batch_size: elements in a page; None or 0 reads the whole list in one command, which is a
-                snapshot.
+            batch_size: elements in a page. None or 0 reads the complete list in one command, which is a snapshot.
             on_error: ``"skip"`` passes over elements whose bytes are not valid instead of raising
                 ``DecodeError``.
 
@@ -436,7 +435,7 @@ class RedisList(RedisKey, Generic[V]):
         return await self._executor.execute(self._write_unit((*pushes, *self._trim(command)), decode))
 
     def _trim(self, command: str) -> tuple[Command, ...]:
-        """What keeps ``maxlen`` after a push at one end: drop what is too much at the other."""
+        """Return the command that keeps ``maxlen`` after a push: it drops the excess elements at the other end."""
         if self._maxlen is None:
             return ()
         bounds = (-self._maxlen, -1) if command == "RPUSH" else (0, self._maxlen - 1)
@@ -465,7 +464,7 @@ class RedisList(RedisKey, Generic[V]):
 def _index(index: int) -> int:
     """A Python index as one that LINDEX and LSET take.
 
-    Redis 7.2 and later keep only its lower 32 bits where a list is small: 2**32 would be index 0.
+    Redis 7.2 and later keep only its lower 32 bits if a list is small, so 2**32 would be index 0.
     """
     return max(-(2**31), min(integer(index), 2**31 - 1))
 
