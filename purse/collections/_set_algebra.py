@@ -1,11 +1,12 @@
-"""What sets are together: their union, intersection and difference, returned or stored, and what moves between them.
+"""SetAlgebra: union, intersection and difference of sets, returned or stored, and moves between sets.
 
-Everything is computed on the server, of all the sets at one moment. It compares bytes, so the sets must have one form:
-the same member type and codec. Which of several keys holds something else the server does not say, so errors name all.
+The server computes everything, with all the sets at one moment. It compares bytes, so the sets must have one form: the
+same member type and codec. The server does not report which of several keys holds another type, so errors name all
+keys.
 
     union             a | b      SUNION     returned
-    union_update      a |= b     SUNIONSTORE, by a script that keeps the time that a has left
-    union_store       c = a | b  SUNIONSTORE, by the same script, which refuses a c that is no set
+    union_update      a |= b     SUNIONSTORE, by a script that keeps the time to live of a
+    union_store       c = a | b  SUNIONSTORE, by the same script, which refuses a c that is not a set
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ _COMMANDS: dict[Operation, str] = {"union": "SUNION", "intersection": "SINTER", 
 
 
 class _Keys(tuple[str, ...]):
-    """What a call over several sets concerns, for its errors."""
+    """The keys of a call with several sets, for its errors."""
 
     __slots__ = ()
 
 
 class SetAlgebra(RedisKey, Generic[V]):
-    """What ``RedisSet`` does with other sets."""
+    """The methods of ``RedisSet`` with other sets."""
 
     __slots__ = ()
 
@@ -67,14 +68,14 @@ class SetAlgebra(RedisKey, Generic[V]):
         return self._decode_members(await self._executor.execute(self._combining("union", others)))
 
     async def intersection(self, *others: RedisSet[V]) -> list[V]:
-        """The members that are in this set and in each of ``others``; see ``union``.
+        """The members that are in this set and in each of ``others``. Otherwise as ``union``.
 
         One round trip, O(n) in the smallest set, for each set. Sends: SINTER, as ``union`` sends SUNION.
         """
         return self._decode_members(await self._executor.execute(self._combining("intersection", others)))
 
     async def difference(self, *others: RedisSet[V]) -> list[V]:
-        """The members that are in this set and in none of ``others``; see ``union``.
+        """The members that are in this set and in none of ``others``. Otherwise as ``union``.
 
         One round trip, O(n) for all members together. Sends: SDIFF, as ``union`` sends SUNION.
         """
@@ -93,7 +94,7 @@ class SetAlgebra(RedisKey, Generic[V]):
             await self._executor.execute(self._storing("union", "union_update", self, others))
 
     async def intersection_update(self, *others: RedisSet[V]) -> None:
-        """Keep only the members that are in each of ``others``, too; see ``union_update``.
+        """Keep only the members that are also in each of ``others``. Otherwise as ``union_update``.
 
         One round trip, O(n) in the smallest set, for each set. Sends: EVALSHA set_store, with SINTERSTORE.
         """
@@ -101,7 +102,7 @@ class SetAlgebra(RedisKey, Generic[V]):
             await self._executor.execute(self._storing("intersection", "intersection_update", self, others))
 
     async def difference_update(self, *others: RedisSet[V]) -> None:
-        """Remove the members of all ``others`` from this set; see ``union_update``.
+        """Remove the members of all ``others`` from this set. Otherwise as ``union_update``.
 
         One round trip, O(n) for all members together. Sends: EVALSHA set_store, with SDIFFSTORE.
         """
@@ -111,11 +112,12 @@ class SetAlgebra(RedisKey, Generic[V]):
     async def union_store(self, destination: RedisSet[V], *others: RedisSet[V]) -> int:
         """Replace ``destination`` by the union of this set and all ``others``, on the server.
 
-        It is a new key then, whose clock its own TTL policy starts; without one it never expires. (A set that is its
-        own destination keeps the time it has left, as at any other write.) To this set and ``others`` it is a read.
+        ``destination`` becomes a new key: its TTL policy starts its time to live, and without a policy it never
+        expires. (A set that is its own destination keeps the time it has left, as in any other write.) For this set and
+        ``others`` the call is a read.
 
         Returns:
-            The number of members that ``destination`` now has. Of nothing there is no key.
+            The number of members that ``destination`` now has. An empty result has no key.
 
         Raises:
             TypeError: one of the sets has another member type or client.
@@ -126,14 +128,14 @@ class SetAlgebra(RedisKey, Generic[V]):
         return await self._executor.execute(self._storing("union", "union_store", destination, others))
 
     async def intersection_store(self, destination: RedisSet[V], *others: RedisSet[V]) -> int:
-        """Replace ``destination`` by what is in this set and in each of ``others``; see ``union_store``.
+        """Replace ``destination`` by the intersection of this set and all ``others``. Otherwise as ``union_store``.
 
         One round trip, O(n) in the smallest set, for each set. Sends: EVALSHA set_store, with SINTERSTORE.
         """
         return await self._executor.execute(self._storing("intersection", "intersection_store", destination, others))
 
     async def difference_store(self, destination: RedisSet[V], *others: RedisSet[V]) -> int:
-        """Replace ``destination`` by what is in this set and in none of ``others``; see ``union_store``.
+        """Replace ``destination`` by the members of this set that are in none of ``others``, as ``union_store``.
 
         One round trip, O(n) for all members together. Sends: EVALSHA set_store, with SDIFFSTORE.
         """
@@ -142,7 +144,7 @@ class SetAlgebra(RedisKey, Generic[V]):
     async def is_subset(self, other: RedisSet[V]) -> bool:
         """Whether every member of this set is in ``other``, at one moment. Never restarts a TTL.
 
-        No member leaves the server, and the first one that is missing ends the search.
+        No member leaves the server, and the first missing member ends the search.
 
         Raises:
             TypeError: ``other`` is not a set with the same member type and client.
@@ -161,7 +163,7 @@ class SetAlgebra(RedisKey, Generic[V]):
         It is in one of the two sets at every moment.
 
         Returns:
-            True if it was in this set; if not, nothing is moved.
+            True if it was in this set. Otherwise nothing is moved.
 
         Raises:
             EncodeError: ``member`` does not fit the declared type. Nothing was sent.
@@ -198,7 +200,7 @@ class SetAlgebra(RedisKey, Generic[V]):
         )
 
     def _combining(self, operation: Operation, others: tuple[SetAlgebra[V], ...]) -> Unit[Reply]:
-        """The unit that returns what this set and ``others`` are together."""
+        """Return the unit that computes the operation on this set and ``others``."""
         self._check_form(operation, *others)
         sets = (self, *others)
         keys = _Keys(one.rkey for one in sets)
@@ -209,7 +211,7 @@ class SetAlgebra(RedisKey, Generic[V]):
     def _storing(
         self, operation: Operation, method: str, destination: SetAlgebra[V], others: tuple[SetAlgebra[V], ...]
     ) -> Unit[int]:
-        """The unit that stores in ``destination`` what this set and ``others`` are together; decodes to its size."""
+        """Return the unit that stores the result of the operation in ``destination``. It decodes to its size."""
         self._check_form(method, destination, *others)
         sets = (self, *others)
         keys = tuple(one.rkey for one in (destination, *sets))
@@ -219,10 +221,10 @@ class SetAlgebra(RedisKey, Generic[V]):
         return Unit((call,), lambda replies: as_int(replies[0]), self, field=concerned)
 
     def _check_form(self, method: str, *others: SetAlgebra[V]) -> None:
-        """Refuse what is no set whose members are stored as ours are, in the same place.
+        """Refuse an argument that is not a set on the same client whose members are stored in the same form.
 
         Raises:
-            TypeError: the message says which.
+            TypeError: the message names the argument.
         """
         for other in others:
             if getattr(other, "_form", None) != self._form or other.redis is not self.redis:
@@ -237,13 +239,13 @@ class SetAlgebra(RedisKey, Generic[V]):
 
 
 def as_members(reply: Reply) -> list[bytes]:
-    """The members in a reply: RESP3 has a type for sets, which some parsers make a ``set``."""
+    """Return the members in a reply. RESP3 has a type for sets, which some parsers return as a ``set``."""
     received: object = reply
     return as_all_bytes([*cast("set[bytes]", received)] if isinstance(received, set) else reply)
 
 
 def _policies(owed: Iterable[tuple[SetAlgebra[V], str]]) -> dict[str, str]:
-    """The TTL policy of each key; of two objects for one key, one may have none."""
+    """Return the TTL policy of each key. If there are two objects for one key, one may have none."""
     policies: dict[str, str] = {}
     for one, policy in owed:
         policies[one.rkey] = policies.get(one.rkey) or policy

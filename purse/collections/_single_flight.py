@@ -37,7 +37,7 @@ class Attempt(Protocol):
         ...
 
     async def store(self, made: bytes) -> bytes | None:
-        """Store the made value unless a value exists by now. Returns the stored value, or None if it was removed since."""
+        """Store the made value unless one exists by now. Returns the stored value, or None if it was removed."""
         ...
 
     async def give_up(self) -> None:

@@ -1,7 +1,7 @@
-"""The two ends of a sorted set: looking, taking, and waiting for something to take.
+"""SortedSetEnds: reading, taking and waiting for the items at the two ends of a sorted set.
 
-Nothing blocks on the server. Callers that wait for the lowest item of a key, or for the highest, are one line
-(``purse._engine.waiting``), whose task takes with plain ZPOPMIN or ZPOPMAX as many as there are waiters.
+Nothing blocks on the server. Callers that wait for the lowest item of a key, or for the highest, form one line
+(``purse._engine.waiting``). Its task takes as many items as there are waiters, with plain ZPOPMIN or ZPOPMAX.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _POPS: dict[End, str] = {"min": "ZPOPMIN", "max": "ZPOPMAX"}
 
 
 class SortedSetEnds(RedisKey, Generic[V]):
-    """What ``RedisSortedSet`` does at its ends."""
+    """The methods of ``RedisSortedSet`` at its ends."""
 
     __slots__ = ()
 
     _codec: ValueCodec[V]
 
     async def peek_min(self) -> tuple[V, float]:
-        """The item with the lowest score; it stays.
+        """The item with the lowest score, which is not removed.
 
         Raises:
             IndexError: the sorted set is empty.
@@ -55,7 +55,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
         return await self._peek(())
 
     async def peek_max(self) -> tuple[V, float]:
-        """The item with the highest score; it stays. See ``peek_min``.
+        """The item with the highest score, which is not removed. Otherwise as ``peek_min``.
 
         One round trip, O(log N). Sends: ZRANGE REV.
         """
@@ -82,11 +82,11 @@ class SortedSetEnds(RedisKey, Generic[V]):
         once).
 
         Args:
-            count: how many at most; ``pop_min(0)`` sends nothing. With more than one the call cannot be part of
-                ``atomic``, because of what it does about bytes that are no member.
+            count: how many at most. ``pop_min(0)`` sends nothing. With more than one the call cannot be part of
+                ``atomic``, because it may have to put items back.
 
         Returns:
-            The items; fewer than ``count``, or none, if there are no more.
+            The items, fewer than ``count`` or none if there are no more.
 
         Raises:
             ValueError: ``count`` is negative.
@@ -98,28 +98,27 @@ class SortedSetEnds(RedisKey, Generic[V]):
         return await self._pop("min", count)
 
     async def pop_max(self, count: int = 1) -> list[tuple[V, float]]:
-        """Remove the items with the highest scores and return them, the highest first; see ``pop_min``.
+        """Remove the items with the highest scores and return them, the highest first. Otherwise as ``pop_min``.
 
         One round trip, O(n log N). Sends: ZPOPMAX.
         """
         return await self._pop("max", count)
 
     async def blocking_pop_min(self, timeout: float | timedelta | None = 0) -> tuple[V, float]:
-        """Remove the item with the lowest score and return it; wait for one if there is none.
+        """Remove the item with the lowest score and return it. Wait for one if there is none.
 
         Callers of one client are served in the order in which they came, and any number of them share a few
-        connections. Nothing blocks on the server: cancelling this at any moment loses no item, and one that was on
-        its way is left to the next caller, or put back with its score. While a server is away that could be reached
-        before, the call goes on waiting.
+        connections. Nothing blocks on the server. Cancelling the call at any moment loses no item: an item that was on
+        its way goes to the next caller, or is put back with its score. During an outage of a server that could be
+        reached before, the call continues to wait.
 
         Args:
-            timeout: in seconds, or a ``timedelta``, from the call to the answer; 0 or None waits for
-                ever.
+            timeout: in seconds, or a ``timedelta``, from the call to the result. 0 or None waits for ever.
 
         Raises:
-            TimeoutError: (the builtin one) nothing came in time. Nothing was removed.
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or
-                could not when ``timeout`` ended; or the connection was lost when an item may have been taken.
+            TimeoutError: (the builtin one) no item came in time. Nothing was removed.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or could
+                not be reached when ``timeout`` ended, or the connection was lost when an item may have been taken.
             ValueError: ``timeout`` is negative or nan.
             DecodeError: the removed bytes are not a valid member. The error's ``raw`` holds them.
             TypeError: inside ``atomic``, which cannot wait.
@@ -130,7 +129,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
         return await self._wait_and_pop("min", timeout)
 
     async def blocking_pop_max(self, timeout: float | timedelta | None = 0) -> tuple[V, float]:
-        """Remove the item with the highest score and return it; wait for one if there is none.
+        """Remove the item with the highest score and return it. Wait for one if there is none.
 
         See ``blocking_pop_min``.
 
@@ -185,7 +184,7 @@ class SortedSetEnds(RedisKey, Generic[V]):
         return self._write_unit(((_POPS[end], self.rkey, count),), lambda replies: as_scored(replies[0]))
 
     def _line(self, end: End) -> Line[Scored]:
-        # What waits in one line is taken under one TTL policy.
+        # All items of one line are taken under one TTL policy.
         what = f"{_POPS[end]} {self._ttl}"
         return self._executor.line(self.rkey, what, partial(self._taking, end), self._put_back)
 
@@ -197,12 +196,12 @@ class SortedSetEnds(RedisKey, Generic[V]):
         return self._taken(item)
 
     def _put_back(self, items: list[Scored]) -> Unit[object]:
-        # NX: whoever has added the member again meanwhile knew its score better.
+        # NX: a caller that has added the member again since has given it a newer score.
         flat: list[Argument] = [part for raw, score in items for part in (score_word(score), raw)]
         adds: list[Command] = [("ZADD", self.rkey, "NX", *page) for page in paged(flat, 2 * PAGE)]
         return self._write_unit(adds, total)
 
     def _taken(self, item: Scored) -> tuple[V, float]:
-        """The item that a pop brought."""
+        """Decode the item of a pop."""
         raw, score = item
         return self._decode_taken(self._codec, raw, raw), score

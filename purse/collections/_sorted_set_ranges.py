@@ -7,8 +7,8 @@
     gt("b"), lt("b")   (b                  (b
     no member          -                   +
 
-A score is a double. RESP2 writes it as a string and puts it behind its member in one flat list; RESP3 has a type
-for it, and a list of pairs. Inside a script, replies are those of RESP2 whatever the client speaks.
+A score is a double. RESP2 writes it as a string behind its member in one flat list. RESP3 has a type for it, and a list
+of pairs. Inside a script, replies are always those of RESP2.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Above(Generic[T_co]):
-    """A lower bound that does not belong to the range; made by ``gt``."""
+    """A lower bound that does not belong to the range. ``gt`` makes it."""
 
     bound: T_co
 
@@ -54,7 +54,7 @@ class Above(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Below(Generic[T_co]):
-    """An upper bound that does not belong to the range; made by ``lt``."""
+    """An upper bound that does not belong to the range. ``lt`` makes it."""
 
     bound: T_co
 
@@ -84,7 +84,7 @@ def score_word(score: object) -> str:
     """A score as Redis reads it.
 
     Raises:
-        EncodeError: it is no number, nan, or an int that no double equals; the message is only the reason.
+        EncodeError: it is not a number, nan, or an int that no double equals. The message is only the reason.
     """
     if isinstance(score, bool) or not isinstance(score, (int, float)):
         raise EncodeError(f"a score must be a float or an int, not {shown(score)}.")
@@ -109,7 +109,7 @@ def score_range(low: float | Above[float], high: float | Below[float]) -> tuple[
 
     Raises:
         TypeError: ``gt`` as the upper bound, or ``lt`` as the lower one.
-        EncodeError: a bound is no score; the message is only the reason.
+        EncodeError: a bound is not a score. The message is only the reason.
     """
     _check_sides(low, high)
     return (
@@ -119,7 +119,7 @@ def score_range(low: float | Above[float], high: float | Below[float]) -> tuple[
 
 
 def lex_range(raw: Callable[[object], bytes], low: object, high: object) -> tuple[bytes, bytes]:
-    """The bounds of a range of members; None is no bound.
+    """The bounds of a range of members. None means no bound.
 
     Args:
         raw: encodes a member.
@@ -132,7 +132,7 @@ def lex_range(raw: Callable[[object], bytes], low: object, high: object) -> tupl
 
 
 def limits(offset: int | None, count: int | None) -> tuple[str | int, ...]:
-    """The LIMIT of a range; as in redis-purse 2.x a negative ``count`` is none.
+    """The LIMIT of a range. As in redis-purse 2.x a negative ``count`` is no limit.
 
     Raises:
         ValueError: ``offset`` is negative.

@@ -1,4 +1,4 @@
-"""What a sorted set is from one rank, score or member to another: slices, counts and removals.
+"""SortedSetSlices: slices, counts and removals between two ranks, scores or members.
 
 by rank      0 is the lowest score            remove_by_rank, slice_by_rank
 by score     gt(x) and lt(x) leave x out      remove_by_score, slice_by_score, count
@@ -31,7 +31,7 @@ V = TypeVar("V")
 
 
 class SortedSetSlices(SortedSetEnds[V], Generic[V]):
-    """What ``RedisSortedSet`` does with the members of a range."""
+    """The methods of ``RedisSortedSet`` with a range of members."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         """The items with these ranks as they are at one moment, ``max_rank`` included.
 
         Args:
-            min_rank, max_rank: 0 is the first; negative ones count from the last, so that 0, -1 is everything.
+            min_rank, max_rank: 0 is the first. Negative ones count from the last, so 0, -1 is everything.
             descending: rank 0 is the highest score instead of the lowest, and the items come in that order.
 
         Raises:
@@ -63,9 +63,9 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         """The items with these scores as they are at one moment.
 
         Args:
-            min_score, max_score: both included; ``gt(x)`` and ``lt(x)`` leave ``x`` itself out.
-            offset: how many items to pass over.
-            count: how many to return at most; None or negative for all.
+            min_score, max_score: both are included. ``gt(x)`` and ``lt(x)`` leave ``x`` itself out.
+            offset: how many items to skip.
+            count: how many to return at most, None or negative for all.
             descending: from ``max_score`` down to ``min_score``.
 
         Raises:
@@ -89,20 +89,21 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
     ) -> list[V]:
         """The members between two others, in the order of their bytes, as they are at one moment.
 
-        Only where all members have the same score: that is then their order, an index of words. With different
-        scores the result is unspecified. Bounds need not be members, nor fit the constraints of the declared type.
+        Only for members that all have the same score, which are in this order. With different scores the result is
+        unspecified. Bounds need not be members, and need not fit the constraints of the declared type.
 
         Args:
-            min_member, max_member: both included; ``gt(x)`` and ``lt(x)`` leave ``x`` itself out, None is no bound.
-            offset: how many members to pass over.
-            count: how many to return at most; None or negative for all.
+            min_member, max_member: both are included. ``gt(x)`` and ``lt(x)`` leave ``x`` itself out. None means no
+                bound.
+            offset: how many members to skip.
+            count: how many to return at most, None or negative for all.
             descending: from ``max_member`` down to ``min_member``.
 
         Raises:
-            TypeError: the members are not stored raw, as ``str`` and ``bytes`` are: their bytes are in no order
-                that means anything. Nothing was sent.
+            TypeError: the members are not stored raw, as ``str`` and ``bytes`` are, so their bytes have no useful
+                order. Nothing was sent.
             ValueError: ``offset`` is negative.
-            EncodeError: a bound is no ``str`` or ``bytes`` like the members. Nothing was sent.
+            EncodeError: a bound is not a ``str`` or ``bytes`` like the members. Nothing was sent.
             DecodeError: a member in it is not valid. Nothing is changed.
 
         One round trip, O(log N + n + offset). Sends: ZRANGE BYLEX.
@@ -116,7 +117,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
     async def count(
         self, min_score: float | Above[float] = -math.inf, max_score: float | Below[float] = math.inf
     ) -> int:
-        """How many members have these scores; both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
+        """How many members have these scores. Both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
 
         Raises:
             EncodeError: a bound is no score. Nothing was sent.
@@ -126,7 +127,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         return as_int(await self._read_plain(("ZCOUNT", self.rkey, *self._score_range(min_score, max_score))))
 
     async def remove_by_rank(self, min_rank: int, max_rank: int) -> int:
-        """Remove the members with these ranks, ``max_rank`` included; negative ones count from the highest score.
+        """Remove the members with these ranks, ``max_rank`` included. Negative ones count from the highest score.
 
         ``remove_by_rank(0, -101)`` leaves the hundred highest.
 
@@ -139,7 +140,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         return as_int(await self._write(("ZREMRANGEBYRANK", self.rkey, *bounds)))
 
     async def remove_by_score(self, min_score: float | Above[float], max_score: float | Below[float]) -> int:
-        """Remove the members with these scores; both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
+        """Remove the members with these scores. Both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
 
         Returns:
             How many were removed.
@@ -155,7 +156,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
     # --- private --------------------------------------------------------------------------------
 
     def _where(self, field: object = None) -> str:
-        """See ``RedisCollection._where``; bytes are a member, and so a value."""
+        """See ``RedisCollection._where``. Bytes are a member, and so a value."""
         return f"{super()._where()}[{shown(field)}]" if isinstance(field, bytes) else super()._where(field)
 
     def _score_range(self, low: float | Above[float], high: float | Below[float]) -> tuple[str, str]:

@@ -428,7 +428,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         return self._scan("HSCAN", match, batch_hint, lambda found: [*as_pairs(found)], decode_page, decode, on_error)
 
     def _storing(self, flat: list[bytes], *, field: object = None) -> Unit[int]:
-        """Return the unit that stores ``flat``, a list of field, value, field, value. It decodes to the number of new fields."""
+        """Return the unit that stores ``flat`` (field, value, field, value). It decodes to the number of new fields."""
         pages = paged(flat, 2 * PAGE)
         if self._ttl is not None and self._ttl.per_item:
             script = load_script("hash_set_items")

@@ -1,19 +1,19 @@
 """RedisSet: one Redis set, seen as an awaitable ``set``.
 
-A member is the bytes that the codec wrote, and nothing else. ``{garden}:beds`` with two members is
+A member is only the bytes that the codec wrote. ``{garden}:beds`` with two members is
 
     members
     {"row":1,"place":4}
     {"row":2,"place":1}
 
-The server compares these bytes, so they are in a canonical form: equal values are one member. Results of
-several members are lists, each member once and in no order, because a model need not be hashable; where it
-is, ``set(await beds.members())`` is one.
+The server compares these bytes, so they are in a canonical form: equal values are one member. Results of several
+members are lists, each member once and in no order, because a model need not be hashable. For hashable members write
+``set(await beds.members())``.
 
-Every method is one command, one MULTI or one script, and therefore atomic, also where it concerns several
-sets. Iteration alone pages through SSCAN and is no snapshot: a member that is there all the time is seen, one
-that comes or goes meanwhile may be, and one may be seen twice when the set is resized meanwhile.
-``members()`` is a snapshot, in one SMEMBERS.
+Every method is one command, one MULTI or one script, and therefore atomic, even with several sets. Only iteration pages
+through SSCAN and is not a snapshot: a member that exists during the complete iteration is seen, a member that is added
+or removed during it may be seen, and a member may be seen twice if the set is resized during it. ``members()`` is a
+snapshot, in one SMEMBERS.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class RedisSet(SetAlgebra[V]):
     Args:
         redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
-        value_type: any type whose values have a canonical form; ``str`` and ``bytes`` are stored raw, everything
-            else as JSON. Values need not be hashable. (A plain ``dict``, which 2.x took, is written as canonically as
-            what is in it allows: 1 and 1.0 are two members.)
+        value_type: any type whose values have a canonical form. ``str`` and ``bytes`` are stored raw, everything else
+            as JSON. Values need not be hashable. (A plain ``dict``, which 2.x took, is written as canonically as its
+            contents allow: 1 and 1.0 are two members.)
         codec: stores the members in another way. It must write equal values as equal bytes.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
 
@@ -99,7 +99,8 @@ class RedisSet(SetAlgebra[V]):
         declared: object = value_type
         taken_by_2x = declared is dict and (codec is None or isinstance(codec, Json))
         self._codec = bind_codec(value_type, codec, canonical=True, best_effort=taken_by_2x)
-        # Two sets of one form store a value as the same bytes. The class is part of it: a list's form is none.
+        # Two sets of one form store a value as the same bytes. The class is part of it, because a list has another
+        # form.
         self._form = (RedisSet, value_type, codec)
 
     @staticmethod
@@ -123,7 +124,7 @@ class RedisSet(SetAlgebra[V]):
         """Add ``member``.
 
         Returns:
-            1 if it is new, 0 if it was there.
+            1 if it is new, 0 if it existed.
 
         Raises:
             EncodeError: ``member`` does not fit the declared type. Nothing was sent.
@@ -135,8 +136,8 @@ class RedisSet(SetAlgebra[V]):
     async def update(self, *members: V) -> int:
         """Add all ``members``: all or nothing, and other clients see them all at once.
 
-        Everything is encoded before anything is sent. ``update()`` sends nothing. To add the members of another
-        set, see ``union_update``.
+        Everything is encoded before anything is sent. ``update()`` sends nothing. To add the members of another set,
+        call ``union_update``.
 
         Returns:
             How many of them are new.
@@ -160,7 +161,7 @@ class RedisSet(SetAlgebra[V]):
         Members that redis-purse 2.x wrote are found too, although it wrote some values differently.
 
         Returns:
-            How many were there; 0, not an error, if none was. ``remove()`` sends nothing.
+            How many existed, 0 (not an error) if none did. ``remove()`` sends nothing.
 
         Raises:
             EncodeError: a member does not fit the declared type. Nothing was sent.
@@ -176,10 +177,10 @@ class RedisSet(SetAlgebra[V]):
         return await self._executor.execute(self._write_unit(self._pages("SREM", raws), total))
 
     async def discard(self, member: V) -> bool:
-        """Remove ``member``, in whatever form it is stored.
+        """Remove ``member``, also if 2.x stored it in another form.
 
         Returns:
-            True if it was there.
+            True if it existed.
 
         Raises:
             EncodeError: ``member`` does not fit the declared type. Nothing was sent.
@@ -189,7 +190,7 @@ class RedisSet(SetAlgebra[V]):
         return as_flag(await self._write(("SREM", self.rkey, *self._forms(self._codec, member))))
 
     async def contains(self, member: V) -> bool:
-        """Whether ``member`` is in the set, in whatever form. Never restarts a TTL.
+        """Whether ``member`` is in the set, also in a form of 2.x. Never restarts a TTL.
 
         Raises:
             EncodeError: ``member`` does not fit the declared type. Nothing was sent.
@@ -202,7 +203,7 @@ class RedisSet(SetAlgebra[V]):
         return any(map(as_flag, as_array(await self._read_plain(("SMISMEMBER", self.rkey, *forms)))))
 
     async def contains_many(self, members: Iterable[V]) -> list[bool]:
-        """Whether each of ``members`` is in the set, all looked for at one moment. Never restarts a TTL.
+        """Whether each of ``members`` is in the set, all checked at one moment. Never restarts a TTL.
 
         Returns:
             A bool for each of them, in their order. ``contains_many([])`` sends nothing.
@@ -227,23 +228,23 @@ class RedisSet(SetAlgebra[V]):
     @overload
     async def pop(self, count: int) -> list[V]: ...
     async def pop(self, count: int | None = None) -> V | list[V]:
-        """Remove a random member and return it; with ``count`` so many, or all if there are fewer.
+        """Remove a random member and return it. With ``count`` remove that many, or all if there are fewer.
 
         Each member goes to at most one caller. If the connection is lost before the reply arrives, the removed members
-        are lost (delivery at most once). If the caller is cancelled by then, what was removed is put back.
+        are lost (delivery at most once). If the caller is cancelled by then, the removed members are put back.
 
         Args:
-            count: how many to remove at one moment; ``pop(0)`` sends nothing. Such a call cannot be part of
-                ``atomic``, because of what it does about bytes that are no member.
+            count: how many to remove at one moment. ``pop(0)`` sends nothing. A call with ``count`` cannot be part of
+                ``atomic``, because it may have to put members back.
 
         Returns:
-            The member; with ``count`` a list, empty if the set is.
+            The member, or with ``count`` a list, which is empty if the set is empty.
 
         Raises:
             KeyError: the set is empty, and there is no ``count``.
             ValueError: ``count`` is negative.
-            DecodeError: removed bytes are not a valid member. The error's ``raw`` holds them. The others of a ``count``
-                have been put back, in a second round trip.
+            DecodeError: removed bytes are not a valid member. The error's ``raw`` holds them. With ``count`` the other
+                members have been put back, in a second round trip.
 
         One round trip, O(1), with ``count`` O(count). Sends: SPOP.
         """
@@ -268,13 +269,13 @@ class RedisSet(SetAlgebra[V]):
     @overload
     async def random(self, count: int) -> list[V]: ...
     async def random(self, count: int | None = None) -> V | list[V]:
-        """A random member, which stays; with ``count`` so many different ones, or all if there are fewer.
+        """A random member, which is not removed. With ``count`` that many different ones, or all if there are fewer.
 
         Args:
-            count: not negative, so no member is returned twice; ``random(0)`` sends nothing.
+            count: not negative, so no member is returned twice. ``random(0)`` sends nothing.
 
         Returns:
-            The member; with ``count`` a list, empty if the set is.
+            The member, or with ``count`` a list, which is empty if the set is empty.
 
         Raises:
             KeyError: the set is empty, and there is no ``count``.
@@ -303,8 +304,8 @@ class RedisSet(SetAlgebra[V]):
     async def members(self) -> list[V]:
         """All members as they are at one moment, each once, in no order.
 
-        For a big set iterate instead: this one command holds the server and the connection while it is executed
-        and read.
+        For a big set iterate instead, because this one command occupies the server and the connection while it is
+        executed and read.
 
         Raises:
             DecodeError: the bytes of a member are not valid. They are not changed.
@@ -344,7 +345,7 @@ class RedisSet(SetAlgebra[V]):
     # --- private --------------------------------------------------------------------------------
 
     def _not_one_by_one(self, error: EncodeError, method: str, members: tuple[V, ...]) -> EncodeError:
-        """``error``, which says more if the members came as one argument."""
+        """Return ``error``, with the correct call if the members came as one argument."""
         given = cast("object", members[0])
         if len(members) > 1 or not isinstance(given, (list, tuple, set, frozenset, Iterator)):
             return error
@@ -356,7 +357,7 @@ class RedisSet(SetAlgebra[V]):
         return [(command, self.rkey, *page) for page in paged(raws)]
 
     async def _putting_back(self, raws: list[bytes]) -> list[V]:
-        """Decode removed members, and raise for the first bad one when the others are in the set again."""
+        """Decode removed members. For the first bad one put the others back, then raise its error."""
         members: list[V] = []
         for nth, raw in enumerate(raws):
             try:
@@ -380,10 +381,10 @@ class RedisSet(SetAlgebra[V]):
 
 
 def _checked(count: int) -> int:
-    """A count that Redis takes.
+    """Return a count that Redis takes.
 
     Raises:
-        ValueError: it is negative, which would mean something else.
+        ValueError: it is negative, which Redis would read differently.
     """
     if integer(count) < 0:
         raise ValueError(f"count= must be 0 or more, not {count}")

@@ -5,11 +5,11 @@
     1      1          9.8     kale
     2      0          9.8     spinach     equal scores: in the order of the members' bytes
 
-A member is there once; adding it again moves it to its new score. Scores are doubles, infinite ones included.
-Every method is one command, one MULTI or one script, and therefore atomic. Iteration alone pages through ZSCAN, and
-is neither in order nor a snapshot: a member that is there all the time is seen, one that comes or goes meanwhile may
-be, and one may be seen twice. ``slice_by_rank`` and ``slice_by_score`` are snapshots, and page by ``offset`` and
-``count``.
+A member exists once. Adding it again moves it to its new score. Scores are doubles, infinite ones included. Every
+method is one command, one MULTI or one script, and therefore atomic. Only iteration pages through ZSCAN, and is neither
+in order nor a snapshot: a member that exists during the complete iteration is seen, a member that is added or removed
+during it may be seen, and a member may be seen twice. ``slice_by_rank`` and ``slice_by_score`` are snapshots.
+``slice_by_score`` pages by ``offset`` and ``count``.
 
 A member is found, and written, in O(log N).
 """
@@ -72,14 +72,14 @@ _KEEPING: dict[Keep | None, tuple[tuple[str, ...], Callable[[Given, Given], Give
 
 
 class RedisSortedSet(SortedSetSlices[V]):
-    """A Redis sorted set of ``V``; its items are ``(member, score)``.
+    """A Redis sorted set of ``V``. Its items are ``(member, score)``.
 
     Args:
         redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
         rkey: the Redis key, used as it is.
-        value_type: the type of the members: any that pydantic validates and that has a canonical form, because
-            equal members must have equal bytes; ``str`` and ``bytes`` are stored raw, everything else as JSON. (A
-            plain ``dict``, which 2.x took, is written as canonically as what is in it allows: 1 and 1.0 are two.)
+        value_type: the type of the members: any that pydantic validates and that has a canonical form, because equal
+            members must have equal bytes. ``str`` and ``bytes`` are stored raw, everything else as JSON. (A plain
+            ``dict``, which 2.x took, is written as canonically as its contents allow: 1 and 1.0 are two.)
         codec: stores the members in another way. It must write equal values as equal bytes.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
 
@@ -90,8 +90,8 @@ class RedisSortedSet(SortedSetSlices[V]):
     With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
     read that returns stored values.
 
-    A score is a float or an int. What a double cannot hold is refused with an ``EncodeError`` before anything is
-    sent: nan, and an int beyond 2**53 that would lose digits. Construction does no I/O.
+    A score is a float or an int. nan, and an int beyond 2**53 that would lose digits, raise ``EncodeError`` before
+    anything is sent. Construction does no I/O.
     """
 
     __slots__ = ("_codec", "_value_type")
@@ -142,14 +142,14 @@ class RedisSortedSet(SortedSetSlices[V]):
     async def add(
         self, member: tuple[V, float], nx: bool = False, xx: bool = False, ch: bool = False, *, keep: Keep | None = None
     ) -> int:
-        """Add a member with its score, or give it this score if it is there.
+        """Add a member with its score, or give an existing member this score.
 
         Args:
             member: ``(member, score)``.
-            nx: only add; leave a member that is there alone.
-            xx: only change; add nothing.
+            nx: only add. Do not change an existing member.
+            xx: only change. Add nothing.
             ch: return how many were added or changed, instead of added.
-            keep: if the member is there, keep the ``"highest"`` or the ``"lowest"`` of its score and this one.
+            keep: if the member exists, keep the ``"highest"`` or the ``"lowest"`` of its score and this one.
 
         Returns:
             1 if the member was added (or, with ``ch``, changed), else 0.
@@ -182,15 +182,15 @@ class RedisSortedSet(SortedSetSlices[V]):
     ) -> int:
         """Add all ``members``, or give them these scores: all or nothing, and other clients see them all at once.
 
-        Everything is encoded before anything is sent. ``add_multi([])`` sends nothing. Of a member that is named
-        several times the last score counts; with ``keep`` the highest or the lowest.
+        Everything is encoded before anything is sent. ``add_multi([])`` sends nothing. If a member is given several
+        times, its last score is used, or with ``keep`` the highest or the lowest.
 
         Args:
             members: pairs ``(member, score)``.
-            nx: only add; leave members that are there alone.
-            xx: only change; add nothing.
+            nx: only add. Do not change existing members.
+            xx: only change. Add nothing.
             ch: return how many were added or changed, instead of added.
-            keep: of those that are there, keep the ``"highest"`` or the ``"lowest"`` of their score and this one.
+            keep: for existing members, keep the ``"highest"`` or the ``"lowest"`` of their score and this one.
 
         Returns:
             How many were added (or, with ``ch``, also those that changed).
@@ -221,7 +221,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         return await self._executor.execute(self._write_unit(adds, total))
 
     async def increment(self, member: tuple[V, float]) -> tuple[V, float]:
-        """Add to the score of a member on the server; one that is not there counts as 0 and is added.
+        """Add to the score of a member on the server. A missing member counts as 0 and is added.
 
         Args:
             member: ``(member, by)``.
@@ -247,7 +247,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         """Add to the scores of all ``members``, one after the other: all or nothing, and other clients see them all at
         once.
 
-        A member that is named several times is incremented several times. ``increment_multi([])`` sends nothing.
+        A member that is given several times is incremented several times. ``increment_multi([])`` sends nothing.
 
         Args:
             members: pairs ``(member, by)``.
@@ -281,7 +281,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         """Remove ``members``, all at one moment. ``remove()`` sends nothing.
 
         Returns:
-            How many of them were there.
+            How many of them existed.
 
         Raises:
             EncodeError: a member does not fit the declared type. Nothing was sent.
@@ -297,7 +297,7 @@ class RedisSortedSet(SortedSetSlices[V]):
     # --- one member -----------------------------------------------------------------------------
 
     async def score(self, member: V) -> float | None:
-        """The score of ``member``, or None if it is not there.
+        """The score of ``member``, or None if it does not exist.
 
         Members that redis-purse 2.x wrote are found too, although it wrote some values differently.
 
@@ -312,7 +312,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         return _first_found(as_array(await self._read(("ZMSCORE", self.rkey, *forms))))
 
     async def score_multi(self, members: Iterable[V]) -> list[tuple[V, float | None]]:
-        """The scores of ``members``, read at one moment, None for those that are not there.
+        """The scores of ``members``, read at one moment, None for missing members.
 
         Returns:
             The members in their order, each with its score.
@@ -335,7 +335,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         return [*zip(values, scores, strict=True)]
 
     async def rank(self, member: V, descending: bool = False) -> int | None:
-        """How many members come before ``member``, or None if it is not there.
+        """How many members come before ``member``, or None if it does not exist.
 
         Args:
             descending: counted from the highest score instead of the lowest.
@@ -400,7 +400,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         members: Iterable[tuple[str, list[bytes]]],
         decode: Callable[[list[Reply]], T],
     ) -> Unit[T]:
-        """The unit that stores each of ``members``, a score and the member's forms, under the form that is there."""
+        """Return the unit that stores each of ``members`` (a score and forms) under its existing form."""
         words: list[Argument] = []
         for score, forms in members:
             words += (score, len(forms), *forms)
@@ -408,7 +408,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         return Unit((call,), decode, self)
 
     def _all_forms(self, members: Sequence[V]) -> list[list[bytes]]:
-        """``_forms`` of each, sooner; an error names the position."""
+        """Return ``_forms`` of each member, in less time. An error names the position."""
         raws = self._encode_all(self._codec, members, itertools.count())
         return [[raw, *self._codec.also_stored_as(member)] for raw, member in zip(raws, members, strict=True)]
 
