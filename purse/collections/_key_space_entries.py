@@ -1,11 +1,11 @@
-"""Entries: what a key space is made of, below its public methods.
+"""Entries: the parts of a key space below its public methods.
 
-    Entries             names, codecs, policies; reading and deleting many keys; looking for keys
-    +-- ManyEntries     what concerns several entries, or all of them     ``collections._many_entries``
-        +-- RedisKeySpace                                                 ``collections.key_space``
+    Entries             names, codecs, policies; reading, deleting and searching many keys
+    +-- ManyEntries     calls for several entries, or all of them     ``collections._key_space_many``
+        +-- RedisKeySpace                                             ``collections.key_space``
 
-Iteration asks for the values of one page and the keys of the next in one MULTI, so that a page is one round trip. It
-is one step of one task, and goes out before the page in hand is decoded (``collections._paging``).
+Iteration requests the values of one page and the keys of the next in one MULTI, so that a page is one round trip. It is
+one step of one task, and is sent before the current page is decoded (``collections._paging``).
 
     SCAN 1 --> names 1 --- MGET 1 ---> values 1    decode and hand out 1
                            SCAN 2 ---> names 2 --- MGET 2 ---> values 2 ...
@@ -55,7 +55,7 @@ Entry: TypeAlias = tuple[bytes, bytes]
 """The name of a Redis key, and the bytes under it."""
 
 Taken: TypeAlias = tuple[bytes, int]
-"""The bytes that were under a key, and the milliseconds that they had left; not positive: for ever, or not known."""
+"""The bytes that were under a key, and the milliseconds that they had left, or 0 or less for ever or not known."""
 
 Duration: TypeAlias = float | timedelta
 """A number of the unit that the argument is named after, or a ``timedelta``."""
@@ -64,7 +64,7 @@ MAX_MS = 2**53  # above this a Lua script, whose numbers are doubles, could not 
 
 
 class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
-    """The keys with one prefix; see ``RedisKeySpace`` for the arguments."""
+    """The keys with one prefix. ``RedisKeySpace`` describes the arguments."""
 
     __slots__ = ("_codec", "_names", "_number", "_spread", "prefix", "suffix")
 
@@ -126,7 +126,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return super().__purse_explain__(error, field)
 
     def __purse_slot_of__(self, field: object) -> str:
-        """See ``Origin``: with a suffix the slot is that of the entry, so ``field`` must be its key."""
+        """See ``Origin``: with a suffix it is the slot of the entry, so ``field`` must be its key."""
         if not self._spread or field is None:
             return super().__purse_slot_of__(field)
         return hash_tag(self._names.name(cast("K", field)).decode(errors="surrogateescape"))
@@ -138,7 +138,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return super()._policy().replace("item", "key", 1)
 
     async def _fetch_all(self, names: Sequence[bytes], method: str) -> list[bytes | None]:
-        """The bytes under each of ``names``, with what ``renew="read"`` owes for them."""
+        """Return the bytes under each of ``names``, and renew their TTL for ``renew="read"``."""
         pages = paged(names, 1 if self._spread else PAGE)
         commands: list[Command | ScriptCall]
         if self._read_policy():
@@ -149,17 +149,17 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return _flat(await self._execute_all(commands, method, read_only=True))
 
     def _removal(self, name: bytes, command: str, field: object = None) -> Unit[Reply]:
-        """One entry goes by UNLINK or GETDEL, and before it its marker."""
+        """Return the unit that removes one entry by UNLINK or GETDEL, and before it its marker."""
         commands: list[Command] = [("UNLINK", self._names.marker(name)), (command, name)]
         return Unit(commands, _last, self, field=field, loose=True)
 
     def _taking(self, name: bytes, field: object) -> Unit[list[Taken]]:
-        """One entry goes by GETDEL, and before it its marker; PTTL is for the caller that is cancelled."""
+        """Return the unit that removes one entry by GETDEL, and before it its marker. A put-back needs its PTTL."""
         commands: list[Command] = [("UNLINK", self._names.marker(name)), ("PTTL", name), ("GETDEL", name)]
         return Unit(commands, _taken, self, field=field, loose=True)
 
     def _line(self, name: bytes, field: object) -> Line[Taken]:
-        """What puts an entry back, unless there is another by then, with the time it had left."""
+        """Return the line that puts an entry back with the time it had left, unless another exists by then."""
 
         def put_back(entries: list[Taken]) -> Unit[object]:
             store = load_script("key_space_setdefault")
@@ -171,7 +171,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return self._executor.line(name.decode(errors="surrogateescape"), "pop", None, put_back)
 
     async def _delete_all(self, names: Sequence[bytes], method: str) -> int:
-        """Delete entries, of whatever type, and their markers; how many entries were there."""
+        """Delete entries, of any type, and their markers. Returns how many entries existed."""
         if not names:
             return 0
         if self._spread:
@@ -184,11 +184,11 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return await self._executor.execute(unit)
 
     async def _delete_found(self, names: list[bytes]) -> int:
-        """Delete what a search for entries and markers has found; how many entries were there."""
+        """Delete the entries and markers that a search has found. Returns how many entries existed."""
         entries, marked = self._names.told_apart(names)
         commands: list[Command] = [("UNLINK", *page) for page in paged(entries, 1 if self._spread else PAGE)]
         removed = total(await self._execute_all(commands, "clear", read_only=False))
-        # A value that was stored a moment ago may lie where the search has been already: its marker tells of it.
+        # A value that was stored a moment ago may be in a part that was searched already. Its marker reports it.
         for page in paged(marked):
             calls = (self._executor.execute(self._removal(name, "GETDEL")) for name in page)
             for outcome in await asyncio.gather(*calls, return_exceptions=True):
@@ -199,7 +199,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
     async def _execute_all(
         self, commands: Sequence[Command | ScriptCall], method: str, *, read_only: bool
     ) -> list[Reply]:
-        """The replies of all ``commands``, executed at one moment unless each is for a slot of its own."""
+        """The replies of all ``commands``, executed at one moment unless each is for a separate slot."""
         if not commands:
             return []
         if not self._spread:
@@ -207,7 +207,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return await self._apart([Unit((c,), _last, self, read_only=read_only) for c in commands], method)
 
     async def _apart(self, units: Sequence[Unit[Reply]], method: str) -> list[Reply]:
-        """The replies of units for slots of their own, sent together."""
+        """Return the replies of units for separate slots, sent together."""
         refuse_in_atomic(method, "of a key space with a suffix sends one command for each key")
         calls = map(self._executor.execute, units)
         outcomes = await asyncio.gather(*calls, return_exceptions=True)  # none is left running when one has failed
@@ -216,11 +216,11 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
     # --- looking for keys ------------------------------------------------------------------------
 
     def _scan(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[bytes]:
-        """What fetches the names of entries, page by page."""
+        """Return the function that fetches the names of entries, page by page."""
         return self._searching(_Scan(self._names.pattern(match), self._names.own, batch_hint, self.redis_type))
 
     def _scan_with_markers(self) -> Fetch[bytes]:
-        """What fetches the names of entries and markers, and perhaps of others, page by page."""
+        """Return the function that fetches the names of entries and markers, and perhaps others, page by page."""
         return self._searching(_Scan(self._names.pattern_with_markers(), list, None, self.redis_type))
 
     def _searching(self, scan: _Scan) -> Fetch[bytes]:
@@ -232,7 +232,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return fetch
 
     def _entries(self, match: str | bytes | None, batch_hint: int | None) -> Fetch[Entry]:
-        """What fetches entries, page by page; those that vanished meanwhile are left out."""
+        """Return the function that fetches entries, page by page, without those that were removed in between."""
         scan = _Scan(self._names.pattern(match), self._names.own, batch_hint, self.redis_type)
         following: list[bytes] | None = None
 
@@ -253,7 +253,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
         return fetch
 
     async def _refuse_cluster_node(self) -> None:
-        """Refuse to search on a server that has a part of the keys only.
+        """Refuse to search on a server that has only a part of the keys.
 
         Raises:
             UnsupportedServer: it is a node of a cluster.
@@ -278,20 +278,20 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
 
 
 class _Scan:
-    """Where a search for the keys of a key space has come to."""
+    """The state of a search for the keys of a key space."""
 
     def __init__(
         self, pattern: bytes, own: Callable[[list[bytes]], list[bytes]], batch_hint: int | None, redis_type: str
     ) -> None:
         self._own = own
         count = PAGE if batch_hint is None else batch_hint
-        # Foreign types are left out by the server: MGET would answer nil for them, as for a key that vanished.
+        # The server leaves out other types. MGET would return nil for them, as for a removed key.
         self._options = ("MATCH", pattern, "COUNT", count, "TYPE", redis_type)
         self._cursor = b"0"
         self.is_new = True  # it has not begun
 
     def command(self) -> Command:
-        """What brings the next page."""
+        """Return the command for the next page."""
         self.is_new = False
         return ("SCAN", self._cursor, *self._options)
 
@@ -322,7 +322,7 @@ def _no_error(outcome: Reply | BaseException) -> Reply:
 
 
 def on_a_cluster_node(where: str, key: str | None = None) -> UnsupportedServer:
-    """What a search is refused with."""
+    """Return the error that refuses a search."""
     return UnsupportedServer(
         f"{where}: this server is one node of a Redis Cluster, and a search for keys would find only those on this "
         "node. Nothing was read or deleted. Use a server that is not part of a cluster, or the endpoint of a service "
@@ -332,7 +332,7 @@ def on_a_cluster_node(where: str, key: str | None = None) -> UnsupportedServer:
 
 
 def was_stored(reply: Reply) -> bool:
-    """What SET, MSET, MSETNX and the script answer: whether they stored."""
+    """Whether the reply of SET, MSET, MSETNX or the script means that they stored."""
     return reply not in (None, 0)
 
 
@@ -342,21 +342,21 @@ def _taken(replies: list[Reply]) -> list[Taken]:
 
 
 def policy_of(ms: int) -> str:
-    """The TTL policy, as scripts take it, of a call that says how long."""
+    """Return the TTL policy, as scripts take it, of a call with a duration."""
     return f"key:{ms}"
 
 
 def lifetime_ms(
     ex: Duration | None, px: Duration | None, *, keepttl: bool = False, names: tuple[str, str] = ("ex=", "px=")
 ) -> int | None:
-    """The milliseconds that a call asks for; None if it leaves them to the policy.
+    """Return the milliseconds that a call asks for, or None if the policy applies.
 
     Args:
-        names: what the two arguments are called.
+        names: the names of the two arguments.
 
     Raises:
         TypeError: one of them is neither a number nor a ``timedelta``.
-        ValueError: more than one of them, or no duration that Redis can keep.
+        ValueError: more than one is given, or a duration that Redis cannot store.
     """
     if (ex is not None) + (px is not None) + keepttl > 1:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Making: a value that is made for a missing entry is stored only if nothing has happened to the entry since.
 
-A factory may have read data that change while it works. Whoever changes them deletes the entry afterwards; but an
-entry that is missing cannot be deleted, so a *marker* stands in for it while its value is made:
+A factory may have read data that change while it works. The code that changes them deletes the entry afterwards. A
+missing entry cannot be deleted, so a *marker* represents it while its value is made:
 
     caller A               {garden}:sessions:ada        making!{garden}:sessions:ada
     looks again, claims    missing                      token 1, for an hour
@@ -9,19 +9,19 @@ entry that is missing cannot be deleted, so a *marker* stands in for it while it
     B deletes ada          missing                      missing
     A stores?              missing                      missing: refused
 
-The marker holds a random token. A caller of another process that makes the same value takes over the token that is
-there, so that either may store. What removes an entry removes its marker first, in the same write. Others may come
-between the two: they see an entry that is still there, or begin to make a value after the removal was asked for. A
-value that was written in the meantime is there, and wins.
+The marker holds a random token. A caller of another process that makes the same value takes over the existing token, so
+that either may store. Each removal of an entry removes its marker first, in the same write. Other callers may act
+between the two steps: they see an entry that still exists, or begin to make a value after the removal was requested. If
+another caller has written a value in between, that value is kept.
 
-``clear`` searches page by page. A value may be stored in a part of the database where it has searched already, so in a
-database of more than ``SMALL`` keys the marker stays for ``AFTER`` seconds, and where ``clear`` finds it, it removes
-the entry, too. A smaller database is searched in one step, or once more.
+``clear`` searches page by page. A value may be stored in a part of the database that it has already searched, so in a
+database of more than ``SMALL`` keys the marker stays for ``AFTER`` seconds, and if ``clear`` finds it, it also removes
+the entry. A smaller database is searched in one step, or once more.
 
 A marker that is left behind, because a process has ended, does no harm: the next caller takes it over.
 
-Its name begins with what no name in a declaration may hold, so it is under no prefix of a key space. It has the entry's
-hash tag, or the whole entry as one, and so is in the same slot of a cluster.
+Its name begins with a character sequence that is not allowed in declared names, so no prefix of a key space matches it.
+It has the entry's hash tag, or the whole entry as one, and so is in the same slot of a cluster.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from purse.errors import StoreClosed
 __all__ = ["AFTER", "LONGEST", "SMALL", "Making"]
 
 LONGEST = 3600.0
-"""Seconds that a factory may take; what it makes after that is not stored."""
+"""Seconds that a factory may take. A value that it makes later is not stored."""
 
 AFTER = 10.0
 """Seconds for which a marker outlives the making of its value in a big database."""
@@ -58,10 +58,10 @@ class Making:
 
     Attributes:
         entry, marker: the two Redis keys.
-        send: sends a script; the flag says that it may be sent again if its reply is lost.
+        send: sends a script. The flag allows it to send the script again if the reply is lost.
         write_policy: the TTL policy of the value.
-        read_policy: that of a read which finds a value.
-        token: that of the marker.
+        read_policy: the TTL policy of a read that finds a value.
+        token: the content of the marker.
     """
 
     entry: bytes
@@ -72,7 +72,7 @@ class Making:
     token: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
 
     async def claim(self) -> bytes | None:
-        """Look again, and if there is no value leave a marker; the value."""
+        """Read again, and if there is no value leave a marker. Returns the value."""
         call = load_script("key_space_claim")
         keys = self.entry, self.marker
         reply = as_array(await self.send(call(keys, self.token, _ms(LONGEST), SMALL, self.read_policy), True))
@@ -82,7 +82,7 @@ class Making:
         return stored
 
     async def store(self, made: bytes) -> bytes | None:
-        """Store what was made; what is stored now, or None if the entry was removed and nothing is."""
+        """Store the made value. Returns the stored value, or None if the entry was removed and nothing is stored."""
         call = load_script("key_space_made")
         keys = self.entry, self.marker
         policies = self.write_policy, self.read_policy
@@ -92,7 +92,7 @@ class Making:
         return made if as_flag(valid) else None
 
     async def give_up(self) -> None:
-        """Remove the marker; if that fails it goes by itself, later."""
+        """Remove the marker. If that fails, the marker expires later."""
         call = load_script("key_space_unmade")
         with contextlib.suppress(RedisError, StoreClosed, TimeoutError):
             async with asyncio.timeout(_PATIENCE):

@@ -1,4 +1,4 @@
-"""ManyEntries: what a key space does with several of its entries, or with all of them."""
+"""ManyEntries: the calls of a key space for several of its entries, or for all of them."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class ManyEntries(Entries[V, K]):
         Raises:
             TypeError: ``mapping`` is not a mapping, for instance a list of pairs. Nothing was sent.
             EncodeError: a value or key does not fit the declared type. Nothing was sent.
-            TypeError: the key space has a suffix, so its entries cannot change at one moment.
+            TypeError: the key space has a suffix, so its entries cannot change in one step.
 
-        One round trip, O(n). Sends: MSET, in MULTI with 500 entries each if there are more; with ``if_none_exist``
-        one MSETNX; with a TTL policy EVALSHA key_space_set, likewise.
+        One round trip, O(n). Sends: MSET, in MULTI with 500 entries each if there are more. With ``if_none_exist`` one
+        MSETNX, with a TTL policy EVALSHA key_space_set, likewise.
         """
         self._refuse_if_spread("update", "set(key, value) for key, value in mapping.items()")
         return await self._store_all(mapping, None, "update", if_none_exist=if_none_exist)
@@ -62,16 +62,16 @@ class ManyEntries(Entries[V, K]):
         """Store all of ``mapping``: all or nothing, and other clients see them all at once.
 
         Args:
-            ttl: let these entries expire after so many seconds, or a ``timedelta``; if not given, the declared
-                policy holds.
+            ttl: let these entries expire after so many seconds, or a ``timedelta``. If not given, the declared policy
+                applies.
 
         Raises:
             TypeError: ``mapping`` is not a mapping, for instance a list of pairs. Nothing was sent.
             EncodeError: a value or key does not fit the declared type. Nothing was sent.
             ValueError: a duration below 1 ms. Nothing was sent.
-            TypeError: the key space has a suffix, so its entries cannot change at one moment.
+            TypeError: the key space has a suffix, so its entries cannot change in one step.
 
-        One round trip, O(n). Sends: MSET, in MULTI with 500 entries each if there are more; with ``ttl`` or a TTL
+        One round trip, O(n). Sends: MSET, in MULTI with 500 entries each if there are more. With ``ttl`` or a TTL
         policy EVALSHA key_space_set, likewise.
         """
         self._refuse_if_spread("set_many", "set(key, value, ex=ttl) for key, value in mapping.items()")
@@ -86,7 +86,7 @@ class ManyEntries(Entries[V, K]):
             TypeError: ``keys`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
             DecodeError: stored bytes are not a valid value. They are not changed.
 
-        One round trip, O(n). Sends: MGET, in MULTI with 500 keys each if there are more; with ``TTL(renew="read")``
+        One round trip, O(n). Sends: MGET, in MULTI with 500 keys each if there are more. With ``TTL(renew="read")``
         EVALSHA key_space_read, likewise.
         """
         wanted = listed(keys, self._name, "get_many", "get")
@@ -95,18 +95,18 @@ class ManyEntries(Entries[V, K]):
         return dict(zip(there, self._decode_all(self._codec, [*there.values()], there), strict=True))
 
     async def delete_many(self, keys: Iterable[K]) -> int:
-        """Remove ``keys``, of whatever Redis type, all at one moment.
+        """Remove ``keys``, of any Redis type, all at one moment.
 
-        With a suffix it is not one moment: one command for each key, sent together. What a ``get_or_create`` makes at
-        this time for one of them is not stored.
+        With a suffix it is not one moment: one command for each key, sent together. A value that a ``get_or_create`` is
+        making at this time for one of them is not stored.
 
         Returns:
-            How many of them were there.
+            How many of them existed.
 
         Raises:
             TypeError: ``keys`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
 
-        One round trip, O(n). Sends: UNLINK of their markers and UNLINK; in MULTI with 500 keys each if there are more.
+        One round trip, O(n). Sends: UNLINK of their markers and UNLINK, in MULTI with 500 keys each if there are more.
         """
         wanted = listed(keys, self._name, "delete_many", "delete")
         return await self._delete_all(self._names.names(wanted), "delete_many")
@@ -114,9 +114,9 @@ class ManyEntries(Entries[V, K]):
     # --- all entries ----------------------------------------------------------------------------
 
     async def len(self) -> int:
-        """The number of entries; counted by going through all keys of the database, so no snapshot.
+        """The number of entries. It searches all keys of the database, so it is not a snapshot.
 
-        An entry may be counted twice when the server resizes its table meanwhile.
+        An entry may be counted twice if the server resizes its table during the search.
 
         One round trip for each page of about 500 keys, O(all keys of the database). Sends: SCAN.
         """
@@ -125,22 +125,23 @@ class ManyEntries(Entries[V, K]):
             return sum([len(page) async for page in pages])
 
     async def clear(self) -> int:
-        """Remove all entries, page by page; other keys, and other Redis types under the prefix, are left alone.
+        """Remove all entries, page by page. Other keys, and other Redis types under the prefix, are not changed.
 
-        An entry that is stored meanwhile may stay, but not what a ``get_or_create`` of before stores: its value is
+        An entry that is stored during the call may stay. The value of a ``get_or_create`` that began before the call is
         removed, or not stored.
 
         Returns:
             How many were removed.
 
-        Two round trips for each page of about 500 keys, O(all keys of the database). Sends: SCAN, UNLINK; for a value
-        that is made at this time, or was a moment ago, UNLINK of its marker and GETDEL. A search of a few pages, or of
-        more than a few seconds, is made twice.
+        Two round trips for each page of about 500 keys, O(all keys of the database). Sends: SCAN, UNLINK, and for a
+        value that is being made, or was made a moment ago, UNLINK of its marker and GETDEL. A search of a few pages, or
+        of more than a few seconds, is done twice.
         """
         refuse_in_atomic("clear")
         begun = monotonic()
         removed, pages = await self._clear_once()
-        # A value may have been stored where the search had been, and its marker be gone when the search came to it.
+        # A value may have been stored in a part that was searched before, and its marker removed before the search came
+        # to it.
         if 1 < pages <= _FEW or monotonic() - begun > AFTER / 2:
             removed += (await self._clear_once())[0]
         return removed
@@ -184,7 +185,7 @@ class ManyEntries(Entries[V, K]):
         """Iterate over the keys, as ``items`` does.
 
         Args:
-            with_prefix: yield whole Redis keys, with prefix and suffix, as ``str``.
+            with_prefix: yield complete Redis keys, with prefix and suffix, as ``str``.
 
         One round trip for each page. Sends: SCAN.
         """
@@ -210,18 +211,18 @@ class ManyEntries(Entries[V, K]):
     ) -> AsyncIterator[tuple[K, V]]:
         """Iterate over the pairs, page by page, in no particular order. This is not a snapshot (see the module).
 
-        An entry that vanishes before its value is read is passed over. Within one page no entry comes twice.
+        An entry that is removed before its value is read is left out. Within one page no entry comes twice.
 
         Args:
-            batch_hint: about how many keys of the database a page should look at, 500 if not given.
+            batch_hint: about how many keys of the database a page should search, 500 if not given.
             match: a glob pattern for the stored form of the keys, without the prefix: ``*`` ``?`` ``[a-z]``, ``\\``
                 before a literal one of these.
             on_error: ``"skip"`` passes over entries whose bytes are not valid instead of raising
                 ``DecodeError``.
 
         Memory holds two pages: the next one is requested before this one is decoded. One round trip for each page, and
-        one more; O(all keys of the database). Sends: SCAN, MGET, both in MULTI where another page follows (with a
-        suffix one MGET for each key).
+        one more, O(all keys of the database). Sends: SCAN, MGET, both in MULTI if another page follows (with a suffix
+        one MGET for each key).
         """
         return iterate(
             self._entries(match, batch_hint),
@@ -266,7 +267,7 @@ class ManyEntries(Entries[V, K]):
         return load_script("key_space_set")(tuple(name for name, _ in page), condition, *words)
 
     async def _clear_once(self) -> tuple[int, int]:
-        """How many entries were removed, and how many pages searched."""
+        """Return how many entries were removed, and how many pages were searched."""
         async with aclosing(_pages(self._scan_with_markers())) as pages:
             removed = [await self._delete_found([*page]) async for page in pages]
         return sum(removed), len(removed)

@@ -5,11 +5,11 @@ r"""KeyNames: how the keys of a key space become names of Redis keys, and back.
     sessions:{  ada       }         sessions:{ada}
 
 Nothing is put between the parts. Names are bytes, as they are in Redis: a key may be any bytes of the canonical key
-codec. What is between prefix and suffix is the key, so no two keys have the same name.
+codec. The part between prefix and suffix is the key, so no two keys have the same name.
 
-A glob pattern that finds them must not mean more than it says: ``a*`` as a prefix is written ``a\*``.
+In a glob pattern the prefix must be literal: ``a*`` as a prefix is written ``a\*``.
 
-While a value is made, a marker stands in for its entry (see ``_key_space_get_or_create``). It has the entry's hash tag:
+While a value is made, a marker represents its entry (see ``_key_space_get_or_create``). It has the entry's hash tag:
 
     entry       {garden}:sessions:ada              sessions:ada
     marker      making!{garden}:sessions:ada       making!{sessions:ada}
@@ -37,14 +37,14 @@ K = TypeVar("K", default=str)
 
 _GLOB = re.compile(rb"[*?\[\\]")
 MAKING = b"making!"
-"""What the names of markers begin with."""
+"""The begin of the names of markers."""
 
 
 class KeyNames(Generic[K]):
     """The names of one key space.
 
     Args:
-        prefix, suffix: what stands before and behind each key.
+        prefix, suffix: the parts before and behind each key.
         key_type: the type of the keys.
 
     Attributes:
@@ -83,7 +83,7 @@ class KeyNames(Generic[K]):
         """The Redis keys of ``keys``.
 
         Raises:
-            EncodeError: one of them does not fit the declared type; the message says which.
+            EncodeError: one of them does not fit the declared type. The message names it.
         """
         begin, end = self._begin, self._end
         try:
@@ -96,30 +96,30 @@ class KeyNames(Generic[K]):
         return name[len(self._begin) : len(name) - len(self._end)]
 
     def own(self, names: Iterable[bytes]) -> list[bytes]:
-        """Those that have the suffix, each once; SCAN may repeat names, and a user's pattern swallow the suffix."""
+        """Return the names with the suffix, each once. SCAN may repeat names, and a pattern may match the suffix."""
         end = self._end
         if self._meets_markers:
             names = [name for name in names if not name.startswith(MAKING)]
         return [name for name in dict.fromkeys(names) if name.endswith(end)] if end else [*dict.fromkeys(names)]
 
     def pattern(self, match: str | bytes | None) -> bytes:
-        """The glob pattern for the names whose encoded key matches ``match``; None: all."""
+        """The glob pattern for the names whose encoded key matches ``match``, or for all names if it is None."""
         glob = b"*" if match is None else match.encode() if isinstance(match, str) else match
         return _escaped(self._begin) + glob + _escaped(self._end)
 
     def marker(self, name: bytes) -> bytes:
-        """The Redis key that stands in for the entry ``name`` while its value is made."""
+        """The Redis key that represents the entry ``name`` while its value is made."""
         # A name with a lone } has no tag, and cannot be one.
         tagged = self._tagged or _has_tag(name) or b"}" in name
         return MAKING + name if tagged else b"%b{%b}" % (MAKING, name)
 
     def pattern_with_markers(self) -> bytes:
-        """The glob pattern for all entries and their markers; it may find others, which ``told_apart`` leaves out."""
+        """The glob pattern for all entries and their markers. It may find others, which ``told_apart`` leaves out."""
         end = _escaped(self._end)
         return b"*" + _escaped(self._begin) + b"*" + (end + b"*" if end else b"")
 
     def told_apart(self, names: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """Of ``names`` those that are entries, and the entries for which there are markers."""
+        """Return the entries among ``names``, and the entries for which there are markers."""
         begin, end, least = self._begin, self._end, len(self._begin) + len(self._end)
         # What is between two names that begin in the same way begins so, too. Nearly always these are all.
         if names and min(names).startswith(begin) and max(names).startswith(begin):

@@ -1,13 +1,13 @@
-"""BaseQueue: what the queues have in common, which is everything but how an item is stored.
+"""BaseQueue: the common part of the queues, which is everything except the stored form of an item.
 
     put --> [ one Redis key ] --> get
     waits for room                waits for an item
     LLEN < maxsize?               a line of all callers of one client that wait, served in their order
 
-Nothing blocks on the server. Items are taken for callers that wait by a task of the engine (``_engine.waiting``),
-which puts back what was taken for a caller that is gone: so a ``get`` can be cancelled at any moment, and loses and
-reorders nothing. An item goes to one caller, at most once: what is lost is what had been taken and not delivered
-when the process was killed or the connection broke. The orderly end of a store or an event loop loses nothing.
+Nothing blocks on the server. A task of the engine (``_engine.waiting``) takes the items for callers that wait. It puts
+back an item that was taken for a caller that was cancelled, so cancelling a ``get`` at any moment loses and reorders
+nothing. An item goes to one caller, at most once: items that were taken but not delivered are lost if the process is
+killed or the connection breaks. The orderly end of a store or an event loop loses nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
     """A queue of items ``I``, each of which is an element ``E`` in Redis.
 
     It is its own asynchronous iterator: ``async for item in queue`` waits for items and takes them one by one, for
-    ever. Leaving the loop, or being cancelled in it, loses none.
+    ever. Leaving the loop, or cancelling the task in it, loses no item.
 
     Args:
         redis: the client. A collection never closes it.
@@ -75,7 +75,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         if type(maxsize) is not int or not 0 <= maxsize <= _MOST:
             raise DeclarationError(f"{named(rkey)}: maxsize= must be an int, 0 for no limit, not {shown(maxsize)}")
         self._maxsize = maxsize
-        self._line_name = f"queue {self._pop} {self._ttl}"  # what is taken in one line is taken under one policy
+        self._line_name = f"queue {self._pop} {self._ttl}"  # all items of one line are taken under one policy
 
     @property
     def maxsize(self) -> int:
@@ -85,20 +85,20 @@ class BaseQueue(RedisKey, Generic[I, E]):
     # --- putting --------------------------------------------------------------------------------
 
     async def put(self, item: I) -> int:
-        """Put ``item``; if there is a ``maxsize``, wait until the queue holds fewer.
+        """Put ``item``. If there is a ``maxsize``, wait until the queue holds fewer items.
 
-        Callers of one client that found the queue full get room in that order, and later ones queue up behind
-        them. Cancelling one that waits puts nothing; if it was just being sent, the item may be put
-        nevertheless, once.
+        Callers of one client get room in the order in which they found the queue full, and later callers wait behind
+        them. Cancelling a caller that waits puts nothing. If its item was just being sent, the item may still be put,
+        once.
 
         Returns:
-            What redis-purse 2.x returned: the number of items in the queue, or of a ``RedisPriorityQueue`` 1.
+            The number of items in the queue, or 1 for a ``RedisPriorityQueue``, as in redis-purse 2.x.
 
         Raises:
             EncodeError: ``item`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1), or while it waits one for each look. Sends: LPUSH (a ``RedisLifoQueue``: RPUSH), with
-        ``maxsize`` EVALSHA queue_put, and LLEN while it waits; a ``RedisPriorityQueue``: EVALSHA
+        ``maxsize`` EVALSHA queue_put, and LLEN while it waits. A ``RedisPriorityQueue`` sends EVALSHA
         priority_queue_put, and ZCARD while it waits.
         """
         if not self._maxsize:
@@ -127,7 +127,8 @@ class BaseQueue(RedisKey, Generic[I, E]):
         encoded before anything is sent. ``put_many([])`` sends nothing.
 
         Returns:
-            The number of items in the queue; of a ``RedisPriorityQueue``, how many were put; 0 if there were none.
+            The number of items in the queue, or for a ``RedisPriorityQueue`` how many were put. 0 if ``items`` is
+            empty.
 
         Raises:
             TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
@@ -146,7 +147,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         return await self._put_waiting(self._offer(encoded, len(wanted)), len(wanted))
 
     async def put_many_nowait(self, items: Iterable[I]) -> int:
-        """Put all ``items`` if there is room for all of them: all or nothing; otherwise as ``put_many``.
+        """Put all ``items`` if there is room for all of them: all or nothing. Otherwise as ``put_many``.
 
         Raises:
             TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
@@ -166,23 +167,23 @@ class BaseQueue(RedisKey, Generic[I, E]):
     async def get(self, timeout: float | timedelta | None = 0) -> I:
         """Wait for the next item and take it.
 
-        Callers of one client that wait are served in the order in which they came. Cancelling one at any
-        moment, under ``asyncio.timeout``, ``wait_for`` or a scope of anyio, loses and reorders nothing. While a
-        server is away that could be reached before, the call goes on waiting.
+        Callers of one client are served in the order in which they came. Cancelling a call at any moment, by
+        ``asyncio.timeout``, ``wait_for`` or a scope of anyio, loses and reorders nothing. During an outage of a server
+        that could be reached before, the call continues to wait.
 
         Args:
-            timeout: seconds, or a ``timedelta``, after which to give up; 0 or None waits for ever. Independent of
-                the client's ``socket_timeout``. It includes the round trip.
+            timeout: seconds, or a ``timedelta``, after which to give up. 0 or None waits for ever. It includes the
+                round trip and is independent of the client's ``socket_timeout``.
 
         Raises:
             asyncio.QueueEmpty: no item came within ``timeout``.
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or
-                could not when ``timeout`` ended; or the connection was lost when an item may have been taken.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server could never be reached, or could
+                not be reached when ``timeout`` ended, or the connection was lost when an item may have been taken.
             ValueError: ``timeout`` is negative.
             DecodeError: the taken bytes are not a valid item. The error's ``raw`` holds them.
 
-        One round trip, O(1), if an item is there; while it waits, one for each look of all who wait. Sends: RPOP (a
-        ``RedisPriorityQueue``: ZPOPMIN), with a TTL policy inside EVALSHA with_ttl; EXISTS while it waits.
+        One round trip, O(1), if there is an item. While it waits, one for each check, which all waiting callers share.
+        Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN), and EXISTS while it waits.
         """
         refuse_in_atomic("get", "waits for an item")
         try:
@@ -194,11 +195,12 @@ class BaseQueue(RedisKey, Generic[I, E]):
     async def get_nowait(self) -> I:
         """Take the next item.
 
-        At most once: if the connection is lost with its reply on the way, the item is gone. If the caller is cancelled
-        by then, the item goes to the next caller of this client that waits in ``get``, or back to where it was.
+        The item is delivered at most once: if the connection is lost before the reply arrives, the item is lost. If the
+        caller is cancelled by then, the item goes to the next caller of this client that waits in ``get``, or back to
+        its place.
 
         Raises:
-            asyncio.QueueEmpty: there is none.
+            asyncio.QueueEmpty: there is no item.
             DecodeError: the taken bytes are not a valid item. The error's ``raw`` holds them.
 
         One round trip, O(1). Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN).
@@ -209,14 +211,15 @@ class BaseQueue(RedisKey, Generic[I, E]):
         return self._item(elements[0], taken=True)
 
     async def get_many(self, count: int) -> list[I]:
-        """Take up to ``count`` items that are there, in their order; none if the queue is empty.
+        """Take up to ``count`` items of the queue, in their order, or none if it is empty.
 
-        At most once, and for a caller that is cancelled, as ``get_nowait``.
+        Each item is delivered at most once, and a cancelled caller loses none, as with ``get_nowait``.
 
         Raises:
             ValueError: ``count`` is negative.
-            DecodeError: the bytes of an item are not valid; the error's ``raw`` carries them, and the other items were
-                put back in front, in a second round trip. If the server refuses that, they are kept and offered again.
+            DecodeError: the bytes of an item are not valid. The error's ``raw`` holds them, and the other items were
+                put back in front, in a second round trip. If the server refuses that, they are kept and putting them
+                back is tried again.
 
         One round trip, O(n). Sends: RPOP with a count (a ``RedisPriorityQueue``: ZPOPMIN).
         """
@@ -247,15 +250,15 @@ class BaseQueue(RedisKey, Generic[I, E]):
     def consume(self, *, on_error: OnError = "raise") -> AsyncIterator[I]:
         """Wait for items and take them, for ever: ``async for item in queue`` with a choice.
 
-        One item whose bytes are not valid ends the loop, and mostly its worker. With ``"skip"`` the loop goes on. The
-        item was removed from Redis, so it is not passed over in silence: the logger ``purse`` has an ERROR with the key
-        and the bytes (without them after ``hide_values()``).
+        By default one item whose bytes are not valid ends the loop, and usually its worker. With ``"skip"`` the loop
+        continues. The item was removed from Redis, so the logger ``purse`` gets an ERROR with the key and the bytes
+        (without the bytes after ``hide_values()``).
 
         Args:
             on_error: ``"skip"`` logs items whose bytes are not valid instead of raising ``DecodeError``.
 
         Raises:
-            ValueError: ``on_error`` is something else.
+            ValueError: ``on_error`` is neither ``"raise"`` nor ``"skip"``.
             DecodeError: the taken bytes are not a valid item. The error's ``raw`` holds them.
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: as ``get``.
 
@@ -267,10 +270,10 @@ class BaseQueue(RedisKey, Generic[I, E]):
     # --- looking --------------------------------------------------------------------------------
 
     async def peek(self) -> I:
-        """The next item, which stays where it is; another caller may have taken it by the time you see it.
+        """The next item, which is not removed. Another caller may have taken it before this call returns.
 
         Raises:
-            asyncio.QueueEmpty: there is none.
+            asyncio.QueueEmpty: there is no item.
             DecodeError: the stored bytes are not a valid item. They are not changed.
 
         One round trip, O(1). Sends: LINDEX (a ``RedisPriorityQueue``: ZRANGE).
@@ -296,9 +299,9 @@ class BaseQueue(RedisKey, Generic[I, E]):
         return await self.qsize() == 0
 
     async def full(self) -> bool:
-        """Whether there are ``maxsize`` items or more; never without a ``maxsize``.
+        """Whether there are ``maxsize`` items or more. Always False without a ``maxsize``.
 
-        One round trip, O(1); none without a ``maxsize``. Sends: as ``qsize``.
+        One round trip, O(1), or none without a ``maxsize``. Sends: as ``qsize``.
         """
         return self._maxsize > 0 and await self.qsize() >= self._maxsize
 
@@ -310,7 +313,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     @abstractmethod
     def _put_one(self, encoded: Sequence[Argument]) -> Call:
-        """Put one item, unless there is no room: then the reply is None."""
+        """Put one item. The reply is None if there is no room."""
 
     @abstractmethod
     def _putting(self, encoded: Sequence[Argument]) -> Unit[int]:
@@ -318,11 +321,11 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     @abstractmethod
     def _script(self, encoded: Sequence[Argument]) -> ScriptCall:
-        """Put items if there is room for all of them; the reply is None if there is not."""
+        """Put items if there is room for all of them. The reply is None if there is not."""
 
     @abstractmethod
     def _elements(self, reply: Reply) -> list[E]:
-        """What is in the reply to a command that pops or reads some elements, or one."""
+        """Return the elements in the reply to a command that pops or reads one or several."""
 
     @abstractmethod
     def _put_back(self, elements: list[E]) -> Unit[object]:
@@ -330,7 +333,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     @abstractmethod
     def _item(self, element: E, *, taken: bool) -> I:
-        """Decode an element, which this call has removed or only seen."""
+        """Decode an element that this call has removed, or only read."""
 
     # --- private --------------------------------------------------------------------------------
 
@@ -344,7 +347,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     async def _put_waiting(self, call: ScriptCall, count: int) -> int:
         line = self._line()
-        # Without a detour, unless others have come before.
+        # Sent at once, unless other callers wait already.
         reply = None if line.bringing else await self._write_plain(call)
         if reply is None:
             room = Look(self._size, (self._maxsize - count).__ge__, self.qsize)

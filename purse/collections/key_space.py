@@ -1,22 +1,21 @@
 """RedisKeySpace: all Redis keys with one prefix, seen as one awaitable ``dict[K, V]``.
 
-Every entry is a Redis string of its own, so each has a clock of its own, and none is ever part of a big reply.
+Every entry is a separate Redis string with a separate time to live, and no entry is ever part of a big key.
 ``{garden}:sessions:`` with two entries is stored as
 
     Redis key                string (what the codec wrote)                time to live
     {garden}:sessions:ada    {"user":"ada","cart":["spinach"]}            1799 s
     {garden}:sessions:bob    {"user":"bob","cart":[]}                     none
 
-Every method is one command, one MULTI or one script, and therefore atomic; ``modify``, ``edit`` and ``patch`` are a
-read and a compare-and-set, ``get_or_create`` a read and then, before and after the factory, a script (see
-``_key_space_get_or_create``).
-Iteration, ``len`` and ``clear`` have to look for the keys among all keys of the database, page by page. That is O(all
-keys), and no snapshot: an entry that is there all the time is seen, one that comes or goes meanwhile may be, and one
-may be seen twice when the server resizes its table.
+Every method is one command, one MULTI or one script, and therefore atomic. ``modify``, ``edit`` and ``patch`` are a
+read and a compare-and-set. ``get_or_create`` is a read, a script before the factory and a script after it (see
+``_key_space_get_or_create``). Iteration, ``len`` and ``clear`` search for the keys among all keys of the database, page
+by page. That is O(all keys), and not a snapshot: an entry that exists during the complete search is seen, an entry that
+is added or removed during it may be seen, and an entry may be seen twice if the server resizes its table.
 
-Strings alone are entries. What another Redis type holds under the prefix is not seen by iteration, ``len``, ``clear``
-and ``get_many``; ``get`` and what else reads it raise ``WrongKind``. ``set``, ``update`` and ``delete`` replace or
-delete whatever is there.
+Only strings are entries. Iteration, ``len``, ``clear`` and ``get_many`` do not see keys of another Redis type under the
+prefix. ``get`` and the other reads of such a key raise ``WrongKind``. ``set``, ``update`` and ``delete`` replace or
+delete a key of any type.
 """
 
 from __future__ import annotations
@@ -65,18 +64,17 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
     Args:
         redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
-        prefix: what the Redis keys begin with, used as it is; a key is appended without a separator.
+        prefix: the begin of the Redis keys, used as it is. A key is appended without a separator.
         value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON.
         key_type: the type of the keys. Its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.
-        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies. Each entry has a clock of its
-            own, with ``per_item`` or without.
-        suffix: what the Redis keys end with. A ``{`` at the end of the prefix and ``}`` as suffix spread the entries
-            over all slots of a cluster. What concerns several entries then cannot be one moment: ``update`` and
-            ``set_many`` are refused, and ``get_many``, ``delete_many``, ``clear`` and iteration send a command for
-            each entry.
-        default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key, a copy each time. Only the
-            last three store it, with what they change. Methods of many entries leave out a key that is missing.
+        ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies. Each entry has a separate time
+            to live, with ``per_item`` or without.
+        suffix: the end of the Redis keys. A ``{`` at the end of the prefix and ``}`` as suffix spread the entries over
+            all slots of a cluster. Calls for several entries then cannot be one step: ``update`` and ``set_many`` are
+            refused, and ``get_many``, ``delete_many``, ``clear`` and iteration send a command for each entry.
+        default: the value that ``get``, ``modify``, ``edit`` and ``patch`` use for a missing key, a copy each time.
+            Only the last three store it, with the change. Methods of many entries leave out a missing key.
         default_factory: makes such a value, called each time.
 
     Attributes:
@@ -88,8 +86,9 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
     Iterating (``async for key, value in space``) yields pairs, unlike ``dict``. Construction does no I/O.
 
-    Iteration, ``len`` and ``clear`` search all keys of the server. On a node of a cluster, which has a part of them,
-    they raise ``UnsupportedServer``. To find that out, the first of them on a connection sends HELLO before its SCAN.
+    Iteration, ``len`` and ``clear`` search all keys of the server. On a node of a cluster, which has only a part of the
+    keys, they raise ``UnsupportedServer``. To detect that, the first such call on a connection sends HELLO before its
+    SCAN.
     """
 
     __slots__ = ("_default",)
@@ -131,9 +130,9 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         """Options of a field of a ``Store``: ``drafts: RedisKeySpace[str] = RedisKeySpace.field(slots="key")``.
 
         Args:
-            slots: ``"key"`` gives each entry a hash slot of its own on a cluster, ``garden::sessions:{<key>}``. A step
-                that concerns several entries is then not possible, see docs/store.md.
-            default: what ``get``, ``modify``, ``edit`` and ``patch`` take for a missing key.
+            slots: ``"key"`` gives each entry a separate hash slot on a cluster, ``garden::sessions:{<key>}``. A step
+                with several entries is then not possible, see docs/store.md.
+            default: the value that ``get``, ``modify``, ``edit`` and ``patch`` use for a missing key.
             default_factory: makes such a value, called each time.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
@@ -164,16 +163,16 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         xx: bool = False,
         keepttl: bool = False,
     ) -> bool:
-        """Store ``value`` under ``key``, replacing what was there, of whatever Redis type.
+        """Store ``value`` under ``key``, and replace any earlier value, of any Redis type.
 
-        Without ``ex``, ``px`` and ``keepttl`` the declared policy holds; without a policy the entry never expires,
-        even if the one that it replaces would have.
+        Without ``ex``, ``px`` and ``keepttl`` the declared policy applies. Without a policy the entry never expires,
+        even if the replaced entry had a time to live.
 
         Args:
-            ex: let the entry expire after so many seconds, or a ``timedelta``; kept to the millisecond.
+            ex: let the entry expire after so many seconds, or a ``timedelta``, kept to the millisecond.
             px: the same in milliseconds.
             nx: only if there is no such entry.
-            xx: only if there is one.
+            xx: only if there is such an entry.
             keepttl: keep the time that the entry has left.
 
         Returns:
@@ -183,7 +182,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             EncodeError: ``value`` or ``key`` does not fit the declared type. Nothing was sent.
             ValueError: options that exclude each other, or a duration below 1 ms. Nothing was sent.
 
-        One round trip, O(1). Sends: SET; with ``TTL(renew="never")`` EVALSHA key_space_set.
+        One round trip, O(1). Sends: SET, or with ``TTL(renew="never")`` EVALSHA key_space_set.
         """
         name = self._names.name(key)
         raw = self._encode(self._codec, value, key)
@@ -206,13 +205,13 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     @overload
     async def get(self, key: K, default: D) -> V | D: ...
     async def get(self, key: K, default: object = MISSING) -> V | object:
-        """The value under ``key``, or ``default``; if that is not given, the key space's own default, or None.
+        """The value under ``key``, or else ``default``, the key space's default, or None, in this order.
 
         Raises:
             DecodeError: the stored bytes are not a valid value. They are not changed.
             WrongKind: the Redis key holds another type.
 
-        One round trip, O(1). Sends: GET; with ``TTL(renew="read")`` GETEX.
+        One round trip, O(1). Sends: GET, or with ``TTL(renew="read")`` GETEX.
         """
         raw = await self._read_plain(self._get_command(self._names.name(key)), key)
         if raw is None:
@@ -230,14 +229,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         xx: bool = False,
         keepttl: bool = False,
     ) -> V:
-        """Store ``value`` unless ``key`` exists; return what is stored now.
+        """Store ``value`` unless ``key`` exists, and return the value that is stored now.
 
-        The check and the write are one script, so of many concurrent callers exactly one stores its
-        value and all of them return that one. A value that is there is never overwritten.
+        The check and the write are one script, so of many concurrent callers exactly one stores its value and all of
+        them return that one. An existing value is never overwritten.
 
         Args:
             ex, px: as for ``set``, for a value that this call stores.
-            nx, xx, keepttl: without effect; redis-purse 2.x took them.
+            nx, xx, keepttl: without effect, but redis-purse 2.x had them.
 
         Raises:
             EncodeError: ``value`` or ``key`` does not fit the declared type. Nothing was sent.
@@ -259,24 +258,25 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         ex: Duration | None = None,
         px: Duration | None = None,
     ) -> V:
-        """The value under ``key``; if there is none, what ``factory`` returns, stored.
+        """Return the value under ``key``. If there is none, store and return the value of ``factory``.
 
         Concurrent callers of one event loop, with this or another object on the same client, share one call of a
-        factory. Several processes may each call theirs; one value is stored and all return that one. Each caller gets
-        an object of its own. A cancelled caller leaves the factory to the others; only with the last of them it is
-        cancelled, too.
+        factory. Several processes may each call their factory. One value is stored and all return that one. Each caller
+        gets a separate object. A cancelled caller leaves the factory to the other callers. The factory is cancelled
+        only with the last of them.
 
-        What the factory has read may be out of date when it ends. So a value is not stored if the entry was removed
-        while it was made, by ``delete``, ``delete_many``, ``pop``, ``expire(key, 0)`` or ``clear`` of any process, and
-        no call that begins after the removal returns it. A value that was written in the meantime wins.
+        The data that the factory has read may be out of date when it ends. So a value is not stored if the entry was
+        removed while the value was made, by ``delete``, ``delete_many``, ``pop``, ``expire(key, 0)`` or ``clear`` of
+        any process, and no call that begins after the removal returns it. A value that another caller wrote in between
+        is kept and returned.
 
         Args:
-            factory: takes nothing; returns the value, or an awaitable of it.
+            factory: takes no argument and returns the value, or an awaitable of it.
             ex, px: as for ``set``, for a value that this call stores.
 
         Raises:
-            Exception: what ``factory`` raised, to all who waited for it; the next call tries again.
-            EncodeError: ``factory`` returned something that cannot be stored, or ``key`` does not fit. Nothing was
+            Exception: the error of ``factory``, raised in all callers that waited for it. The next call tries again.
+            EncodeError: ``factory`` returned a value that cannot be stored, or ``key`` does not fit. Nothing was
                 stored.
             ValueError: ``ex`` and ``px``, or a duration below 1 ms. Nothing was sent.
             DecodeError: the bytes already stored are not a valid value. They are not changed.
@@ -285,7 +285,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
         A value that takes more than an hour to make is returned and not stored.
 
-        One round trip if the value is there, else three, and the time of ``factory``. O(1). Sends: GET (with
+        One round trip if the value exists, else three, and the time of ``factory``. O(1). Sends: GET (with
         ``TTL(renew="read")`` GETEX), EVALSHA key_space_claim, EVALSHA key_space_made.
         """
         refuse_in_atomic("get_or_create")
@@ -320,11 +320,12 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     @overload
     async def pop(self, key: K, default: D) -> V | D: ...
     async def pop(self, key: K, default: object = None) -> V | object:
-        """Remove ``key`` and return its value, or ``default`` if it was not there.
+        """Remove ``key`` and return its value, or ``default`` if it does not exist.
 
         Each value goes to at most one caller. If the connection is lost before the reply arrives, the value is lost
         (delivery at most once). If the caller is cancelled by then, the value is put back with the time it had left,
-        unless another one was stored under ``key`` since. What a ``get_or_create`` makes at this time is not stored.
+        unless another one was stored under ``key`` since. A value that a ``get_or_create`` is making at this time is
+        not stored.
 
         Raises:
             DecodeError: the removed bytes are not a valid value. The error's ``raw`` holds them.
@@ -337,13 +338,13 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         return self._decode_taken(self._codec, taken[0][0], key) if taken else default
 
     async def delete(self, key: K) -> int:
-        """Remove ``key``, of whatever Redis type; its memory is freed in the background.
+        """Remove ``key``, of any Redis type. The server frees its memory in the background.
 
-        What a ``get_or_create`` makes at this time is not stored: after a change of the data that it reads, ``delete``
-        is all that is needed.
+        A value that a ``get_or_create`` is making at this time is not stored. So after a change of the data that a
+        factory reads, one ``delete`` is enough.
 
         Returns:
-            1 if it was there, else 0.
+            1 if it existed, else 0.
 
         One round trip, O(1). Sends: UNLINK of the entry's marker, UNLINK.
         """
@@ -372,7 +373,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         Raises:
             TypeError: the values are not declared as ``int`` or ``float``. Use ``modify``.
             EncodeError: ``amount`` is not such a number, or beyond 64 bits. Nothing was sent.
-            DecodeError: what is stored is not such a number. It is not changed.
+            DecodeError: the stored value is not such a number. It is not changed.
             WrongKind: the Redis key holds another type.
             redis.exceptions.ResponseError: a sum of ints would not fit 64 bits. Nothing was changed.
 
@@ -423,22 +424,22 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         Returns:
             True if the entry exists and now has this time to live. Zero or less deletes it.
 
-        One round trip, O(1). Sends: PEXPIRE; for zero or less what ``delete`` sends.
+        One round trip, O(1). Sends: PEXPIRE, or for zero or less the same as ``delete``.
         """
         return await self._expire(key, milliseconds(seconds, 1000, "seconds"))
 
     async def pexpire(self, key: K, millis: Duration) -> bool:
-        """Let the entry expire after ``millis`` milliseconds (or a ``timedelta``); see ``expire``.
+        """Let the entry expire after ``millis`` milliseconds (or a ``timedelta``). Otherwise as ``expire``.
 
         One round trip, O(1). Sends: PEXPIRE.
         """
         return await self._expire(key, milliseconds(millis, 1, "millis"))
 
     async def persist(self, key: K) -> bool:
-        """Take the entry's time to live away. A declared policy sets it again at the next write.
+        """Remove the entry's time to live. A declared policy sets it again at the next write.
 
         Returns:
-            True if there was one.
+            True if the entry had a time to live.
 
         One round trip, O(1). Sends: PERSIST.
         """
@@ -450,7 +451,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         return self._encode(self._codec, value, key)
 
     def _get_command(self, name: bytes) -> Command:
-        """The command that reads a value, with what ``renew="read"`` owes for it."""
+        """Return the command that reads a value, which also renews the TTL for ``renew="read"``."""
         ttl = self._ttl
         return ("GETEX", name, "PX", ttl.draw_ms()) if ttl is not None and ttl.renew == "read" else ("GET", name)
 
@@ -464,14 +465,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         return as_flag(await self._write_plain(("PEXPIRE", self._names.name(key), ms), key))
 
     async def _store_default(self, name: bytes, raw: bytes, ms: int | None, key: K) -> bytes:
-        """Store ``raw`` unless there is a value; the very object ``raw`` if it was stored, else what is there."""
+        """Store ``raw`` unless there is a value. Returns the object ``raw`` itself if it was stored, else the value."""
         policy = self._policy() if ms is None else policy_of(ms)
         call = load_script("key_space_setdefault")((name,), raw, policy, self._read_policy())
         stored = as_optional_bytes(await self._write_plain(call, key))
         return raw if stored is None else stored
 
     def _place(self, key: K) -> Place[V]:
-        """One entry, to be compared and set."""
+        """Return the place of one entry, to be compared and set."""
         name = self._names.name(key)
         script = load_script("key_space_replace")
 

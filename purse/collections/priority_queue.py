@@ -1,27 +1,27 @@
 """RedisPriorityQueue: a Redis sorted set, seen as an awaitable ``asyncio.PriorityQueue``.
 
-Items are pairs ``(value, priority)``; the lowest priority is taken first, and among equal ones the item that was put
-first. The score is the priority. Redis orders members of one score by their bytes, so the bytes begin with a number
-that grows with each put:
+Items are pairs ``(value, priority)``. The item with the lowest priority is taken first, and among equal priorities the
+item that was put first. The score is the priority. Redis orders members of one score by their bytes, so the bytes begin
+with a number that grows with each put:
 
     byte 0     1                  17                    36
          "~" | 4024000000000000 | 0001763400000000000 | what the codec wrote
                the priority, an   the number, decimal
                IEEE double, hex
 
-- redis-purse 2.x wrote ``str(uuid4())`` in place of these 36 bytes and cuts them off unread, so that either
-  reads what the other wrote. At equal priority the items of 2.x come first, in no particular order: "~" sorts behind
+- redis-purse 2.x wrote ``str(uuid4())`` in place of these 36 bytes and cuts them off unread, so each version reads the
+  items of the other. At equal priority the items of 2.x come first, in no particular order, because "~" sorts behind
   every digit.
-- The number is given by the server in the same script that puts the item, because the clocks of clients differ: the
-  server's clock in microseconds or, if that is not beyond the last number that is there for this priority, one
-  more than it. So what is put later sorts behind everything of its priority that is there, however many clients
-  put at once, and also after the server's clock was set back or a replica with another one took over. No second key is
-  needed, and nothing is left behind in an empty queue.
-- The clock is what keeps the numbers growing while a queue is empty: an item that was taken for a caller who is gone
-  goes back under its old number, before all that were put meanwhile. (If the clock was set back in that very moment,
-  it may go behind some of them.)
-- The priority is in there because two items of one script may be given one number, and would be one member if their
-  values were equal, too.
+- The server gives the number in the same script that puts the item, because the clocks of clients differ. It is the
+  server's clock in microseconds, or one more than the last number in the queue for this priority if the clock is not
+  beyond that number. So a later item sorts behind all items of its priority in the queue, for any number of clients,
+  even after the server's clock was set back or a replica with another clock took over. No second key is needed, and an
+  empty queue leaves nothing behind.
+- The clock keeps the numbers growing while a queue is empty: an item that was taken for a caller that was cancelled
+  goes back under its old number, before all items that were put since. (If the clock was set back at that moment, it
+  may go behind some of them.)
+- The bytes contain the priority because two items of one script may get the same number, and would be one member if
+  their values were also equal.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ _WORDS = 3  # of the script, for each item
 class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
     """A Redis sorted set as an awaitable queue of pairs ``(V, priority)``: lowest first, then first in, first out.
 
-    A priority is any int or float but nan, which a float holds exactly; it comes back as a float that is equal to it.
-    (redis-purse 2.x returned an int, and cut off what was behind the point.)
+    A priority is any int or float that a float holds exactly, except nan. It comes back as an equal float. (redis-purse
+    2.x returned an int without the digits after the point.)
 
     Args:
         redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
@@ -176,10 +176,10 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         return (self._decode_taken if taken else self._decode)(self._codec, member[_PREFIX:]), priority
 
     def _priority(self, priority: float) -> float:
-        """A priority as Redis can order it.
+        """Return a priority as Redis can order it.
 
         Raises:
-            EncodeError: it is no number, or would not come back equal.
+            EncodeError: it is not a number, or would not come back equal.
         """
         given = cast("object", priority)
         if isinstance(given, (int, float)):

@@ -4,8 +4,8 @@
     RedisQueue     put ->  third   second   first     -> get
     RedisLifoQueue         first   second   third    <-> put, get
 
-Both take at the tail, as redis-purse 2.x did: its processes may put and get beside ours. Items are stored as the codec
-writes them, nothing is added.
+Both take items at the tail, as redis-purse 2.x did, so processes with 2.x may use the same queue. Items are stored as
+the codec writes them, and nothing is added.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ T = TypeVar("T")  # of field(): the annotation in front of it says what it is
 
 
 class _ListQueue(BaseQueue[V, bytes], Generic[V]):
-    """A queue that is a list, and is taken from at the tail."""
+    """A queue that is a list, with ``get`` at the tail."""
 
     __slots__ = ("_codec",)
 
