@@ -42,7 +42,7 @@ PAGE = 500
 """Elements in one command of a bulk read or write: long enough to be fast, short enough that a small
 call behind it does not wait."""
 
-FARTHEST = 2**53  # beyond any list; a Lua script still counts exactly up to here
+FARTHEST = 2**53  # beyond any list, and a Lua script still counts exactly up to here
 
 
 class RedisCollection(RedisObject):

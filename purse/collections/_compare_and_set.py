@@ -272,7 +272,7 @@ class Changing(Generic[V, K]):
             The value that is stored now.
 
         Raises:
-            KeyError: the key is missing and there is no default.
+            KeyError: the key is missing and has no default.
             EditConflict: other callers were faster ``attempts`` times. Nothing was written.
             EncodeError: ``fn`` returned a value that cannot be stored, for instance None because it has no ``return``.
                 Nothing was written.
@@ -295,7 +295,7 @@ class Changing(Generic[V, K]):
             default: the value to start from if the key is missing. If not given, the collection's default.
 
         Raises:
-            KeyError: the key is missing and there is no default.
+            KeyError: the key is missing and has no default.
             TypeError: the value cannot be changed in place (``int``, ``str``, a frozen model). Use ``modify``.
             EditConflict: another caller was faster. Nothing was written.
             EncodeError: the changed value is not valid any more. Nothing was written.

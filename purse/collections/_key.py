@@ -67,14 +67,14 @@ class RedisKey(AwaitedInstead, RedisCollection):
         return as_flag(await self._write_plain(("PEXPIRE", self.rkey, milliseconds(seconds, 1000, "seconds"))))
 
     async def ttl(self) -> int:
-        """The seconds left, rounded, -1 if the key never expires, or -2 if there is no key.
+        """The seconds left, rounded, -1 if the key never expires, or -2 without a key.
 
         One round trip, O(1). Sends: TTL.
         """
         return as_int(await self._read_plain(("TTL", self.rkey)))
 
     async def pttl(self) -> int:
-        """The milliseconds left, -1 if the key never expires, or -2 if there is no key.
+        """The milliseconds left, -1 if the key never expires, or -2 without a key.
 
         One round trip, O(1). Sends: PTTL.
         """
@@ -84,7 +84,7 @@ class RedisKey(AwaitedInstead, RedisCollection):
         """The time left, or None if the key never expires.
 
         Raises:
-            KeyError: there is no such key.
+            KeyError: the key does not exist.
 
         One round trip, O(1). Sends: PTTL.
         """
@@ -104,7 +104,7 @@ class RedisKey(AwaitedInstead, RedisCollection):
         return as_flag(await self._write_plain(("PERSIST", self.rkey)))
 
     async def dump(self) -> bytes | None:
-        """The key in the server's serialised form, for ``restore``, or None if there is no key.
+        """The key in the server's serialised form, for ``restore``, or None without a key.
 
         One round trip, O(n) in the size of the value. Sends: DUMP.
         """
@@ -140,7 +140,7 @@ class RedisKey(AwaitedInstead, RedisCollection):
         return True
 
     async def key_type(self) -> str:
-        """The Redis type of the key: ``"hash"``, ``"list"``, ..., ``"none"`` if there is no key.
+        """The Redis type of the key: ``"hash"``, ``"list"``, ..., ``"none"`` without a key.
 
         One round trip, O(1). Sends: TYPE.
         """

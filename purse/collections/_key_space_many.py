@@ -262,7 +262,7 @@ class ManyEntries(Entries[V, K]):
         return await self._executor.execute(Unit(commands, lambda replies: was_stored(replies[0]), self))
 
     def _storing(self, page: Sequence[Entry], ms: int | None, condition: str) -> ScriptCall:
-        policies = (self._policy() if ms is None else policy_of(ms) for _ in page)  # each with a jitter of its own
+        policies = (self._policy() if ms is None else policy_of(ms) for _ in page)  # each with a separate jitter
         words = [word for (_, raw), policy in zip(page, policies, strict=True) for word in (raw, policy)]
         return load_script("key_space_set")(tuple(name for name, _ in page), condition, *words)
 

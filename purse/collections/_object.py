@@ -84,7 +84,7 @@ class RedisObject(ABC):
     __slots__ = ("__purse_declared__", "__purse_spread__", "__weakref__", "_executor", "_name", "redis")
 
     redis_type: ClassVar[RedisType]
-    _in_words: ClassVar[str] = ""  # the type in messages; empty: it is called as TYPE calls it
+    _in_words: ClassVar[str] = ""  # the type in messages, empty if it is the word of TYPE
 
     __purse_structure__: ClassVar[bool] = False
     __purse_beside__: ClassVar[tuple[str, ...]] = ()

@@ -87,7 +87,7 @@ async def _pages(
         while True:
             if more:
                 following = background(fetch(), "next page")
-                await asyncio.sleep(0)  # let it be sent; without this it would be when we are through with this page
+                await asyncio.sleep(0)  # let it be sent now, and not only after this page
             values, error = decoded(page)
             for value in values:
                 yield value
@@ -99,7 +99,7 @@ async def _pages(
             following = None
     finally:
         if following is not None and not following.cancel() and not following.cancelled():
-            following.exception()  # it came for nobody, whatever it was
+            following.exception()  # retrieve the error of a page that is not needed
 
 
 def collector_paused() -> AbstractContextManager[None]:
@@ -137,6 +137,6 @@ class _Pauses(AbstractContextManager[None]):
                 gc.set_threshold(*self._usual)
 
 
-_NEVER = 2**31 - 8_191  # new objects before the collector runs; a number that nobody else chooses
+_NEVER = 2**31 - 8_191  # new objects before the collector runs, a number that other code will not choose
 _pauses = _Pauses()
 in_child(_pauses.renew)

@@ -59,7 +59,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         redis: the client. A collection never closes it.
         rkey: the key, used as it is.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write through this object applies.
-        maxsize: how many items the queue may hold before a put waits. 0 is no limit.
+        maxsize: how many items the queue may hold before a put waits. 0 means no limit.
     """
 
     __slots__ = ("_line_name", "_maxsize")
@@ -79,7 +79,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
     @property
     def maxsize(self) -> int:
-        """How many items the queue may hold before a put waits. 0 is no limit."""
+        """How many items the queue may hold before a put waits. 0 means no limit."""
         return self._maxsize
 
     # --- putting --------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
 
         Raises:
             TypeError: ``items`` is one ``str`` or ``bytes``, which would be split into letters. Nothing was sent.
-            asyncio.QueueFull: there is no room for all of them, and nothing was put.
+            asyncio.QueueFull: the queue has no room for all of them, and nothing was put.
             ValueError: there are more items than ``maxsize``. Nothing was sent.
             EncodeError: an item does not fit the declared type. Nothing was sent.
 
@@ -200,7 +200,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         its place.
 
         Raises:
-            asyncio.QueueEmpty: there is no item.
+            asyncio.QueueEmpty: the queue is empty.
             DecodeError: the taken bytes are not a valid item. The error's ``raw`` holds them.
 
         One round trip, O(1). Sends: RPOP (a ``RedisPriorityQueue``: ZPOPMIN).
@@ -273,7 +273,7 @@ class BaseQueue(RedisKey, Generic[I, E]):
         """The next item, which is not removed. Another caller may have taken it before this call returns.
 
         Raises:
-            asyncio.QueueEmpty: there is no item.
+            asyncio.QueueEmpty: the queue is empty.
             DecodeError: the stored bytes are not a valid item. They are not changed.
 
         One round trip, O(1). Sends: LINDEX (a ``RedisPriorityQueue``: ZRANGE).

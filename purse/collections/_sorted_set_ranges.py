@@ -132,7 +132,7 @@ def lex_range(raw: Callable[[object], bytes], low: object, high: object) -> tupl
 
 
 def limits(offset: int | None, count: int | None) -> tuple[str | int, ...]:
-    """The LIMIT of a range. As in redis-purse 2.x a negative ``count`` is no limit.
+    """The LIMIT of a range. As in redis-purse 2.x a negative ``count`` means no limit.
 
     Raises:
         ValueError: ``offset`` is negative.

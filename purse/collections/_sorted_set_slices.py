@@ -70,7 +70,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
 
         Raises:
             ValueError: ``offset`` is negative.
-            EncodeError: a bound is no score. Nothing was sent.
+            EncodeError: a bound is not a score. Nothing was sent.
             DecodeError: a member in it is not valid. Nothing is changed.
 
         One round trip, O(log N + n + offset). Sends: ZRANGE BYSCORE.
@@ -120,7 +120,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
         """How many members have these scores. Both bounds are included unless they are ``gt(x)`` and ``lt(x)``.
 
         Raises:
-            EncodeError: a bound is no score. Nothing was sent.
+            EncodeError: a bound is not a score. Nothing was sent.
 
         One round trip, O(log N). Sends: ZCOUNT.
         """
@@ -146,7 +146,7 @@ class SortedSetSlices(SortedSetEnds[V], Generic[V]):
             How many were removed.
 
         Raises:
-            EncodeError: a bound is no score. Nothing was sent.
+            EncodeError: a bound is not a score. Nothing was sent.
 
         One round trip, O(log N + n). Sends: ZREMRANGEBYSCORE.
         """

@@ -171,8 +171,8 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         Args:
             ex: let the entry expire after so many seconds, or a ``timedelta``, kept to the millisecond.
             px: the same in milliseconds.
-            nx: only if there is no such entry.
-            xx: only if there is such an entry.
+            nx: only if the entry does not exist.
+            xx: only if the entry exists.
             keepttl: keep the time that the entry has left.
 
         Returns:
@@ -390,14 +390,14 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     # --- the time of an entry -------------------------------------------------------------------
 
     async def ttl(self, key: K) -> int:
-        """The seconds left, rounded, -1 if the entry never expires, or -2 if there is no entry.
+        """The seconds left, rounded, -1 if the entry never expires, or -2 without an entry.
 
         One round trip, O(1). Sends: TTL.
         """
         return as_int(await self._read_plain(("TTL", self._names.name(key)), key))
 
     async def pttl(self, key: K) -> int:
-        """The milliseconds left, -1 if the entry never expires, or -2 if there is no entry.
+        """The milliseconds left, -1 if the entry never expires, or -2 without an entry.
 
         One round trip, O(1). Sends: PTTL.
         """
@@ -407,7 +407,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         """The time left, or None if the entry never expires.
 
         Raises:
-            KeyError: there is no such entry.
+            KeyError: the entry does not exist.
 
         One round trip, O(1). Sends: PTTL.
         """

@@ -249,7 +249,7 @@ class RedisList(RedisKey, Generic[V]):
         """The element at ``index``.
 
         Raises:
-            IndexError: there is no such index.
+            IndexError: ``index`` is out of range.
             DecodeError: the stored bytes are not a valid element. They are not changed.
 
         One round trip, O(1) at the ends, O(n) between. Sends: LINDEX.
@@ -266,7 +266,7 @@ class RedisList(RedisKey, Generic[V]):
             True.
 
         Raises:
-            IndexError: there is no such index. Nothing was changed.
+            IndexError: ``index`` is out of range. Nothing was changed.
             EncodeError: ``value`` does not fit the declared type. Nothing was sent.
 
         One round trip, O(1) at the ends, O(n) between. Sends: LSET.

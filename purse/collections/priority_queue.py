@@ -75,8 +75,8 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON.
         codec: stores the values in another way.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
-        maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items. 0 is
-            no limit.
+        maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items. 0
+            means no limit.
 
     Raises:
         DeclarationError: a type that cannot be stored, a ``maxsize`` below 0, or a TTL per item.
@@ -119,7 +119,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         """Options of a field of a ``Store``: ``jobs: RedisPriorityQueue[Job] = RedisPriorityQueue.field(maxsize=100)``.
 
         Args:
-            maxsize: ``put`` waits while there are that many items. 0 is no limit.
+            maxsize: ``put`` waits while there are that many items. 0 means no limit.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
         return cast(

@@ -98,8 +98,8 @@ class RedisQueue(_ListQueue[V], Generic[V]):
         value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON.
         codec: stores the items in another way.
         ttl: a ``TTL``, a ``timedelta`` or seconds: the policy that every write applies.
-        maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items. 0 is
-            no limit.
+        maxsize: ``put`` waits, and ``put_nowait`` raises ``asyncio.QueueFull``, while there are that many items. 0
+            means no limit.
 
     Raises:
         DeclarationError: a type that cannot be stored, a ``maxsize`` below 0, or a TTL per item.
@@ -129,7 +129,7 @@ class RedisQueue(_ListQueue[V], Generic[V]):
         """Options of a field of a ``Store``: ``jobs: RedisQueue[Job] = RedisQueue.field(maxsize=100)``.
 
         Args:
-            maxsize: ``put`` waits while there are that many items. 0 is no limit.
+            maxsize: ``put`` waits while there are that many items. 0 means no limit.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
         return cast(
@@ -158,7 +158,7 @@ class RedisLifoQueue(_ListQueue[V], Generic[V]):
         """Options of a field of a ``Store``: ``undo: RedisLifoQueue[Edit] = RedisLifoQueue.field(maxsize=100)``.
 
         Args:
-            maxsize: ``put`` waits while there are that many items. 0 is no limit.
+            maxsize: ``put`` waits while there are that many items. 0 means no limit.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
         return cast(

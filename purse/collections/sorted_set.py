@@ -231,7 +231,7 @@ class RedisSortedSet(SortedSetSlices[V]):
 
         Raises:
             TypeError: ``member`` is not a pair. Nothing was sent.
-            EncodeError: the member does not fit the declared type, or ``by`` is no score. Nothing was sent.
+            EncodeError: the member does not fit the declared type, or ``by`` is not a score. Nothing was sent.
             redis.exceptions.ResponseError: the sum of inf and -inf would be nan. Nothing was changed.
 
         One round trip, O(log N). Sends: ZINCRBY (EVALSHA sorted_set_store if 2.x may have written another form).
@@ -257,7 +257,7 @@ class RedisSortedSet(SortedSetSlices[V]):
 
         Raises:
             TypeError: one of ``members`` is not a pair. Nothing was sent.
-            EncodeError: a member does not fit the declared type, or one ``by`` is no score. Nothing was sent.
+            EncodeError: a member does not fit the declared type, or one ``by`` is not a score. Nothing was sent.
             redis.exceptions.ResponseError: the sum of inf and -inf would be nan. Nothing was changed.
 
         One round trip, O(n log N). Sends: ZINCRBY, in MULTI if there are several (EVALSHA sorted_set_store if one
