@@ -37,7 +37,7 @@ K = TypeVar("K", default=str)
 
 _GLOB = re.compile(rb"[*?\[\\]")
 MAKING = b"making!"
-"""The begin of the names of markers."""
+"""The beginning of the names of markers."""
 
 
 class KeyNames(Generic[K]):

@@ -1,6 +1,6 @@
 """RedisKeySpace: all Redis keys with one prefix, seen as one awaitable ``dict[K, V]``.
 
-Every entry is a separate Redis string with a separate time to live, and no entry is ever part of a big key.
+Every entry is a separate Redis string with a separate time to live, and no entry is ever part of a big reply.
 ``{garden}:sessions:`` with two entries is stored as
 
     Redis key                string (what the codec wrote)                time to live
@@ -64,7 +64,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
 
     Args:
         redis: the client, ``redis.asyncio.Redis``. The collection never closes it.
-        prefix: the begin of the Redis keys, used as it is. A key is appended without a separator.
+        prefix: the beginning of the Redis keys, used as it is. A key is appended without a separator.
         value_type: any type that pydantic validates. ``str`` and ``bytes`` are stored raw, everything else as JSON.
         key_type: the type of the keys. Its values must be hashable and have a canonical form.
         codec: stores the values in another way than ``value_type`` does by default.

@@ -82,7 +82,8 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
         DeclarationError: a type that cannot be stored, a ``maxsize`` below 0, or a TTL per item.
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
-    Construction does no I/O.
+    With a TTL policy a command that takes items goes inside EVALSHA with_ttl. With ``TTL(renew="read")`` so does
+    ``peek``. Construction does no I/O.
     """
 
     __slots__ = ("_codec",)
