@@ -42,9 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
     selection.configure(config)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Without ``--all``, tests that are marked thorough are deselected."""
+    selection.mark_rows(items)
+    yield
     selection.choose(config, items)
 
 

@@ -17,7 +17,10 @@ from tests.support import selection
 pytest_addoption = selection.add_option
 pytest_configure = selection.configure
 
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
+    selection.mark_rows(items)
+    yield
     selection.choose(config, items)
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,7 +67,7 @@ RUNS: dict[str, tuple[set[str], str]] = {
     "--all": (EVERY, "there"),
     "test_some.py": (EVERY, "here"),
     ".": (HEART, "here"),
-    "-m thorough": ({name for name in EVERY - HEART if "table" not in name}, "nowhere"),
+    "-m thorough": (EVERY - HEART, "nowhere"),
     "-p xdist -n 2": (HEART, "here"),
 }
 """Arguments of pytest, the tests that it takes, and what the one that has a size prints where it can be seen."""

@@ -9,8 +9,8 @@ A test is left to ``--all`` by ``@pytest.mark.thorough``: it takes long, or it r
 run proves. The mark stands on a test, on a module (``pytestmark``) or on one parameter
 (``pytest.param(..., marks=pytest.mark.thorough)``), and ``engines.parametrize`` puts it on modes of the engine.
 ``@pytest.mark.rows(4)`` is for a long table of parameters whose rows show one rule with other data: the default run
-takes four of them, from the first to the last at equal distances. A test without these marks is in the default run. The
-last line of pytest counts the others as deselected.
+takes four of them, from the first to the last at equal distances, and the others are marked thorough. A test without
+these marks is in the default run. The last line of pytest counts the others as deselected.
 
 A search that has a size, such as a number of random examples, asks ``size`` for it.
 """
@@ -25,7 +25,7 @@ import pytest
 from _pytest.mark import ParameterSet
 from _pytest.terminal import TerminalReporter
 
-__all__ = ["add_option", "choose", "configure", "count", "size", "thorough_but"]
+__all__ = ["add_option", "choose", "configure", "count", "mark_rows", "size", "thorough_but"]
 
 T = TypeVar("T")
 
@@ -60,6 +60,22 @@ def thorough_but(*default: T, every: Iterable[T]) -> list[T | ParameterSet]:
     return [one if one in default else thorough(one) for one in every]
 
 
+def mark_rows(items: list[pytest.Item]) -> None:
+    """Mark as thorough what a test with ``rows`` leaves out; before ``-m`` looks at the marks."""
+    tables: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("rows") and not item.get_closest_marker("thorough"):
+            tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for rows in tables.values():
+        mark = rows[0].get_closest_marker("rows")
+        number: int = mark.args[0] if mark else 0
+        steps = max(number - 1, 1)
+        taken = {step * (len(rows) - 1) // steps for step in range(number)}
+        for position, row in enumerate(rows):
+            if position not in taken and number < len(rows):
+                row.add_marker(pytest.mark.thorough)
+
+
 def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that are marked thorough, unless they are asked for."""
     if _everything or "thorough" in config.option.markexpr:
@@ -68,28 +84,13 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     named = {(directory / argument.partition("::")[0]).resolve() for argument in config.args}
     taken: list[pytest.Item] = []
     left: list[pytest.Item] = []
-    tables: dict[str, list[pytest.Item]] = {}
     for item in items:
-        tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    for rows in tables.values():
-        chosen = rows if rows[0].path in named else _heart(rows)
-        taken += chosen
-        left += [row for row in rows if row not in chosen]
+        (left if item.get_closest_marker("thorough") and item.path not in named else taken).append(item)
     if left:
         items[:] = taken
         config.hook.pytest_deselected(items=left)
         if (output := getattr(config, "workeroutput", None)) is not None:
             output[_LEFT_OUT] = len(left)
-
-
-def _heart(rows: list[pytest.Item]) -> list[pytest.Item]:
-    """What the default run takes of the tests that a function is with its parameters."""
-    rows = [row for row in rows if not row.get_closest_marker("thorough")]
-    mark = rows[0].get_closest_marker("rows") if rows else None
-    if mark is None or len(rows) <= mark.args[0]:
-        return rows
-    steps = max(mark.args[0] - 1, 1)
-    return [rows[step * (len(rows) - 1) // steps] for step in range(mark.args[0])]
 
 
 def count(config: pytest.Config, worker: object) -> None:
