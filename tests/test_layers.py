@@ -36,7 +36,7 @@ def needed_by(*distributions: str) -> set[str]:
     return found
 
 
-@pytest.mark.rows(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize("modules", ["purse.collections, purse.codecs, purse.ttl", "purse.store, purse.inspect"])
 def test_importing_brings_only_what_is_declared(modules: str) -> None:
     """The dependencies in pyproject.toml and what they need; no extra, nothing that only tests have."""

@@ -288,7 +288,7 @@ async def clients(redis: Redis, server: Server) -> AsyncIterator[list[Redis]]:
     await asyncio.gather(*(client.aclose() for client in clients))
 
 
-@pytest.mark.rows(1)
+@pytest.mark.thorough
 @both
 async def test_fifty_callers_never_pass_the_limit(clients: list[Redis], algorithm: Any) -> None:
     """Fifty callers of five clients ask without pause: by the server's clock no window has more hits than may pass."""

@@ -97,7 +97,7 @@ async def test_clear_deletes_what_is_in_the_place(redis: Redis) -> None:
     assert await shop.clear() == 2
 
 
-async def test_a_nested_store_is_not_closed_by_itself(server_url: str) -> None:
+async def test_a_nested_store_is_not_closed_by_itself(redis: Redis, server_url: str) -> None:
     """The client belongs to the outermost store."""
     async with Shop.open(server_url) as shop:
         await shop.home.aclose()

@@ -317,6 +317,7 @@ async def test_a_thousand_units_on_a_new_connection(proxy: Proxy, redis: Redis) 
     assert proxy.requests.count(QUESTION[0]) == 1
 
 
+@pytest.mark.rows(2)
 @pytest.mark.engines("shared")
 async def test_units_beyond_the_room_are_turned_away(client: Redis, owner: Redis) -> None:
     """Refused units whose bytes are more than may wait leave nobody waiting."""
