@@ -417,7 +417,7 @@ def test_a_store_that_cannot_be_bound_leaves_no_server() -> None:
         ("redis://u:secret/x@localhost", "open(): this redis:// URL does not have an address"),
         ("redis://localhost?socket_timeout=soon", "has the option socket_timeout with a value that redis-py refuses"),
         ("redis://localhost?scoket_timeout=1", "has the option scoket_timeout that redis-py does not know"),
-        ("embedded://somewhere", '"embedded://" takes nothing behind it'),
+        ("embedded://somewhere", 'this URL has text behind "embedded://": write only'),
         (None, "open() takes a URL as a str, not a NoneType"),
         (b"redis://localhost", "open() takes a URL as a str, not a bytes"),
     ],

@@ -1,13 +1,12 @@
 """AdoptedLink: a shared link that reads and writes the transport of a redis-py connection itself.
 
-redis-py connects, authenticates and selects; then its transport is *adopted*: its protocol is replaced by
-the link, which feeds what arrives to its ``hiredis.Reader`` and writes packed bytes. That is ten
+redis-py connects, authenticates and selects the database. Then its transport is *adopted*: the link replaces the
+transport's protocol, feeds received bytes to its ``hiredis.Reader`` and writes packed bytes. That is ten
 times cheaper than a read and a write through redis-py's coroutines, and leaves out nothing that matters
 on an open connection.
 
-``adopt`` is the only function that touches private attributes of redis-py, and it asks before it
-touches. Where they have another shape (a fake, a future redis-py) it says so, and the connection is used
-through its public methods instead.
+``adopt`` changes private attributes of redis-py, and checks their types first. If they have another shape (a fake, a
+future redis-py) it raises ``NotAdoptable``, and the connection is used through its public methods instead.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ __all__ = ["AdoptedLink", "NotAdoptable", "adopt"]
 _NOT_ENOUGH = object()  # hiredis' own default is False, which is also a reply
 _UNHEARD = 1.0  # seconds after which a link is closed without connection_lost, because an exception has cost that call
 _BUFFER = 64 * 2**10  # bytes that are read at a time
-_UNTOUCHED = 0xFF  # first in the buffer while nothing is read into it; no piece of text and hardly any other begins so
+_UNTOUCHED = 0xFF  # first in the buffer while nothing is read into it: no text and hardly any other data begins so
 
 
 class NotAdoptable(Exception):
-    """This connection has no transport that can be adopted; nothing was changed."""
+    """This connection has no transport that can be adopted. Nothing was changed."""
 
 
 @dataclass(slots=True)
 class _Socket:
-    """What adoption takes over from a redis-py connection."""
+    """The parts of a redis-py connection that adoption takes over."""
 
     transport: asyncio.Transport
     former: asyncio.Protocol
@@ -50,13 +49,13 @@ class _Socket:
 
 
 def adopt(connection: Connection, on_close: Callable[[AdoptedLink], None]) -> AdoptedLink:
-    """Take over an open connection that nobody else uses.
+    """Take over an open connection that is not used elsewhere.
 
     Args:
         on_close: called once, when the socket is closed.
 
     Raises:
-        NotAdoptable: this is not a connection as redis-py makes them; it is as it was.
+        NotAdoptable: this is not a connection as redis-py makes them. It was not changed.
     """
     socket = _socket_of(connection)
     link = AdoptedLink(connection, socket, on_close)
@@ -64,7 +63,7 @@ def adopt(connection: Connection, on_close: Callable[[AdoptedLink], None]) -> Ad
     socket.transport.set_protocol(link)
     socket.transport.resume_reading()
     link.read_again(socket.unread)
-    # client.aclose() calls it. redis-py's own waits until everything was sent, however long a server reads nothing.
+    # client.aclose() calls it. redis-py's own method waits until all bytes are sent, even if the server never reads.
     setattr(connection, "disconnect", link.disconnect)  # noqa: B010 - it is a method to type checkers
     return link
 
@@ -79,7 +78,7 @@ def _socket_of(connection: Connection) -> _Socket:
         raise NotAdoptable(f"{type(connection).__name__} does not read and write asyncio streams")
     transport = cast("asyncio.Transport", writer.transport)
     if not (isinstance(buffer, bytearray) and callable(reply_error) and hasattr(transport, "set_protocol")):
-        raise NotAdoptable(f"this version of redis-py keeps its {type(connection).__name__} in another way")
+        raise NotAdoptable(f"the streams of this {type(connection).__name__} are not those that purse knows")
     if reader.at_eof():
         raise ConnectionError("Connection closed by server.")
     if transport.is_closing():
@@ -91,10 +90,10 @@ def _socket_of(connection: Connection) -> _Socket:
 
 
 class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
-    """A shared link on a transport; made by ``adopt``.
+    """A shared link on a transport. ``adopt`` makes it.
 
     The transport reads into a buffer of the link. That is cheaper than a bytes object for each read, and it shows
-    when bytes were read and never handed over: a Ctrl-C between the two would otherwise shift all later replies.
+    if bytes were read and never handed over. A Ctrl-C between the two steps would otherwise shift all later replies.
     """
 
     def __init__(self, connection: Connection, socket: _Socket, on_close: Callable[[AdoptedLink], None]) -> None:
@@ -105,7 +104,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
         self._on_close: Callable[[AdoptedLink], None] | None = on_close
         self._closed = self._loop.create_future()
         self._unheard: asyncio.TimerHandle | None = None
-        self.on_push: Callable[[list[Reply]], None] | None = None  # what the server sends unasked
+        self.on_push: Callable[[list[Reply]], None] | None = None  # for messages that the server sends unasked
         self._reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=socket.reply_error, notEnoughData=_NOT_ENOUGH
         )
@@ -133,7 +132,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
         await asyncio.wait([self._closed], timeout=2 * _UNHEARD)
 
     async def disconnect(self, nowait: bool = False, **_: object) -> None:
-        """What redis-py calls on its connection to close it."""
+        """Close the link. redis-py calls this to close its connection."""
         if nowait:
             self.abort(ConnectionError("the client was closed"))
         else:
@@ -148,9 +147,9 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
     # --- asyncio.BufferedProtocol -----------------------------------------------------------------
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the transport puts what it reads."""
+        """Return the buffer that the transport reads into."""
         if self._buffer[0] != _UNTOUCHED:
-            self.abort(ConnectionError("The connection was closed because an exception has cost a part of a reply."))
+            self.abort(ConnectionError("The connection was closed because an exception lost a part of a reply."))
         return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -165,7 +164,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
                             self.on_push(cast("list[Reply]", reply))
                         continue
                     request = in_flight[0] if in_flight else None
-                    if isinstance(request, asyncio.Future):  # as _deliver does it, without the call
+                    if isinstance(request, asyncio.Future):  # the same as _deliver, without the call
                         if not request.done():
                             request.set_result([reply])
                         else:
@@ -174,7 +173,7 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
                     else:
                         self._deliver(reply)
             except RedisError as error:  # not the Redis protocol: nothing after it can be trusted
-                self.abort(ConnectionError(f"the server's answer cannot be read: {said(error)}"))
+                self.abort(ConnectionError(f"the server's reply is not valid Redis protocol: {said(error)}"))
             self._delivered()
             self._buffer[0] = _UNTOUCHED
         except BaseException as error:
@@ -182,21 +181,21 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
             raise
 
     def read_again(self, unread: bytes) -> None:
-        """Take in what redis-py has read and not used."""
+        """Process bytes that redis-py has read and not used."""
         for start in range(0, len(unread), _BUFFER):
             piece = unread[start : start + _BUFFER]
             self._view[: len(piece)] = piece
             self.buffer_updated(len(piece))
 
     def eof_received(self) -> None:
-        """The server has closed its side; the transport closes ours."""
-        # Under TLS this is also how the server answers that the client closes.
+        """Abort: the server has closed its side, and the transport closes ours."""
+        # Under TLS the server's answer to a client that closes arrives here as well.
         closed = Ended("The client was closed.") if self._transport.is_closing() else None
         self.abort(closed or ConnectionError("Connection closed by server."))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed, by this side or by the other."""
-        # A server that closes is heard in ``eof_received`` first.
+        """Finish: the socket is closed, by this side or by the other."""
+        # If the server closes, ``eof_received`` is called first.
         self.abort(Ended("The client was closed.") if exc is None else ConnectionError(f"Connection lost: {said(exc)}"))
         self._finish()
 
@@ -208,11 +207,11 @@ class AdoptedLink(SharedLink, asyncio.BufferedProtocol):
             self._forget()
 
     def _forget(self) -> None:
-        on_close = self._on_close  # of a closed loop the garbage collector may call this, too
+        on_close = self._on_close  # if the loop is closed, the garbage collector may call this as well
         if on_close is not None:
             let_go(self._connection)
             vars(self._connection).pop("disconnect", None)
             on_close(self)
-            self._on_close = None  # last: an exception before it has everything done again
+            self._on_close = None  # last: after an exception before this line, everything is done again
         if self._unheard is not None:
             self._unheard.cancel()

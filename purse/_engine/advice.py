@@ -1,8 +1,8 @@
-"""Advice: why a connection could not be opened, as far as it shows, and what to do about it.
+"""Advice: the likely reason why a connection could not be opened, and what to do about it.
 
-redis-py says what has happened, and has the exception of the operating system or of TLS as the context of its
-exception. The fix depends on that, and on how the client was told to connect: the same "no such file" is a unix socket
-that is not there, or a certificate.
+redis-py reports what happened, with the exception of the operating system or of TLS as the context of its
+exception. The fix depends on that, and on the client's settings: the same "no such file" can mean a missing unix socket
+or a missing certificate.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["advice_for", "password_advice"]
 
 _RUNNING = (
     "Is a server running there, and is the URL right? "
-    'Store.open("embedded://") runs one for you (pip install "redis-purse[embedded]").'
+    'Store.open("embedded://") starts one for you (pip install "redis-purse[embedded]").'
 )
 _ENCODE = (
-    'In a URL a password with one of / ? # [ ] @ : % in it is percent-encoded: urllib.parse.quote(password, safe="").'
+    'In a URL, percent-encode a password that contains one of / ? # [ ] @ : %: urllib.parse.quote(password, safe="").'
 )
 _CLIENT = (
-    "it may want a certificate of this client that it trusts: "
+    "it may want a client certificate that it trusts: write "
     "rediss://host:6379?ssl_certfile=/path/to/client.pem&ssl_keyfile=/path/to/client.key."
 )
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
@@ -37,7 +37,7 @@ _NO_AUTHORITY = (2, 18, 19, 20, 21)
 
 
 def advice_for(error: RedisError, pool: Pool) -> str:
-    """What to do about ``error``, which was raised while a connection of ``pool`` was opened; may be empty."""
+    """Tell what to do about ``error``, which was raised while a connection of ``pool`` was opened. May be empty."""
     settings, encrypted = pool.connection_kwargs, speaks_tls(pool)
     text = str(error)
     if isinstance(error, AuthenticationError):
@@ -45,30 +45,30 @@ def advice_for(error: RedisError, pool: Pool) -> str:
     if isinstance(error, (ResponseError, NoPermissionError)):
         return _of_database(text, settings.get("db"))
     if "max number of clients" in text:
-        return "The server has as many connections as its maxclients allows: close some, or raise it."
+        return "The server has as many connections as its maxclients setting allows: close some, or raise maxclients."
     cause = _cause(error)
     if isinstance(cause, ssl.SSLError):
         return _of_tls(cause)
     if encrypted and isinstance(cause, FileNotFoundError):
         return _of_file(settings)
     if encrypted and isinstance(cause, PermissionError):
-        return "A file that ssl_ca_certs=, ssl_certfile= or ssl_keyfile= names cannot be read by this user."
+        return "This user cannot read a file of ssl_ca_certs=, ssl_certfile= or ssl_keyfile=: change its permissions."
     if isinstance(cause, socket.gaierror):
-        return "The name of the host is not known here: is the URL right?"
+        return "The name of the host is not known here: check the URL."
     if isinstance(error, TimeoutError):
         tls = " A port without TLS does not answer rediss:// either: write redis:// for it." if encrypted else ""
-        return f"Nothing answered in time: are the host and the port right, and does no firewall stand between?{tls}"
+        return f"No answer came in time: check the host, the port and the firewalls in between.{tls}"
     if "losed by server" in text or isinstance(cause, ConnectionResetError):
         other = f"If not, write redis://. If it does, {_CLIENT}" if encrypted else "Then write rediss://."
-        full = "Or the server has as many clients as it takes: see its maxclients."
-        return f"The connection was closed before the server had answered. Does this port speak TLS? {other} {full}"
+        full = "Or the server has reached its limit of clients: see its maxclients setting."
+        return f"The connection was closed before the server had answered. Does this port use TLS? {other} {full}"
     if "rotocol error" in text.lower():
-        return "Something else than Redis answers there: are the host and the port right?"
+        return "Something other than Redis answers there: check the host and the port."
     return _RUNNING
 
 
 def _cause(error: BaseException) -> OSError | None:
-    """The exception of the operating system, or of TLS, behind redis-py's."""
+    """The exception of the operating system, or of TLS, that caused redis-py's."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, OSError):
         seen = seen.__cause__ or seen.__context__
@@ -76,21 +76,22 @@ def _cause(error: BaseException) -> OSError | None:
 
 
 def password_advice(text: str) -> str:
-    """What to do about a server that wants another user or password, and says so in these words."""
+    """Tell what to do about a server that requires another user or password. ``text`` is its error."""
     if "uthentication required" in text or "already authenticated" in text:
         return (
-            f"The server wants a password: redis://:PASSWORD@host:6379, or redis://USER:PASSWORD@host:6379. {_ENCODE}"
+            "The server requires a password: write redis://:PASSWORD@host:6379, or "
+            f"redis://USER:PASSWORD@host:6379. {_ENCODE}"
         )
-    return f"Are the user and the password right? {_ENCODE}"
+    return f"Check the user and the password. {_ENCODE}"
 
 
 def _of_database(text: str, number: object) -> str:
     if "cluster mode" in text:
-        return "A node of a Redis Cluster has the database 0 alone: leave the number out."
+        return "A node of a Redis Cluster has only database 0: omit the number."
     if "DB index" in text or "Invalid Database" in text:
         return (
-            f"The server has no database {quoted(number)}: redis-server has 16 of them, 0 to 15, unless its databases "
-            "setting says otherwise."
+            f"The server has no database {quoted(number)}: write a smaller number. By default redis-server has 16 "
+            "databases, 0 to 15: see its databases setting."
         )
     return ""
 
@@ -99,13 +100,13 @@ def _of_tls(cause: ssl.SSLError) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         if cause.verify_code in _OTHER_NAMES:
             return (
-                "The certificate of the server is for another name: connect to a name that is in it, or, if the name "
-                "cannot be right, ssl_check_hostname=false."
+                "The certificate of the server is for another name: connect to a name that it contains, or, if that is "
+                "not possible, write ssl_check_hostname=false."
             )
         if cause.verify_code in (_EXPIRED, _NOT_YET):
-            return "The certificate of the server is not valid today: renew it, or is a clock wrong?"
+            return "The certificate of the server is not valid today: renew it, or check the clocks of both machines."
         if cause.verify_code not in _NO_AUTHORITY:
-            return "The certificate of the server is not good enough for this client; the error says why."
+            return "This client does not accept the certificate of the server: the error says why."
         return (
             "The certificate of the server is not signed by an authority that is known here: name the file with "
             "that authority's certificate, rediss://host:6379?ssl_ca_certs=/path/to/ca.pem."
@@ -114,8 +115,11 @@ def _of_tls(cause: ssl.SSLError) -> str:
     if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason or "UNKNOWN_CA" in reason:
         return f"The server refuses this client: {_CLIENT}"
     if "PEM" in reason or "NO_CERTIFICATE" in reason or "KEY_VALUES" in reason:
-        return "A file that ssl_ca_certs=, ssl_certfile= or ssl_keyfile= names does not hold what it should, in PEM."
-    return "What answers there does not speak TLS, or not as this client does: for a port without TLS write redis://."
+        return (
+            "A file of ssl_ca_certs=, ssl_certfile= or ssl_keyfile= does not contain the certificate or key that is "
+            "needed, in PEM format: name the right file."
+        )
+    return "The server there does not use TLS, or not as this client does: for a port without TLS write redis://."
 
 
 def _of_file(settings: Mapping[str, object]) -> str:
@@ -124,4 +128,4 @@ def _of_file(settings: Mapping[str, object]) -> str:
         for name in _FILES
         if isinstance(path := settings.get(name), str) and not Path(path).exists()
     ]
-    return f"There is no such file: {', '.join(missing) or 'one of those that the ssl_ settings name'}."
+    return f"There is no such file: {', '.join(missing) or 'a file of the ssl_ settings'}."

@@ -6,9 +6,9 @@
       one contiguous write                                           ->  MULTI RPUSH HINCRBY EXEC
       resume each coroutine with its own replies                     ->  (1, 7)
 
-The coroutines are those of the very same methods that are awaited elsewhere; there are no second
+The coroutines are those of the same methods that are awaited elsewhere. There are no second
 versions of them that build commands. While one is stepped, its executor hands its unit over instead of
-sending it (``hooks``). Whatever goes wrong up to then has sent nothing. Scripts go as EVAL: a SCRIPT FLUSH
+sending it (``hooks``). If anything fails up to that moment, nothing was sent. Scripts are sent as EVAL: a SCRIPT FLUSH
 between the queuing and the EXEC would otherwise leave half of a transaction.
 """
 
@@ -46,7 +46,7 @@ class _Part:
     call: MethodCall
     nth: int
     context: Context = field(default_factory=copy_context)
-    unit: Unit[object] | None = None  # None: it needed nothing of the server
+    unit: Unit[object] | None = None  # None: the call did not need the server
     result: object = None
     error: BaseException | None = None
 
@@ -54,10 +54,10 @@ class _Part:
         return _named(self.call, self.nth)
 
     def step(self, replies: list[Reply] | None) -> object:
-        """Run the coroutine up to what it awaits next, and return that; None if it came to its end.
+        """Run the coroutine up to the next object that it awaits, and return that, or None if the coroutine has ended.
 
         Raises:
-            Exception: what the coroutine raised.
+            Exception: the coroutine raised it.
         """
         hooks.collecting.active = True
         try:
@@ -70,9 +70,9 @@ class _Part:
             hooks.collecting.active = False
 
     def end(self) -> None:
-        """Let a coroutine that is suspended, or was never begun, come to its end without a result."""
+        """End a coroutine that is suspended, or was never begun, without a result."""
         if inspect.getcoroutinestate(self.call) == inspect.CORO_SUSPENDED:
-            with contextlib.suppress(asyncio.CancelledError, Exception):  # how it ends is of no interest any more
+            with contextlib.suppress(asyncio.CancelledError, Exception):  # its result is not needed any more
                 self.context.run(self.call.throw, asyncio.CancelledError())
         self.call.close()
 
@@ -80,11 +80,11 @@ class _Part:
 class Atomic(Coroutine[object, None, tuple[object, ...]]):
     """The coroutine that ``Store.atomic`` returns.
 
-    Unlike a plain one it answers for the coroutines it was given: they are closed even if it is
-    cancelled before its first step, or never awaited.
+    Unlike a plain coroutine it closes the coroutines that it was given, even if it is cancelled before its first step,
+    or never awaited.
 
     Raises:
-        TypeError: something is not a fresh coroutine of a purse method; the others are closed.
+        TypeError: an argument is not a fresh coroutine of a purse method. The other coroutines are closed.
     """
 
     def __init__(self, executor: ClientExecutor, calls: Sequence[object]) -> None:
@@ -99,7 +99,7 @@ class Atomic(Coroutine[object, None, tuple[object, ...]]):
                 if fresh or isinstance(call, Atomic):
                     cast("Coroutine[object, None, object]", call).close()
             raise
-        # Apart from this object, which answers for the calls: a cycle would be collected in any order.
+        # A separate object: in a cycle, ``__del__`` could run after its parts are gone.
         self._transaction = _Transaction(executor, parts)
         self._main = cast("CoroutineType[object, None, tuple[object, ...]]", self._transaction.perform())
         self._main.__qualname__ = self.__qualname__ = "Store.atomic"
@@ -147,12 +147,12 @@ class _Transaction:
         self._parts = parts
 
     def end(self) -> None:
-        """Let every call come to its end."""
+        """End every call."""
         for part in self._parts:
             part.end()
 
     async def perform(self) -> tuple[object, ...]:
-        """Collect the units, send them, hand the replies out; what each call returned."""
+        """Collect the units, send them and hand out the replies. Returns the result of each call."""
         try:
             for part in self._parts:
                 self._collect(part)
@@ -170,20 +170,20 @@ class _Transaction:
         if handed is None:
             return
         if not isinstance(handed, Handover):
-            raise TypeError(f"{part} waits for something else than Redis; await it alone")
+            raise TypeError(f"{part} waits for something other than Redis: await it outside of atomic()")
         if handed.executor is not self._executor:
             raise TypeError(
-                f"{part} belongs to another client; a transaction is executed by one server, "
-                "so all calls must be on the client of this store"
+                f"{part} belongs to another client, and a transaction is executed by one server: "
+                "pass only calls on the client of this store"
             )
         part.unit = handed.unit
 
     async def _transact(self, parts: list[_Part]) -> list[list[Reply]]:
-        """Send the units of ``parts`` as one transaction; the replies of each.
+        """Send the units of ``parts`` as one transaction. Returns the replies to each.
 
         Raises:
             Exception: a command was refused when it was queued, so nothing was executed. It is that
-                command's own error, explained by the call it belongs to.
+                command's own error, explained by the call that it belongs to.
         """
         units = [part.unit for part in parts if part.unit is not None]
         commands = [command for unit in units for command in unit.commands]
@@ -197,7 +197,7 @@ class _Transaction:
         replies = await self._executor.transact(whole)
         executed = replies[-1]
         if not isinstance(executed, list):
-            if isinstance(replies[0], RedisError):  # MULTI was refused, or not sent because it would be
+            if isinstance(replies[0], RedisError):  # MULTI was refused, or was not sent because it would be refused
                 raise explained(replies[0], whole.origin, None)
             queued = iter(replies[1:-1])
             for unit in units:
@@ -217,7 +217,8 @@ class _Transaction:
         if failed:
             raise AtomicFailed(
                 f"{len(failed)} of {len(results)} calls failed inside EXEC. The others were executed, and are not "
-                f"rolled back; results has what each returned or raised. First, {failed[0]}: {said(failed[0].error)}",
+                "rolled back: see results for what each call returned or raised. "
+                f"First, {failed[0]}: {said(failed[0].error)}",
                 results=results,
             ) from failed[0].error
         return results
@@ -238,7 +239,7 @@ def _check_slots(parts: list[_Part]) -> None:
         if slot != one:
             raise TypeError(
                 f"{first} and {part} are in different slots of a cluster, because of slots=, and a transaction is "
-                "executed in one slot; await them one by one, or declare a store without slots="
+                "executed in one slot: await them one by one, or declare a store without slots="
             )
 
 
@@ -249,33 +250,33 @@ def _resume(part: _Part, replies: list[Reply]) -> None:
         part.error = error
     else:
         if again is not None:
-            part.error = RuntimeError("it needs another round trip")
+            part.error = RuntimeError("it needs another round trip: await it outside of atomic()")
 
 
 def _checked(call: object, nth: int, before: list[_Part]) -> MethodCall:
-    """``call``, if it is a fresh coroutine of a purse method.
+    """Return ``call``, if it is a fresh coroutine of a purse method.
 
     Raises:
-        TypeError: it is not; the message says what it is and what to write.
+        TypeError: it is not. The message says what it is and what to write.
     """
     how = "pass calls of collections' methods, without await: atomic(garden.log.append(x), ...)"
     if isinstance(call, Atomic):
-        raise TypeError(f"call {nth} of atomic() is another atomic(); pass the calls of both to one")
+        raise TypeError(f"call {nth} of atomic() is another atomic(): pass the calls of both to one atomic()")
     if asyncio.isfuture(call):
-        raise TypeError(f"call {nth} of atomic() is a {call.__class__.__name__}, which runs by itself; {how}")
+        raise TypeError(f"call {nth} of atomic() is a {call.__class__.__name__}, which runs by itself: {how}")
     if not inspect.iscoroutine(call):
-        raise TypeError(f"call {nth} of atomic() is {_kind(call)}, not a coroutine; {how}")
+        raise TypeError(f"call {nth} of atomic() is {_kind(call)}, not a coroutine: {how}")
     name = _named(call, nth)
     if any(part.call is call for part in before):
-        raise TypeError(f"{name} is given twice; call the method twice")
+        raise TypeError(f"{name} was passed twice: call the method twice")
     frame = call.cr_frame
     if inspect.getcoroutinestate(call) != inspect.CORO_CREATED or frame is None:
-        raise TypeError(f"{name} was awaited or started before; {how}")
+        raise TypeError(f"{name} was already awaited or started: {how}")
     home: object = frame.f_globals.get("__name__")
     if not (isinstance(home, str) and home.startswith("purse.")):
         raise TypeError(
-            f"{name} is a coroutine of your own, and only methods of stores and collections can be part of a "
-            "transaction; pass the calls it makes"
+            f"{name} is your own coroutine, and only methods of stores and collections can be part of a "
+            "transaction: pass the calls that it makes"
         )
     return call
 

@@ -1,7 +1,7 @@
-"""One task that many callers wait for: none of them cancels it, and leaving costs each of them the same.
+"""One task that many callers wait for: cancelling a caller does not cancel the task, and leaving is O(1).
 
-``asyncio.shield`` and ``asyncio.wait`` do that, too, but each caller that leaves looks through the callbacks of all
-others, so that a hundred thousand callers which are cancelled together take minutes.
+``asyncio.shield`` and ``asyncio.wait`` do the same, but each caller that leaves searches the callbacks of all
+others, so that a hundred thousand callers that are cancelled together take minutes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Awaited(Generic[T]):
-    """Who waits for ``task``.
+    """A task and the callers that wait for it.
 
     Attributes:
-        task: what they wait for. Cancelling a caller does not cancel it.
+        task: the task. Cancelling a caller does not cancel it.
     """
 
     def __init__(self, task: asyncio.Task[T]) -> None:
@@ -29,7 +29,7 @@ class Awaited(Generic[T]):
         task.add_done_callback(self._tell)
 
     async def done(self) -> None:
-        """Wait until the task is done, in whatever way; at once if it is."""
+        """Wait until the task has returned, raised or been cancelled. Returns at once if it is done."""
         if self.task.done():
             return
         waiter: asyncio.Future[None] = self.task.get_loop().create_future()
@@ -37,21 +37,21 @@ class Awaited(Generic[T]):
         try:
             await waiter
         finally:
-            if waiter.done():  # or else its coroutine was closed, and the task that runs it has to be woken
+            if waiter.done():  # otherwise its coroutine was closed, and the task that runs it has to be woken
                 self._waiters.pop(waiter, None)
 
     async def result(self) -> T:
-        """What the task returns.
+        """Wait until the task is done, and return its result.
 
         Raises:
-            BaseException: what the task raised; ``CancelledError`` if it, or this caller, was cancelled.
+            BaseException: the task raised it. ``CancelledError`` if the task, or this caller, was cancelled.
         """
         await self.done()
         return self.task.result()
 
     def _tell(self, task: asyncio.Task[T]) -> None:
         if not task.cancelled():
-            task.exception()  # retrieved, even if nobody waits any more
+            task.exception()  # retrieved, even if no caller waits any more
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -1,7 +1,7 @@
-"""Bringers: callers that wait until there is room for what they bring, the other end of a ``Line``.
+"""Bringers: callers that wait until there is room for their elements, the other end of a ``Line``.
 
-One of them at a time offers what it brings, the others wait behind it. There is no task for that: an offer that was
-sent may have been executed, although its caller is gone.
+One caller at a time offers its elements, and the others wait behind it. The callers do that themselves, without a
+task: an offer that was sent may have been executed, although its caller has left.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Bringers:
 
     Args:
         key: the key.
-        wakeups: tells when it has changed.
+        wakeups: reports when the key has changed.
 
     Attributes:
-        closed: the line has ended, so each of them is told.
+        closed: the line has ended, so each of these callers raises ``StoreClosed``.
     """
 
     def __init__(self, key: str, wakeups: Wakeups) -> None:
@@ -41,14 +41,14 @@ class Bringers:
     async def bring(self, offer: Callable[[], Awaitable[Reply]], room: Look) -> Reply:
         """Wait until there is room, one caller at a time, in the order in which they came.
 
-        Cancelling it leaves the place to the next. An offer that was already sent may still be executed, once.
+        Cancelling it leaves the place to the next caller. An offer that was already sent may still be executed, once.
 
         Args:
-            offer: sends what the caller brings; answers None if there was no room for it.
-            room: the look that tells whether there is.
+            offer: sends the caller's elements. It returns None if there was no room for them.
+            room: the ``Look`` that tells whether there is room.
 
         Returns:
-            What the offer answered.
+            The reply to the offer.
 
         Raises:
             redis.exceptions.RedisError: the server refused, or cannot be reached.
@@ -58,10 +58,10 @@ class Bringers:
         places[place] = asyncio.get_running_loop().create_future()
         try:
             while next(iter(places)) is not place:
-                await places[place]  # until it is the first, or the first has failed
+                await places[place]  # until this caller is the first, or the first has failed
                 if next(iter(places)) is not place:
-                    # That may have taken a second's patience with a server that is gone. Those behind find out
-                    # together, and not each of them a second later.
+                    # The first may have tried for a second to reach a server that is away. The callers behind it try
+                    # together, and not each of them a second after the one before.
                     places[place] = asyncio.get_running_loop().create_future()
                     check_open(closed=self.closed)
                     reply = await offer()
@@ -94,7 +94,7 @@ def check_open(*, closed: bool) -> None:
         StoreClosed: it has ended.
     """
     if closed:
-        raise StoreClosed("this store was closed by aclose() while a call waited on it")
+        raise StoreClosed("this store was closed by aclose() while a call waited: keep it open until calls return")
 
 
 def _wake(turn: asyncio.Future[None] | None) -> None:

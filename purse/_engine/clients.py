@@ -1,8 +1,7 @@
-"""What purse needs of redis-py: which clients it takes, and what it calls on their connections.
+"""The clients that purse accepts, and the methods that it calls on their connections.
 
-redis-py does what it is good at: TCP, unix sockets, TLS, authentication, database numbers, HELLO,
-Sentinel's lookup of the primary. Only public methods are called here; the two private attributes that are
-looked at may be missing or of another shape.
+redis-py does TCP, unix sockets, TLS, authentication, database numbers, HELLO and Sentinel's lookup of the primary.
+Only public methods are called here. The few private attributes that are read may be missing or have another shape.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ __all__ = [
 ]
 
 RedisClient: TypeAlias = Redis
-"""A client of ``redis.asyncio``: what stores and collections are bound to."""
+"""A client of ``redis.asyncio``. Stores and collections are bound to one."""
 
 
 class Connection(Protocol):
@@ -77,19 +76,19 @@ class Pool(Protocol):
 
 
 def check_client(client: object) -> RedisClient:
-    """``client``, if collections can be bound to it.
+    """Return ``client``, if collections can be bound to it.
 
     Raises:
-        TypeError: it is something else; the message says what to pass.
+        TypeError: it is something else. The message says what to pass.
     """
     if isinstance(client, RedisCluster):
-        raise TypeError("RedisCluster is not supported yet; pass redis.asyncio.Redis, connected to one server")
+        raise TypeError("RedisCluster is not supported yet: pass redis.asyncio.Redis, connected to one server")
     if isinstance(client, Pipeline):
         raise TypeError(
-            "a redis-py Pipeline cannot carry purse calls; pass its client: concurrent calls are pipelined anyway"
+            "a redis-py Pipeline cannot send purse calls: pass its client, which pipelines concurrent calls anyway"
         )
     if isinstance(client, redis.Redis):
-        raise TypeError("redis.Redis is the synchronous client; pass redis.asyncio.Redis")
+        raise TypeError("redis.Redis is the synchronous client: pass redis.asyncio.Redis")
     if not isinstance(client, Redis):
         raise TypeError(f"expected a redis.asyncio.Redis, got {type(client).__name__}")
     return client
@@ -101,9 +100,9 @@ def pool_of(client: RedisClient) -> Pool:
 
 
 def remember(pool: Pool, connection: Connection) -> None:
-    """Let ``client.aclose()`` close this connection too, in whatever loop that is called.
+    """Let ``client.aclose()`` close this connection as well, in any loop in which that is called.
 
-    A pool of one keeps its place for the caller's own commands.
+    The place in a pool of one connection stays free for the caller's own commands.
     """
     in_use = _in_use(pool)
     if in_use is not None and pool.max_connections > 1:
@@ -121,19 +120,19 @@ _CLOSED_BY_CLIENT = "purse_closed_by_client"
 
 
 class _Guest:
-    """A connection of ours in the client's pool, which belongs to one event loop and may be closed by no other.
+    """One of purse's connections in the client's pool. It belongs to one event loop, and only that loop may close it.
 
-    Equal to each other guest that stands for the same connection.
+    Two guests are equal if they stand for the same connection.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._loop: asyncio.AbstractEventLoop | None = None  # of one that is only compared
+        self._loop: asyncio.AbstractEventLoop | None = None  # stays None for a guest that is only compared
         with contextlib.suppress(RuntimeError):
             self._loop = asyncio.get_running_loop()
 
     def __getattr__(self, name: str) -> object:
-        return cast("object", getattr(self._connection, name))  # what else redis-py asks of it, or tells it
+        return cast("object", getattr(self._connection, name))  # for anything else that redis-py does with it
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Guest) and other._connection is self._connection
@@ -142,22 +141,22 @@ class _Guest:
         return id(self._connection)
 
     async def disconnect(self, nowait: bool = False) -> None:
-        """Close the connection: at once in its own loop, and soon in that of another thread."""
-        with contextlib.suppress(AttributeError):  # where it has slots: then it is not known who has closed it
+        """Close the connection: at once if its own loop runs here, otherwise soon in that loop's thread."""
+        with contextlib.suppress(AttributeError):  # if it has slots, it does not show that the client closed it
             setattr(self._connection, _CLOSED_BY_CLIENT, True)
         if self._loop is None or self._loop is asyncio.get_running_loop():
             await self._connection.disconnect(nowait)
         else:
-            with contextlib.suppress(RuntimeError):  # that loop is closed, and what it left open is closed elsewhere
+            with contextlib.suppress(RuntimeError):  # that loop is closed: forget_ended closes what it has left open
                 self._loop.call_soon_threadsafe(self._close)
 
     def _close(self) -> None:
-        # No coroutine before: one that the loop never comes to would be warned of.
+        # The coroutine is made here and not before: Python warns of one that the loop never runs.
         self._closing = asyncio.ensure_future(self._connection.disconnect())
 
 
 def address_of(pool: Pool) -> tuple[str, int | None]:
-    """Host and port, or the path of the unix socket and None; of a Sentinel's pool, its service."""
+    """Host and port, or the path of the unix socket and None. For a Sentinel's pool: its service and None."""
     settings = pool.connection_kwargs
     path = settings.get("path")
     if isinstance(path, str):
@@ -183,7 +182,7 @@ async def send_packed(connection: Connection, payload: bytes) -> None:
     """Write ``payload``, within the client's ``socket_timeout``.
 
     redis-py's own timer is ``asyncio.wait_for``. On Python 3.11 that is a task, which the end of a loop cancels
-    although nobody cancels the caller, and it may swallow a cancellation of the caller.
+    although the caller is not cancelled, and it may swallow a cancellation of the caller.
 
     Raises:
         redis.exceptions.RedisError, OSError: the connection is lost.
@@ -206,7 +205,7 @@ async def _drain(connection: Connection) -> None:
     """Wait until the transport takes more.
 
     redis-py writes with ``writelines``, which does not stop the writer in CPython 3.12.0 to 3.12.8 and 3.13.0 to
-    3.13.1, whatever is left in the buffer. To set the limits of the buffer makes the transport look at it.
+    3.13.1, however full the buffer is. Setting the limits of the buffer makes the transport check it.
     """
     writer: object = getattr(connection, "_writer", None)
     if isinstance(writer, asyncio.StreamWriter) and not writer.transport.is_closing():
@@ -218,10 +217,10 @@ async def _drain(connection: Connection) -> None:
 
 
 async def read_reply(connection: Connection, *, seconds: float | None) -> Reply:
-    """The next reply, an error that the server sent among them as a value.
+    """Read the next reply. An error that the server sent is returned as a value.
 
     Args:
-        seconds: for which to wait; None: for ever.
+        seconds: how long to wait, or None to wait for ever.
 
     Raises:
         redis.exceptions.RedisError, OSError: the connection is lost.
@@ -241,7 +240,7 @@ async def _next_reply(connection: Connection) -> Reply:
         try:
             reply = await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
         except RedisError as error:
-            if isinstance(error.__context__, ReadOnlyError):  # how a connection of Sentinel's reports that
+            if isinstance(error.__context__, ReadOnlyError):  # a connection of Sentinel's reports READONLY like this
                 return error.__context__
             if not _is_reply(error):
                 raise
@@ -251,9 +250,9 @@ async def _next_reply(connection: Connection) -> Reply:
 
 
 def _is_reply(error: RedisError) -> bool:
-    """Whether redis-py raised what the *server* said (NOPERM, LOADING, ...); the connection goes on.
+    """Whether redis-py raised an error that the *server* sent (NOPERM, LOADING, ...), so the connection still works.
 
-    LOADING and NOAUTH are subclasses of its ConnectionError; the plain class means the network.
+    LOADING and NOAUTH are subclasses of its ConnectionError. The plain class means the network.
     """
     return isinstance(error, ResponseError) or (
         isinstance(error, ConnectionError) and type(error) is not ConnectionError
@@ -261,7 +260,7 @@ def _is_reply(error: RedisError) -> bool:
 
 
 async def has_unread(connection: Connection) -> bool:
-    """Whether an idle connection is closed, or has received something that nobody asked for."""
+    """Whether an idle connection is closed, or has received bytes that were not asked for."""
     if not connection.is_connected:
         return True
     # redis-py 8.0 renamed it, and warns about the former name.
@@ -284,13 +283,13 @@ def is_closed_here(connection: Connection) -> bool:
 
 
 def health_check_interval(connection: Connection) -> float:
-    """Seconds for which this connection may be idle before it is to be asked whether it works; 0: for ever."""
+    """Seconds for which this connection may be idle before a PING has to show that it works, or 0 for no such check."""
     interval: object = getattr(connection, "health_check_interval", 0)
     return interval if isinstance(interval, (int, float)) else 0
 
 
 def outdated(connection: Connection) -> bool:
-    """Whether redis-py wants this connection replaced: the server moves, or there are new credentials."""
+    """Whether redis-py asks to replace this connection: the server moves, or there are new credentials."""
     ask: object = getattr(connection, "should_reconnect", None)  # redis-py 7.0 and later
     if callable(ask) and ask():
         return True
@@ -298,6 +297,6 @@ def outdated(connection: Connection) -> bool:
 
 
 def _in_use(pool: Pool) -> MutableSet[_Guest] | None:
-    # Where it has another shape, the connection is closed with the loop or the client object instead.
+    # If it has another shape, the connection is closed with the loop or the client object instead.
     in_use: object = getattr(pool, "_in_use_connections", None)
     return cast("MutableSet[_Guest]", in_use) if isinstance(in_use, (set, WeakSet)) else None

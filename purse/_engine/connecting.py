@@ -1,11 +1,11 @@
 """Opening connections: by the client's own pool, with its settings, but without redis-py's retries.
 
-Those would send a write again whose reply was lost, and hold back the error of a refused connection for
-seconds. A first connection that fails is reported at once; one that had been there is opened again with
-jittered back-off for about a second, because a server that restarts is back within that.
+redis-py's retries would send a write again whose reply was lost, and delay the error of a refused connection by
+seconds. A first connection that fails is reported at once. A lost connection is opened again with
+jittered back-off for about a second, because a server that restarts is back within that time.
 
-A client may have no ``socket_timeout``. Then a connection that is silent, because a firewall has forgotten it or
-because a server accepts and says nothing, would stop all who share it. So its connections get one here.
+A client may have no ``socket_timeout``. Then a silent connection, because a firewall has dropped it or
+because a server accepts and sends nothing, would stop all callers that share it. So its connections get one here.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["DELAYS", "SOCKET_TIMEOUT", "Connector", "pause", "refused"]
 DELAYS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # seconds, each drawn from half to whole
 
 SOCKET_TIMEOUT = 5.0
-"""Seconds of silence after which a connection is given up whose client has no ``socket_timeout``: redis-py 8's own."""
+"""Seconds of silence after which a connection is given up if its client has no ``socket_timeout``: as in redis-py 8."""
 
-_BEAT = 0.05  # seconds between two looks whether the loop is held up
+_BEAT = 0.05  # seconds between two checks whether the loop is held up
 _HELD_UP = 3  # how often a connection is tried again because the loop was held up
 
 
@@ -40,22 +40,22 @@ class Connector:
     """Opens the connections of one client.
 
     Args:
-        pool: the client's.
+        pool: the client's connection pool.
 
     Attributes:
-        socket_timeout: seconds, for a client without that setting; None: no limit.
+        socket_timeout: seconds, for a client without that setting, or None for no limit.
     """
 
     def __init__(self, pool: Pool) -> None:
         self.pool: Pool = pool
-        self.socket_timeout: float | None = SOCKET_TIMEOUT  # looked up when the client is first used
+        self.socket_timeout: float | None = SOCKET_TIMEOUT  # read when the client is first used
 
     async def open(self) -> Connection:
-        """An open connection with the client's settings that nobody else uses and that never retries by itself.
+        """Open a new connection with the client's settings, which never retries by itself.
 
         Raises:
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened; nothing is
-                left behind. The same when the caller is cancelled.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened. No socket stays
+                open, neither then nor if the caller is cancelled.
         """
         for _ in range(_HELD_UP - 1):
             pulse = _Pulse()
@@ -67,9 +67,9 @@ class Connector:
         return await self._open_once()
 
     async def open_patiently(self) -> Connection:
-        """As ``open``, for about a second, because there was a connection before.
+        """Try ``open`` for about a second, because there was a connection before.
 
-        A server that accepts and then says nothing has taken the time limit already; it is not asked again.
+        A server that accepts and then sends nothing has already used up the time limit, so it is not tried again.
         """
         for delay in DELAYS:
             try:
@@ -96,10 +96,10 @@ class Connector:
 
 
 class _Pulse:
-    """Notices that the loop is held up, by looking at the clock now and then.
+    """Notices that the loop is held up, by reading the clock at regular intervals.
 
-    redis-py's timers do not know what came while nobody looked: see ``deadlines``. It looks as long as somebody refers
-    to it.
+    redis-py's timers fire before the loop has read the bytes that came during a delay: see ``deadlines``. The checks
+    end when the object is collected.
     """
 
     def __init__(self) -> None:
@@ -109,13 +109,13 @@ class _Pulse:
         _beat_later(self._loop, self)
 
     def look(self) -> None:
-        """Look at the clock."""
+        """Read the clock."""
         now = self._loop.time()
         self._late = max(self._late, now - self._last - _BEAT)
         self._last = now
 
     def held_up(self) -> bool:
-        """Whether that was for longer than between two beats."""
+        """Whether the loop was once late by more than the time between two checks."""
         self.look()
         return self._late > _BEAT
 
@@ -132,13 +132,16 @@ def _beat(loop: Loop, pulse: weakref.ref[_Pulse]) -> None:
 
 
 async def pause(seconds: float) -> None:
-    """Wait between half and all of ``seconds``, so that clients of one server do not come back in step."""
+    """Wait between half and all of ``seconds``, so that clients of one server do not come back at the same moment."""
     await asyncio.sleep(seconds * random.uniform(0.5, 1))
 
 
 def refused(error: RedisError, pool: Pool) -> RedisError:
-    """A fresh copy of a connection error for each of the callers that waited for one attempt, with the fix."""
+    """Return a fresh copy of a connection error, with a note that tells the fix.
+
+    Each caller that waited for the same attempt gets its own copy, because raising attaches a traceback.
+    """
     copy = (ConnectionError if isinstance(error, Ended) else type(error))(*tidied(error).args)
     fix = advice_for(error, pool)
-    copy.add_note(f"purse could not open a connection; nothing was sent. {fix}".rstrip())
+    copy.add_note(f"purse could not open a connection, so nothing was sent. {fix}".rstrip())
     return copy

@@ -1,11 +1,11 @@
-"""Contact: one line in the log when a client has lost its server, and one when it has it again.
+"""Contact: one line in the log when a client has lost its server, and one when it is connected again.
 
     connection lost     WARNING     once, however many connections and calls it had
     call, call, call                each raises or waits, none is logged
     connected again     INFO        once
 
-What this side has ended (``aclose``, a loop that ends, a connection that is replaced) is not lost, and a client that
-never had a connection has lost none: its first call raises.
+A connection that this side has ended (``aclose``, a loop that ends, a connection that is replaced) does not count as
+lost. A client that never had a connection has not lost one either: its first call raises.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Contact:
     """Whether one client has a connection. Any thread may use it.
 
     Args:
-        pool: the client's pool, which knows the address.
+        pool: the client's pool, which has the address.
 
     Attributes:
-        is_lost: there was a connection, and it was lost.
-        was_made: there is a connection, or was.
+        is_lost: whether a connection was lost and there is not a new one yet.
+        was_made: whether there has ever been a connection.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -40,14 +40,14 @@ class Contact:
         self.was_made: bool = False
 
     def made(self) -> None:
-        """A connection is open, and works."""
+        """Note that a connection is open, and works."""
         with self._lock:
             was_lost, self.is_lost, self.was_made = self.is_lost, False, True
         if was_lost:
             _log.info("purse: connected to %s again", self._address())
 
     def lost(self, cause: BaseException | None) -> None:
-        """A connection was lost, or could not be opened in place of one that was."""
+        """Note that a connection was lost, or that a lost one could not be replaced."""
         with self._lock:
             is_new = self.was_made and not self.is_lost and not isinstance(cause, Ended)
             self.is_lost = self.is_lost or is_new

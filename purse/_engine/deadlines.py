@@ -1,11 +1,11 @@
-"""Deadlines for a server's silence, which do not take our own delay for it.
+"""Deadlines for a silent server, which do not mistake a busy event loop for silence.
 
-A loop that was held up by somebody's synchronous work finds its timers overdue before it has read what has
-come. So a deadline that is over is only a suspicion: the loop has ``LOOK_AGAIN`` seconds to read, and what has
-not come by then has not come.
+A loop that was held up by synchronous work finds its timers overdue before it has read the bytes that have
+come. So a deadline that has passed is only a suspicion. The loop then has ``LOOK_AGAIN`` seconds to read, and only
+if nothing has come by then, the server is silent.
 
     loop   ... | write | held up for 0.6 s | [deadline of 0.5 s]  read the reply | ...
-                                              look again in 20 ms, and find it answered
+                                              check again in 20 ms: it is answered
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Self
 __all__ = ["LOOK_AGAIN", "Within"]
 
 LOOK_AGAIN = 0.02
-"""Seconds after which a deadline that is over is believed. The loop polls its sockets at least once in between."""
+"""Seconds between a deadline and its second check. The loop polls its sockets at least once in between."""
 
 
 class Within:
-    """``asyncio.timeout`` for an answer of a server, by this rule.
+    """``asyncio.timeout`` for a reply of the server, by the rule of this module.
 
     Args:
-        seconds: None or 0: without limit.
+        seconds: the limit. None and 0 mean no limit.
 
     Raises:
-        TimeoutError: Python's; at the end of the block.
+        TimeoutError: Python's own class, raised at the end of the block.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -36,7 +36,7 @@ class Within:
         self._timer: asyncio.TimerHandle | None = None
 
     def expired(self) -> bool:
-        """Whether the time was over."""
+        """Whether the time limit has ended the block."""
         return self._limit.expired()
 
     async def __aenter__(self) -> Self:

@@ -1,20 +1,20 @@
 """DedicatedLink: a connection for each call, for clients whose connections must not be shared.
 
-A fake, a subclass, an instrumented client: every byte goes through the public methods of their
+For a fake, a subclass or an instrumented client every byte goes through the public methods of its
 connections. The promises are those of the shared link, kept in another way:
 
-* a call that is cancelled, or fails while replies are on the way, closes its connection, so that a late
-  reply answers nobody;
-* a call for which no connection is free waits, first come first served, instead of raising;
-* a connection that the server has closed is noticed before anything is sent on it, and one that was idle
-  for longer than the client's ``health_check_interval`` is asked first (PING);
-* a connection is asked whether the server executes transactions together with its first call, or before it if that
-  is one.
-* an exception between two lines (a Ctrl-C) discards the connection of its call. What is counted is counted for each
-  call, and never twice, wherever the exception came.
+* A call that is cancelled, or fails while replies are on the way, closes its connection, so that a late
+  reply cannot answer another call.
+* A call for which no connection is free waits, first come first served, instead of raising.
+* A connection that the server has closed is noticed before anything is sent on it. A connection that was idle
+  for longer than the client's ``health_check_interval`` has to answer a PING first.
+* The first call on a connection also asks whether the server executes transactions. If the call is itself a
+  transaction, it waits for the answer.
+* An exception between two lines (a Ctrl-C) discards the connection of its call. Each call is counted once and never
+  twice, in whichever line the exception came.
 
-The client's pool makes the connections, but they are kept here: one that lies in the pool may belong to an
-event loop that has ended, and redis-py's own commands must not run out of connections because of ours.
+The client's pool makes the connections, but they are kept here. A connection in the pool may belong to an
+event loop that has ended, and redis-py's own commands must not run out of connections because of purse's.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ from purse._engine.transactions import QUESTION, Permission, annotate, judge, to
 __all__ = ["DedicatedLink"]
 
 Caller: TypeAlias = "asyncio.Task[Any] | None"
-"""The task that makes a call; it makes one at a time."""
+"""The task that makes a call. It makes one at a time."""
 
 LIMIT = 50
-"""Connections of one client and loop; at most half of what its pool may have, and at least one."""
+"""Connections of one client and loop: at most this many, at most half of its pool's ``max_connections``, at least 1."""
 
 
 class DedicatedLink:
-    """Calls of one client in one loop, each with a connection to itself while it lasts.
+    """Calls of one client in one loop, each with a separate connection while it lasts.
 
     Args:
         connector: opens the client's connections.
-        first: an open connection that nobody else uses.
+        first: an open connection that is not used elsewhere.
         on_close: called once, when the last connection is closed.
     """
 
@@ -74,19 +74,19 @@ class DedicatedLink:
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, min(LIMIT, pool.max_connections // 2))
         self._room = Room()
-        self._calls: dict[Caller, int] = {}  # those that are under way, by the task: it makes one at a time
+        self._calls: dict[Caller, int] = {}  # bytes of the calls under way, by task: each makes one call at a time
         self._idle = [first]
         self._idle_since = {first: monotonic()}
         self._busy: dict[Connection, Caller] = {}  # and the call that uses it
         self._permission = Permission()
         self._unasked = {first}  # connections that were not asked yet whether they may send MULTI and EXEC
-        self._transacting: set[Connection] = set()  # those that may
-        self._tasks: dict[asyncio.Task[None], Connection] = {}  # those that close connections
-        self._sent: set[object] = set()  # tasks whose request may have left
+        self._transacting: set[Connection] = set()  # connections that may send MULTI and EXEC
+        self._tasks: dict[asyncio.Task[None], Connection] = {}  # tasks that close connections
+        self._sent: set[object] = set()  # tasks whose request may have been sent
         self._on_close: Callable[[DedicatedLink], None] | None = on_close
         self._lost: BaseException | None = None
         self._disowned = False
-        self.ready = False  # every call asks for room, in its order
+        self.ready = False  # every call waits for room, in its order
         self.is_open = True
         self.traffic = Traffic()
         remember(pool, first)
@@ -98,7 +98,7 @@ class DedicatedLink:
             redis.exceptions.RedisError: another connection was needed, and could not be opened.
         """
         call = asyncio.current_task()
-        if call in self._calls:  # its former call, which an exception has ended where it is counted out
+        if call in self._calls:  # an exception has ended its former call in the ``finally`` below
             del self._calls[call]
             self._reclaim()
         connection: Connection | None = None
@@ -135,17 +135,17 @@ class DedicatedLink:
         return taking.result()
 
     def permit(self, permission: Permission) -> None:
-        """See ``Link.permit``; here each connection asks with its first call."""
+        """See ``Link.permit``. Here each connection asks with its first call."""
         self._permission = permission
 
     async def room(self, size: int) -> None:
-        """See ``Link.room``: a place among the calls that may be under way at a time."""
+        """See ``Link.room``. Here room is a place among the calls that may be under way at a time."""
         if not self.is_open:
             raise self._turned_away()
         await self._room.wait(size, self._admit)
 
     def _admit(self) -> None:
-        """Let those who wait go on, as far as there are connections and memory for them."""
+        """Let waiting callers continue, as far as there are connections and memory for them."""
         if len(self._busy) > len(self._calls):
             self._reclaim()
         room = self._room
@@ -160,7 +160,9 @@ class DedicatedLink:
             room.grant()
 
     def _reclaim(self) -> bool:
-        """Count out calls that are gone, and discard their connections: an exception came where they do it.
+        """Remove calls that have ended from the count, and discard their connections.
+
+        A call does both itself, unless an exception came in just those lines.
 
         Returns:
             Whether there was such a call.
@@ -179,7 +181,7 @@ class DedicatedLink:
         return self._lost or Ended("the connection was replaced")
 
     async def _connection(self, call: Caller) -> Connection:
-        """A connection that works; it is counted as busy, with ``call``."""
+        """Return a connection that works, and count it as busy with ``call``."""
         while self.is_open:
             connection: Connection | None = None
             try:
@@ -210,7 +212,7 @@ class DedicatedLink:
             return True
         try:
             await send_packed(connection, PING)
-            await read_reply(connection, seconds=connection.socket_timeout)  # whatever it is: the server is there
+            await read_reply(connection, seconds=connection.socket_timeout)  # any reply shows that the server answers
         except (RedisError, OSError):
             return False
         return True
@@ -222,7 +224,7 @@ class DedicatedLink:
             raise refused(error, self._pool) from error
 
     async def _call(self, connection: Connection, packed: Packed) -> list[Reply]:
-        """Send a request; a transaction only after the server has said on ``connection`` that it executes them."""
+        """Send a request. A transaction waits until the server has said on ``connection`` that it executes them."""
         payload, wanted = packed
         if wanted > 1 and connection not in self._transacting:
             refusal = self._permission.refusal() or await self._ask(connection)
@@ -240,10 +242,10 @@ class DedicatedLink:
         return replies
 
     async def _ask(self, connection: Connection) -> RedisError | None:
-        """Ask whether ``connection`` may send MULTI and EXEC; the answer if it may not.
+        """Ask whether ``connection`` may send MULTI and EXEC. Returns the refusal, or None if it may.
 
         Raises:
-            LinkLost: nothing else was sent.
+            LinkLost: the connection was lost. Only the question was sent.
         """
         try:
             return self._learn(connection, await self._exchange(connection, QUESTION, asking=True))
@@ -259,12 +261,12 @@ class DedicatedLink:
             return None
         if verdict.refused:
             self._permission.refuse(verdict.error)
-        if verdict.stuck:  # nothing that came behind it was executed
+        if verdict.stuck:  # no command that came after it was executed
             raise LinkLost(verdict.error, sent=False)
         return told(verdict.error)
 
     async def _look_at(self, connection: Connection, replies: list[Reply]) -> None:
-        """Draw the consequences of a transaction that was not executed."""
+        """Handle the replies to a transaction that was not executed: note a refusal, explain it to the caller."""
         verdict = judge(replies)
         if verdict.refused and verdict.error is not None:
             self._transacting.discard(connection)
@@ -285,12 +287,12 @@ class DedicatedLink:
                 replies.append(reply)
                 if isinstance(reply, Exception) and not connection.is_connected:
                     # A connection of Sentinel's closes itself when its server refuses because it is no
-                    # longer the primary; so the server has refused the rest of the unit as well.
+                    # longer the primary. So the server has refused the rest of the unit as well.
                     replies += [reply] * (abs(wanted) - len(replies))
         except (RedisError, OSError) as error:
             if asking:
                 self._permission.lost(connection)
-            # While it is read from, only the client's own ``aclose`` closes it on this side.
+            # While a call reads from it, only the client's own ``aclose`` closes it on this side.
             here = was_closed_by_client(connection) or (written and is_closed_here(connection))
             ended = Ended("The client was closed.") if here else None
             raise LinkLost(self._lost or ended or error, sent=True) from error
@@ -321,7 +323,7 @@ class DedicatedLink:
     def _done(self, task: asyncio.Task[None]) -> None:
         connection = self._tasks.pop(task, None)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        # Otherwise it is closed, one way or another.
+        # Otherwise it is closed.
         if connection is not None and isinstance(error, CAME_BETWEEN) and not self._disowned:
             self._disconnect(connection)
         self._maybe_closed()
@@ -348,7 +350,7 @@ class DedicatedLink:
             self._lost = cause
         self.retire()
         self._reclaim()
-        for connection in self._busy:  # the call that reads from it is told that it was closed
+        for connection in self._busy:  # the call that reads from it raises
             if connection.is_connected:
                 self._disconnect(connection)
             forget(self._pool, connection)

@@ -1,14 +1,15 @@
-"""The executor of a client of one server: the way of each call, who may step in between, and the end.
+"""The executor of a client of one server: the way of each call, ``atomic`` and observers, and the end.
 
     ask, ask_again      one command, and its reply: a packed request on an open link, and nothing else
     execute             a unit
-    take                a unit that removes elements: what a cancelled caller leaves goes to its line
-    transact            what ``atomic`` has collected
+    take                a unit that removes elements: if its caller is cancelled, they go to its line
+    transact            the calls that ``atomic`` has collected
 
-Each of them looks the link up itself and leaves the straight way only for an error, for a link that is not ready, and
-for what steps in between (``hooks``): a call more would cost every one of them. All that can go wrong is ``resending``.
+Each of them gets the link itself, because one more Python call would slow down every request. Only an error, a link
+that is not ready, ``atomic`` and an observer (``hooks``) take a longer way. Lost connections and refusals are handled
+in ``resending``.
 
-There is one executor for each client object (``registry``); its connections are kept in ``links``. An executor never
+There is one executor for each client object (``registry``). Its connections are kept in ``links``. An executor never
 refers to its client strongly.
 """
 
@@ -59,7 +60,7 @@ class ClientExecutor(Resending):
 
     Attributes:
         connector: opens connections.
-        links: those that are open.
+        links: its connections.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -101,7 +102,7 @@ class ClientExecutor(Resending):
         return await self._go_on(Unit((command,), first, origin, field=field, read_only=True), replies, lost)
 
     async def _go_on(self, unit: Unit[Reply], replies: list[Reply] | None, lost: LinkLost | None) -> Reply:
-        """What is left to do for a single command that was refused, or lost, or not sent yet."""
+        """Finish a single command that was refused, or lost, or not sent yet."""
         if replies is None:
             if lost is None:
                 return await self.execute(unit)
@@ -188,7 +189,7 @@ class ClientExecutor(Resending):
         )
 
     async def _collected(self, unit: Unit[R]) -> R:
-        """Leave the sending to the ``atomic`` that steps this call."""
+        """Hand the unit to the ``atomic`` that steps this call, and wait for the replies."""
         replies = await hooks.hand_over(self, unit)
         try:
             no_error(replies)
@@ -198,7 +199,7 @@ class ClientExecutor(Resending):
         return unit.decode(replies)
 
     async def transact(self, unit: Unit[object]) -> list[Reply]:
-        """Send ``unit`` as a transaction, by the same rules; the replies to MULTI, each command and EXEC.
+        """Send ``unit`` as a transaction, by the same rules. Returns the replies to MULTI, each command and EXEC.
 
         Raises:
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: as ``execute``.
@@ -212,7 +213,7 @@ class ClientExecutor(Resending):
         return replies
 
     async def _observed(self, unit: Unit[R], observer: Observer, leave: Leave | None = None) -> R:
-        """``execute`` or ``take`` while somebody watches."""
+        """``execute`` or ``take`` while there is an observer."""
         with observer(call := hooks.seen(unit, hooks.calling_method(unit.origin), self._pool)):
             replies = await self._settle(unit, await self._exchange(unit, pack, leave=leave), leave)
             call.bytes_received = bytes_in(replies)
@@ -228,13 +229,19 @@ class ClientExecutor(Resending):
 
     @property
     def listening(self) -> int:
-        """Open connections on which the server tells of changed keys."""
+        """The number of open connections on which the server reports changed keys."""
         return sum(waits.wakeups.connections for waits in self._waits.copy().values())
 
     async def aclose(self) -> None:
         """See ``Executor.aclose``."""
         try:
-            settling = [*self._settle_all(StoreClosed("this store was closed by aclose() while a call waited on it"))]
+            settling = [
+                *self._settle_all(
+                    StoreClosed(
+                        "this store was closed by aclose() while a call waited: keep it open until calls return"
+                    )
+                )
+            ]
             if settling:
                 _, late = await asyncio.wait(settling, timeout=2 * GRACE)
                 for one in late:  # the loop of another thread is busy, or has just ended
@@ -248,7 +255,7 @@ class ClientExecutor(Resending):
             self.abandon()
 
     def _settle_all(self, error: StoreClosed) -> Iterator[asyncio.Future[None]]:
-        """Tell those who wait in each loop, and put back what is on its way, in the loop's own thread."""
+        """In each loop's own thread, let waiting callers raise ``error``, and put back elements on their way."""
         here = get_running_loop()
         for loop, waits in self._waits.copy().items():
             if loop is here:
@@ -257,16 +264,16 @@ class ClientExecutor(Resending):
                 settling = waits.settle(error)
                 try:
                     yield asyncio.wrap_future(asyncio.run_coroutine_threadsafe(settling, loop))
-                except RuntimeError:  # it was closed in this moment
+                except RuntimeError:  # the loop was closed in this moment
                     settling.close()
 
     def forget_ended(self) -> None:
-        """Close the connections that closed loops have left open, and forget those loops; any thread may call it."""
+        """Close the connections that closed loops have left open, and forget those loops. Any thread may call it."""
         self.links.forget_ended()
         self._waits.take_ended()
 
     def abandon(self) -> None:
-        """Abort the connections of every loop; any thread may call it."""
+        """Abort the connections of every loop. Any thread may call it."""
         self.forget_ended()
         cause = Ended("the client was closed or dropped")
         self.links.abandon(cause)
@@ -275,20 +282,20 @@ class ClientExecutor(Resending):
                 loop.call_soon_threadsafe(waits.wakeups.abort, cause)
 
     def disown(self) -> None:
-        """Forget every connection: this process is a fork, they are its parent's."""
+        """Forget every connection: this process is a fork, and they are its parent's."""
         for waits in self._waits.disown().values():
             waits.wakeups.disown()
         self.links.disown()
 
 
 def _leave(unit: Unit[list[E]], line: Callable[[], Line[E]]) -> Callable[[list[Reply] | None], None]:
-    """A caller is gone whose unit removes something: its line cares for what the replies bring. See ``Leave``."""
+    """The ``Leave`` of a unit that removes elements: if its caller is cancelled, the elements go to its line."""
     arrive = line().expect()
 
     def arrived(replies: list[Reply] | None) -> None:
         taken: list[E] = []
         try:
-            if replies is not None:  # an error says that nothing was removed
+            if replies is not None:  # an error in the replies means that nothing was removed
                 taken = unit.decode(answers(unit, replies))
         except RedisError as error:
             _log.debug("purse: a call that was cancelled would have failed: %s", said(error))

@@ -1,7 +1,8 @@
-"""Forks: what a child process does with what its parent's event loops and threads have left in it.
+"""Forks: how a child process treats the objects of its parent's event loops and threads.
 
-    ``keep``         sockets, tasks and transports of the parent's loops: to drop one would close it, or wake that loop
-    ``in_child``     what is to be done in each child, before anything else runs there
+    ``keep``         refers to sockets, tasks and transports of the parent's loops: dropping one would close it, or wake
+                     that loop
+    ``in_child``     has a function called in each child, before anything else runs there
     ``ThreadLock``   a lock of threads that is free in the child, even if a thread of the parent held it
 
 A child has one thread, a copy of the one that forked. So nothing here needs to be protected.
@@ -26,13 +27,13 @@ def keep(inherited: object) -> None:
 
 
 def in_child(do: Callable[[], None]) -> None:
-    """Have ``do`` called in each child that is forked from now on."""
+    """Call ``do`` in each child process that is forked from now on."""
     if hasattr(os, "register_at_fork"):  # not on Windows
         os.register_at_fork(after_in_child=do)
 
 
 class ThreadLock:
-    """``threading.RLock`` in a ``with`` statement, for what takes several steps.
+    """``threading.RLock`` in a ``with`` statement, for changes that take several steps.
 
     Re-entrant, because the garbage collector may call a finalizer that needs it while this thread holds it.
     """
@@ -44,7 +45,7 @@ class ThreadLock:
         _locks.add(self)
 
     def renew(self) -> None:
-        """Be free: the thread that held it does not exist in this process."""
+        """Make it free: the thread that held it does not exist in this process."""
         self._lock = threading.RLock()
 
     def __enter__(self) -> None:

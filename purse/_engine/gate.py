@@ -1,10 +1,10 @@
 """Gate: transactions stay in the outbox of a shared link until the server has said that it executes them.
 
     [MULTI] [EXEC] [GET ...] [MULTI SET SET EXEC] [GET ...]
-    the question   goes      held, and all that came behind it
+    the question   is sent   held, and all requests behind it
 
-The question is the first thing in the outbox, so single commands follow it without waiting. What it is good for, and
-what the answers mean, is in ``transactions``.
+The question is the first request in the outbox, so single commands follow it without waiting. ``transactions`` explains
+why it is asked, and the meaning of the answers.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Gate:
     """Whether transactions may leave the outbox of one link.
 
     Args:
-        outbox: that of the link.
+        outbox: the outbox of the link.
 
     Attributes:
-        is_open: the server has said on this link that it executes transactions.
-        holding: a transaction is in the outbox, and waits for the answer.
-        question: the question, while it waits or its answer does.
+        is_open: whether the server has said on this link that it executes transactions.
+        holding: whether a transaction is in the outbox, and waits for the answer.
+        question: the question, until it is answered. None before it is asked.
     """
 
     __slots__ = ("_outbox", "_permission", "holding", "is_open", "question")
@@ -42,21 +42,21 @@ class Gate:
         self.question: Request | None = None
 
     def permit(self, permission: Permission) -> bool:
-        """See ``Link.permit``; whether the question is in the outbox now."""
+        """See ``Link.permit``. Returns whether the question is in the outbox now."""
         self._permission = permission
         if permission.eager:
             self._ask()
         return self.question is not None
 
     def _ask(self) -> None:
-        """Put the question in front of all that waits to be sent."""
+        """Put the question in front of all requests that wait to be sent."""
         nobody: Future = asyncio.get_running_loop().create_future()
-        nobody.set_result([])  # no caller waits for it: the answer is looked at when it is delivered
+        nobody.set_result([])  # no caller waits for it: the link reads the answer when it is delivered
         self.question = (nobody, QUESTION[1])
         self._outbox.put_first(QUESTION[0], self.question)
 
     def lets_in(self, future: Future) -> bool:
-        """Whether a transaction may join the outbox; otherwise ``future`` has its answer."""
+        """Whether a transaction may join the outbox. If not, ``future`` has the refusal as its reply."""
         if self.is_open:
             return True
         if self.question is None:
@@ -69,7 +69,7 @@ class Gate:
         return True
 
     def before_transactions(self) -> int:
-        """How many requests of the outbox may go before the answer is there."""
+        """How many requests of the outbox may be sent before the question is answered."""
         held = (n for n, request in enumerate(self._outbox.requests) if self._is_transaction(request))
         return next(held, len(self._outbox))
 
@@ -77,11 +77,11 @@ class Gate:
         return type(request) is tuple and request is not self.question
 
     def learn(self, replies: list[Reply], *, asked: bool) -> Verdict:
-        """Draw the consequences of a transaction that was not executed, or of the answer to the question.
+        """Handle the replies to a transaction that was not executed, or the answer to the question.
 
         Args:
-            replies: are changed, if they were refused, to say what became of the commands.
-            asked: they are the answer to the question.
+            replies: the replies. If the transaction was refused, they are changed to say whether it was executed.
+            asked: whether they are the answer to the question.
         """
         verdict = judge(replies)
         if verdict.refused and verdict.error is not None:
@@ -100,7 +100,7 @@ class Gate:
         return verdict
 
     def _turn_away(self, error: RedisError) -> None:
-        """Answer the transactions in the outbox: they are not sent."""
+        """Answer the transactions in the outbox with ``error`` and remove them: they are not sent."""
         outbox = self._outbox
         kept = [not self._is_transaction(request) for request in outbox.requests]
         for request, stays in zip(outbox.requests, kept, strict=True):
@@ -109,6 +109,6 @@ class Gate:
         outbox.keep(kept)
 
     def lost(self, link: object) -> None:
-        """The link is lost."""
+        """Note that the link is lost."""
         if self.question is not None:
             self._permission.lost(link)

@@ -1,9 +1,9 @@
-"""The end of an event loop, without warnings and without tasks that wait for it.
+"""Close the links of an event loop when the loop ends, without warnings and without a task that waits for that.
 
-A link has no task that a loop could cancel at its end, and a socket that is still open when its loop is closed is a
-ResourceWarning. So the links of a loop are closed when it is shut down, after the tasks that may need them have ended
-(``loops.at_end``). A loop that was only closed did not do that: its links are closed at the next opportunity, without
-their loop (``loops.forget_ended``).
+A link does not have a task that a loop could cancel at its end, and a socket that is still open when its loop is closed
+causes a ResourceWarning. So the links of a loop are closed when it is shut down, after the tasks that may need them
+have ended (``loops.at_end``). If a loop was only closed and not shut down, its links are closed later, without their
+loop (``loops.forget_ended``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["forget_link", "guard_link"]
 
 
 class _Guard:
-    """The links of one event loop that are to be closed with it."""
+    """The links of one event loop that are closed together with it."""
 
     def __init__(self) -> None:
         self.links: dict[Link, None] = {}
@@ -38,7 +38,7 @@ _guards: PerLoop[_Guard] = everywhere(_Guard.drop)
 
 
 async def guard_link(link: Link) -> None:
-    """Close ``link`` when the running loop ends, unless it is forgotten before."""
+    """Close ``link`` when the running loop ends, unless ``forget_link`` is called before."""
     guard = _guards.get(asyncio.get_running_loop())
     if guard is None:
         forget_ended()
@@ -48,10 +48,10 @@ async def guard_link(link: Link) -> None:
 
 
 def forget_link(loop: asyncio.AbstractEventLoop, link: Link) -> None:
-    """``link`` is closed; nothing is left to do for it when ``loop`` ends."""
+    """Undo ``guard_link``: ``link`` is closed already."""
     guard = _guards.get(loop)
     if guard is not None:
         guard.links.pop(link, None)
 
 
-atexit.register(forget_ended)  # or a socket of such a loop would warn when the program ends
+atexit.register(forget_ended)  # otherwise a socket of such a loop would warn when the program ends

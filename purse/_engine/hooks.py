@@ -1,6 +1,6 @@
-"""What may step in between a method and its executor: ``atomic``, which collects units, and an observer.
+"""Hooks between a method and its executor: ``atomic``, which collects units, and an observer.
 
-Both are looked for only after one of them has been used in this process, so that nobody else pays.
+An executor checks for them only after one of them has been used in this process, so other programs do not pay for them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 watched = False
-"""Whether an executor has to look here before it sends a unit. Never reset: threads would race for it."""
+"""Whether an executor has to check for a hook before it sends a unit. Never reset, because threads would race."""
 
 
 @dataclass(slots=True)
@@ -45,13 +45,13 @@ class ObservedCall:
 
     Attributes:
         method: ``RedisHash.set``, ``Store.atomic``.
-        store, field: the names of the store class and its field; None for a collection that was built directly.
-        commands: the Redis command that is sent, or several inside MULTI; of a script, ``EVALSHA``.
+        store, field: the names of the store class and its field, or None for a collection that was built directly.
+        commands: the Redis command that is sent, or several inside MULTI. For a single script, ``EVALSHA``.
         script: the name of the script, if a single one is sent.
         server: host and port, or the path of a unix socket and None.
         database: the database's number.
         bytes_sent: bytes of the arguments in the request.
-        bytes_received: bytes of the values in the reply; 0 until it has come.
+        bytes_received: bytes of the values in the reply. 0 until it has come.
     """
 
     method: str
@@ -69,16 +69,16 @@ class Observer(Protocol):
     """Sees every call of every client of this process."""
 
     def __call__(self, call: ObservedCall, /) -> AbstractContextManager[object]:
-        """What is entered before ``call`` is sent and left when it has its replies, or its exception."""
+        """Return a context manager: entered before ``call`` is sent, left when it has its replies or its exception."""
         ...
 
 
 observer: Observer | None = None
-"""Who sees calls. Another thread may replace it at any time, so it is read once for each call."""
+"""The observer. Another thread may replace it at any time, so it is read once for each call."""
 
 
 def observe(new: Observer | None) -> None:
-    """Have ``new`` see every call from now on; None: nobody."""
+    """Make ``new`` the observer of every call from now on. None removes the observer."""
     global observer, watched
     observer = new
     watched = True
@@ -87,7 +87,7 @@ def observe(new: Observer | None) -> None:
 def calling_method(origin: object) -> str:
     """The method whose call is being executed: ``RedisHash.set``.
 
-    Found on the stack, so that nobody has to say it when nobody asks.
+    It is found on the stack, so that methods need not pass their name when there is no observer.
     """
     classes = {cls.__name__ for cls in type(origin).__mro__}
     found = type(origin).__name__
@@ -103,7 +103,7 @@ def calling_method(origin: object) -> str:
 
 
 def seen(unit: Unit[object], method: str, pool: Pool) -> ObservedCall:
-    """``unit``, which ``method`` sends to the server of ``pool``, as an observer sees it."""
+    """Describe ``unit``, which ``method`` sends to the server of ``pool``, for an observer."""
     store, field = getattr(unit.origin, "__purse_declared__", None) or (None, None)
     scripts = [command.script.name for command in unit.commands if isinstance(command, ScriptCall)]
     names = [
@@ -137,17 +137,17 @@ collecting = _Collecting()
 
 
 def step_in() -> bool:
-    """Whether one of them wants this call."""
+    """Whether ``atomic`` or an observer handles this call."""
     return collecting.active or observer is not None
 
 
 @dataclass(slots=True)
 class Handover:
-    """What a coroutine yields to ``atomic`` in place of sending it.
+    """A unit that a coroutine yields to ``atomic`` instead of sending it.
 
     Attributes:
-        executor: whose call it is; only compared.
-        unit: what it would have sent.
+        executor: the executor of the call. It is only compared.
+        unit: the unit that would have been sent.
     """
 
     executor: object
@@ -159,19 +159,19 @@ def hand_over(executor: object, unit: Unit[object]) -> Generator[Handover, list[
     """Give ``unit`` to the ``atomic`` that runs this coroutine, and wait for its replies.
 
     Raises:
-        RuntimeError: something else resumed the coroutine.
+        RuntimeError: the coroutine was resumed by another caller.
     """
     replies = yield Handover(executor, unit)
     if replies is None:
-        raise RuntimeError("this call was given to atomic() and is awaited somewhere else, too")
+        raise RuntimeError("this call was passed to atomic() and is also awaited elsewhere: await only atomic()")
     return replies
 
 
 def refuse_in_atomic(method: str, why: str = "needs several round trips") -> None:
-    """The first line of a method that cannot be part of a transaction.
+    """Refuse a method that cannot be part of a transaction. Called in its first line.
 
     Raises:
-        TypeError: it is called inside ``atomic``.
+        TypeError: the method is called inside ``atomic``.
     """
     if collecting.active:
-        raise TypeError(f"{method}() {why}, so it cannot be part of atomic(); await it alone")
+        raise TypeError(f"{method}() {why}, so it cannot be part of atomic(): await it alone")

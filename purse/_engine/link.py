@@ -1,4 +1,4 @@
-"""What the executor asks of a link, and what losing one means.
+"""Link: the protocol between the executor and the connections, and ``LinkLost``.
 
 A link carries packed requests of one client and one event loop to the server and their replies back:
 
@@ -7,7 +7,7 @@ A link carries packed requests of one client and one event loop to the server an
         ``driven.DrivenLink``        through redis-py's public methods
     ``dedicated.DedicatedLink``  a connection for each call, for clients that must not share one
 
-A link lives once: lost or closed it is never reopened, the executor opens another.
+A link that is lost or closed is never reopened. The executor opens another one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from purse._engine.transactions import Permission
 __all__ = ["Ended", "Leave", "Link", "LinkLost", "Traffic", "lost_reply", "reply_was_lost"]
 
 Leave: TypeAlias = "Callable[[], Callable[[list[Reply] | None], None]]"
-"""What ``Link.take`` calls when its caller is gone after the request may have been sent. What it returns is called once
-more, with the replies when they have come, or with None when the connection was lost before."""
+"""``Link.take`` calls it if its caller is cancelled after the request may have been sent. It returns a function that is
+called once: with the replies when they have come, or with None if the connection was lost before."""
 
 
 class LinkLost(Exception):
@@ -34,7 +34,7 @@ class LinkLost(Exception):
 
     Attributes:
         sent: False if no byte of the request left this process.
-        cause: what closed the link.
+        cause: the exception that closed the link.
     """
 
     def __init__(self, cause: BaseException, *, sent: bool) -> None:
@@ -44,27 +44,27 @@ class LinkLost(Exception):
 
 
 class Ended(ConnectionError):
-    """Why a link is closed that nothing has happened to: this side has ended it."""
+    """The cause of a link that this side has closed: no connection was lost."""
 
 
 def lost_reply(error: RedisError) -> RedisError:
-    """``error``, marked as one after which nobody knows whether the command was executed."""
+    """Mark ``error``: it is not known whether the command was executed. Returns ``error``."""
     vars(error)["reply_lost"] = True
     return error
 
 
 def reply_was_lost(error: BaseException) -> bool:
-    """Whether ``error`` means that the command may have been executed, or may not."""
+    """Whether ``error`` leaves open if the command was executed."""
     return "reply_lost" in vars(error)
 
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over a link, counted once for each write by the thread of its loop. Any thread may look at it.
+    """Counts the requests of a link, once for each write, in the thread of its loop. Any thread may read it.
 
     Attributes:
-        commands: requests that were sent; a unit of several commands counts as one.
-        batches: writes that carried them.
+        commands: requests that were sent. A unit of several commands counts as one.
+        batches: writes in which they were sent.
         batch_sizes: requests in one write, in powers of two: ``{1: 90, 8: 4}`` means 90 writes of one
             request and four of 5 to 8.
     """
@@ -81,20 +81,20 @@ class Traffic:
         self.batch_sizes[bound] = self.batch_sizes.get(bound, 0) + 1
 
     def add(self, other: Traffic) -> None:
-        """Count what another link has carried, too."""
+        """Add the counts of another link."""
         self.commands += other.commands
         self.batches += other.batches
-        for bound, times in other.batch_sizes.copy().items():  # a copy: its link may go on counting in another thread
+        for bound, times in other.batch_sizes.copy().items():  # a copy: its link may still count in another thread
             self.batch_sizes[bound] = self.batch_sizes.get(bound, 0) + times
 
 
 class Link(Protocol):
-    """Carries requests until it is lost. Everything but ``traffic`` is for the loop's own thread.
+    """Sends requests and reads replies until it is lost. Only the loop's own thread uses it, except for ``traffic``.
 
     Attributes:
-        ready: it is open, and has room for one more request now.
-        is_open: it takes requests, at once or after ``room``.
-        traffic: what went over it.
+        ready: whether it is open, and has room for one more request now.
+        is_open: whether it takes requests, at once or after ``room``.
+        traffic: the counts of its requests.
     """
 
     ready: bool
@@ -102,17 +102,17 @@ class Link(Protocol):
     traffic: Traffic
 
     def request(self, packed: Packed, /) -> Awaitable[list[Reply]]:
-        """Send one contiguous write; brings its replies, errors among them as values.
+        """Send a request in one contiguous write. The awaitable returns its replies, with errors as values.
 
-        To be called only while ``ready``, or right after ``room``. Cancelling it is always safe.
+        Call it only while ``ready``, or right after ``room``. Cancelling it is always safe.
 
         Raises:
-            LinkLost: the link was lost before all replies had come; raised by the awaitable.
+            LinkLost: the link was lost before all replies had come. The awaitable raises it.
         """
         ...
 
     async def take(self, packed: Packed, leave: Leave, /) -> list[Reply]:
-        """``request`` for what removes something: its replies are read to the end even if the caller is cancelled.
+        """``request`` for commands that remove something: the replies are read even if the caller is cancelled.
 
         Args:
             leave: see ``Leave``. It is not called if the caller is cancelled before anything was sent.
@@ -131,9 +131,10 @@ class Link(Protocol):
         ...
 
     def permit(self, permission: Permission, /) -> None:
-        """Share with the client's other links what the server says about MULTI and EXEC; to be called once, at first.
+        """Share ``permission``, the answers about MULTI and EXEC, with the client's other links.
 
-        A shared link asks the server at once. Only transactions wait for the answer.
+        It is called once, before all other methods. A shared link asks the server at once. Only transactions wait for
+        the answer.
         """
         ...
 
@@ -153,18 +154,18 @@ class Link(Protocol):
         ...
 
     def retire(self) -> None:
-        """Take no more requests; close when what is under way has been answered."""
+        """Take no more requests, and close when all requests under way are answered."""
         ...
 
     def abort(self, cause: BaseException) -> None:
         """Fail every request that is under way and hang up. The first cause counts.
 
-        Safe to call again, also after an exception (a Ctrl-C) has ended it half-way: then it does the rest.
+        It is safe to call it again. After an exception (a Ctrl-C) has ended it half-way, the next call does the rest.
         """
         ...
 
     def disown(self) -> None:
-        """Do nothing any more, and leave the sockets alone: this process is a fork, they are its parent's."""
+        """Do nothing any more, and do not touch the sockets: this process is a fork, and they are its parent's."""
         ...
 
     def drop(self) -> None:

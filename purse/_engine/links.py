@@ -1,6 +1,6 @@
 """Links: the connections of one client, one link for each event loop that uses it.
 
-    loop A  --> link, open            opened at the first command, by one task however many callers wait for it
+    loop A  --> link, open            opened at the first command, by one task for all callers that wait for it
     loop B  --> link, lost            stays until the next call replaces it
     loop C  --> link, being opened
 
@@ -41,14 +41,14 @@ class Links:
     """The links of one client.
 
     Args:
-        client: whose connections they are.
-        connector: opens them.
+        client: the client.
+        connector: opens its connections.
 
     Attributes:
-        by_loop: the link of each event loop, open or lost; the dict of a ``PerLoop``, to get single entries from.
-        contact: says when the client has lost its server.
-        engine: what was asked for with ``configure``.
-        mode: how calls reach Redis; decided when a link is opened.
+        by_loop: the link of each event loop, open or lost. It is the dict of a ``PerLoop``, to get single entries from.
+        contact: logs when the client has lost its server.
+        engine: the setting of ``configure``.
+        mode: how calls reach Redis. Decided when a link is opened.
         reconnects: links that were opened in place of lost ones.
     """
 
@@ -69,11 +69,11 @@ class Links:
         self.reconnects: int = 0
 
     async def ready(self, size: Callable[[], int]) -> Link:
-        """The link of the running loop, open, with room for a request of ``size()`` bytes right now.
+        """Return the open link of the running loop, with room for a request of ``size()`` bytes right now.
 
         Raises:
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened.
-            LinkLost: it was lost while this call waited for room.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: a link cannot be opened.
+            LinkLost: the link was lost while this call waited for room.
             StoreClosed: after ``aclose()``.
         """
         loop = get_running_loop()
@@ -89,7 +89,7 @@ class Links:
                 return link
 
     async def _open(self, loop: Loop) -> Link:
-        """A new link of ``loop``; callers that come while it opens wait for the same attempt."""
+        """Open a new link of ``loop``. Callers that come while it opens wait for the same attempt."""
         while True:
             attempt = self._opening.get(loop)
             if attempt is None or attempt.task.done():
@@ -104,18 +104,18 @@ class Links:
             except asyncio.CancelledError:
                 if not opening.cancelled() or task is None or task.cancelling() > cancelling:
                     raise
-                self.check_open()  # otherwise by a program that cancels every task, but not this caller's
+                self.check_open()  # if it is open: the program has cancelled the opening task, but not this caller
             except RedisError as error:
                 raise refused(error, self._connector.pool) from error
             except (KeyboardInterrupt, SystemExit) as error:
                 if not opening.done() or opening.exception() is not error:
                     raise
-                # It came in the middle of opening, and the program has been told of it: this caller goes on.
+                # It came in the middle of opening, and the program has received it: this caller tries again.
 
     def _opened_or_not(self, opening: asyncio.Task[Link]) -> None:
         loop = opening.get_loop()
         attempt = self._opening.get(loop)
-        if attempt is not None and attempt.task is opening:  # all that changes it runs in the thread of that loop
+        if attempt is not None and attempt.task is opening:  # only the thread of that loop changes it
             self._opening.pop(loop)
 
     async def _connect(self, loop: Loop) -> Link:
@@ -135,7 +135,8 @@ class Links:
                     self.reconnects += 1
                 self._links.put(loop, link)
             self.contact.made()
-            # After it can be seen: what another thread has told all links it has told this one, or it shows here.
+            # Checked after the link is in by_loop: a thread that closes or retires all links either finds this one
+            # there, or has set ``_closed`` or ``engine`` before.
             self.check_open()
             if self.engine != engine:
                 self.mode = None
@@ -149,7 +150,7 @@ class Links:
             raise
 
     def forget_ended(self) -> None:
-        """Forget the links of loops that are closed, and close what those have left open; any thread may call it."""
+        """Forget the links of closed loops, and close what those loops have left open. Any thread may call it."""
         forget_ended()
         with self._counting:
             for link in self._links.take_ended():
@@ -159,8 +160,8 @@ class Links:
             drop(attempt.task)
 
     def _choose(self) -> Mode:
-        """The mode for the next link; what was found out about its connections stays."""
-        client, known, engine = self._client(), self.mode, self.engine  # once: another thread may configure it
+        """Choose the mode of the next link. A fall-back to ``dedicated`` that was found before stays."""
+        client, known, engine = self._client(), self.mode, self.engine  # read once: another thread may configure it
         if client is None or (known is not None and known.name == "dedicated" and engine == "auto"):
             return known or Mode("shared", "the client was dropped")
         mode = choose_mode(client, engine)
@@ -169,9 +170,9 @@ class Links:
         return mode
 
     def replace_demoted(self) -> bool:
-        """After a READONLY: have a new connection opened, to where the primary is now.
+        """After a READONLY reply: let the next call open a new connection, to the current primary.
 
-        False if the present one is that new already: then the answer stands.
+        Returns False if the current connection is younger than a second. Then the reply is final.
         """
         loop = get_running_loop()
         link = self.by_loop.get(loop)
@@ -185,11 +186,11 @@ class Links:
     # --- what can be watched, and set --------------------------------------------------------------
 
     def in_use(self) -> list[Link]:
-        """The open links of all loops, and those that still answer what is under way."""
+        """The open links of all loops, and retired links that still wait for replies."""
         return [link for link in self._links.copy().values() if link.connections]
 
     def traffic(self) -> Traffic:
-        """What this client's links have carried so far."""
+        """The counts of all links of this client so far."""
         total = Traffic()
         with self._counting:
             total.add(self._past)
@@ -198,7 +199,7 @@ class Links:
         return total
 
     def configure(self, engine: Engine) -> None:
-        """Decide anew how calls reach Redis; links that are open finish what is under way."""
+        """Choose again how calls reach Redis. Open links finish their requests under way."""
         check_engine(engine)
         if engine != self.engine:
             self.engine = engine
@@ -206,13 +207,13 @@ class Links:
             self.replace()
 
     def replace(self) -> None:
-        """Have new connections opened; those that are open finish what is under way."""
+        """Let the next calls open new connections. Open links finish their requests under way."""
         self._on_every_loop(lambda link: link.retire())
 
     # --- the end --------------------------------------------------------------------------------------
 
     async def stop_opening(self) -> None:
-        """Let no link be opened any more; those who wait for one of the running loop are told that it is closed."""
+        """Open no more links. Callers that wait for the link of the running loop raise ``StoreClosed``."""
         self._closed = True
         attempt = self._opening.get(get_running_loop())
         if attempt is not None:
@@ -226,11 +227,11 @@ class Links:
             await link.aclose()
 
     def abandon(self, cause: BaseException) -> None:
-        """Abort the links of every loop that is not closed; any thread may call it."""
+        """Abort the links of every loop that is not closed. Any thread may call it."""
         self._on_every_loop(lambda link: link.abort(cause))
 
     def disown(self) -> None:
-        """Forget every link: this process is a fork, the links are its parent's."""
+        """Forget every link: this process is a fork, and the links are its parent's."""
         for link in self._links.disown().values():
             link.disown()
         self._opening.disown()
@@ -243,10 +244,10 @@ class Links:
                 loop.call_soon_threadsafe(do, link)
 
     def check_open(self) -> None:
-        """Refuse calls after the end.
+        """Refuse calls after ``aclose()``.
 
         Raises:
-            StoreClosed: the message says so.
+            StoreClosed: it was closed.
         """
         if self._closed:
-            raise StoreClosed("this store was closed by aclose(); open it again, or keep it open while calls are made")
+            raise StoreClosed("this store was closed by aclose(): open it again, or keep it open while calls are made")

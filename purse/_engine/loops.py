@@ -1,13 +1,13 @@
-"""Event loops: what belongs to each of them, and what is left of those that ended.
+"""Event loops: the values that belong to each loop, and cleaning up after loops that have ended.
 
-    ``PerLoop``         one value for each event loop; the containers of the library that several threads share
-    ``forget_ended``    what belonged to loops that are closed by now is taken out of them, and cleaned up
-    ``at_end``          what is done when the running loop is shut down
+    ``PerLoop``         one value for each event loop: a container that several threads share
+    ``forget_ended``    takes the values of closed loops out of these containers, and cleans them up
+    ``at_end``          calls a function when the running loop is shut down
 
 A program that is not asynchronous itself may make a loop for every call, run the call in it and close it, without
-``shutdown_asyncgens()``: then nobody is told. The connections of such a loop stay open, and its transports cannot close
-them any more, because a transport does that through its loop. So the next use of the library, in whatever loop or
-thread, closes the sockets themselves. uvloop closes them together with the loop.
+``shutdown_asyncgens()``. Then purse is not notified of the end. The connections of such a loop stay open, and its
+transports cannot close them any more, because a transport does that through its loop. So the next use of the library,
+in any loop or thread, closes the sockets directly. uvloop closes them together with the loop.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ V = TypeVar("V")
 class PerLoop(Generic[V]):
     """One value for each event loop. Any thread may use it.
 
-    It is an exact dict, without a lock. Each method is one call of the dict, which is atomic, or looks at a copy that
-    one call has made: so no other thread, and no finalizer that the garbage collector runs, can come in between. Only
-    code that runs in a loop adds that loop's value.
+    It is an exact dict, without a lock. Each method is one call of the dict, which is atomic, or iterates over a copy
+    that one call has made. So no other thread, and no finalizer that the garbage collector runs, can act in between.
+    Only code that runs in a loop adds that loop's value.
 
     Attributes:
         entries: the dict, for reading single entries where each nanosecond counts.
@@ -62,31 +62,31 @@ class PerLoop(Generic[V]):
         return self.entries.get(loop)
 
     def here(self, make: Callable[[], V]) -> V:
-        """The value of the running loop; made if it has none yet."""
+        """The value of the running loop. If there is none yet, ``make`` makes it."""
         loop = asyncio.get_running_loop()
         value = self.entries.get(loop)
         # setdefault, because a finalizer that runs in between may have made one as well.
         return self.entries.setdefault(loop, make()) if value is None else value
 
     def put(self, loop: Loop, value: V) -> None:
-        """Let ``value`` be that of ``loop``."""
+        """Set the value of ``loop``."""
         self.entries[loop] = value
 
     def pop(self, loop: Loop) -> V | None:
-        """Remove the value of ``loop`` and return it; of several callers one receives it."""
+        """Remove the value of ``loop`` and return it. Only one of several callers receives it."""
         return self.entries.pop(loop, None)
 
     def copy(self) -> dict[Loop, V]:
-        """All values, as they are now."""
+        """A copy of all current values."""
         return self.entries.copy()
 
     def take_ended(self) -> list[V]:
-        """Remove the values of closed loops and return them; each is returned once."""
+        """Remove the values of closed loops and return them. Each is returned once."""
         ended = [loop for loop in self.entries.copy() if loop.is_closed()]
         return [value for loop in ended if (value := self.entries.pop(loop, None)) is not None]
 
     def disown(self) -> dict[Loop, V]:
-        """Begin anew: this process is a fork. What the parent's loops had is kept for ever, and returned."""
+        """Start empty: this process is a fork. The values of the parent's loops are kept for ever, and returned."""
         inherited, self.entries = self.entries, {}
         keep(inherited)
         return inherited
@@ -98,11 +98,11 @@ _clean_up: list[Callable[[], None]] = []  # only appended to, when modules are i
 def everywhere(
     clean_up: Callable[[V], object] | None = None, *, disown: Callable[[V], object] | None = None
 ) -> PerLoop[V]:
-    """A ``PerLoop`` of the whole process: ``forget_ended`` forgets its closed loops, and a fork's child begins anew.
+    """A ``PerLoop`` of the process: ``forget_ended`` removes closed loops from it, and a fork's child starts empty.
 
     Args:
-        clean_up: called with what a closed loop had; it must not need the loop.
-        disown: called in a fork's child with what a loop of the parent had.
+        clean_up: called with the value of a closed loop. It must not need the loop.
+        disown: called in a fork's child with the value of each loop of the parent.
     """
     values: PerLoop[V] = PerLoop()
 
@@ -122,7 +122,7 @@ def everywhere(
 
 
 def forget_ended() -> None:
-    """Forget the loops that are closed, and close what they have left open; any thread may call it."""
+    """Forget the loops that are closed, and close the sockets that they have left open. Any thread may call it."""
     for forget in _clean_up:
         forget()
 
@@ -131,17 +131,18 @@ def forget_ended() -> None:
 
 
 class _End:
-    """What is to be done at the end of one event loop.
+    """The functions to call at the end of one event loop.
 
     ``asyncio.run``, ``Runner`` and test frameworks all end a loop by ``shutdown_asyncgens()``, which comes after the
-    cancellation of its tasks and runs the ``finally`` of each asynchronous generator. So one is parked in each loop.
+    cancellation of its tasks and runs the ``finally`` of each asynchronous generator. So one generator is suspended in
+    each loop.
     """
 
     def __init__(self) -> None:
         self.first: list[Callable[[], Awaitable[None]]] = []
         self.last: list[Callable[[], Awaitable[None]]] = []
         self._parked = self._park()
-        with contextlib.suppress(StopIteration):  # which means: it yielded
+        with contextlib.suppress(StopIteration):  # it means that the generator has yielded
             self._parked.__anext__().send(None)
 
     async def _park(self) -> AsyncGenerator[None, None]:
@@ -152,7 +153,7 @@ class _End:
                 await do()
 
     def disown(self) -> None:
-        """Do nothing: this process is a fork, and may leave through the loop of its parent."""
+        """Do nothing at the end: this process is a fork, and may still end the loop of its parent."""
         self.first, self.last = [], []
 
 
@@ -160,10 +161,10 @@ _ends: PerLoop[_End] = everywhere(disown=_End.disown)
 
 
 def at_end(do: Callable[[], Awaitable[None]], *, last: bool = False) -> None:
-    """Have ``do`` awaited when the running loop is shut down, while it still turns.
+    """Await ``do()`` when the running loop is shut down, while the loop still runs.
 
     Args:
-        last: after everything that is not.
+        last: whether to await it after all functions without ``last``.
     """
     end = _ends.here(_End)
     (end.last if last else end.first).append(do)
@@ -177,7 +178,7 @@ async def hang_up(connection: Connection) -> None:
     writer: object = getattr(connection, "_writer", None)
     try:
         loop = asyncio.get_running_loop()
-    except RuntimeError:  # a coroutine of a closed loop is collected
+    except RuntimeError:  # the garbage collector ends a coroutine of a closed loop
         loop = None
     if loop is None or loop is not getattr(writer, "_loop", loop):
         close_connection(connection)
@@ -188,7 +189,7 @@ async def hang_up(connection: Connection) -> None:
 
 
 def was_hung_up(loop: Loop, transport: object) -> None:
-    """A transport of ``loop`` is closing. If the loop is closed before it has done so, ``forget_ended`` closes it."""
+    """Note that a transport of ``loop`` is closing. If the loop is closed before that, ``forget_ended`` closes it."""
     closing = _hung_up.get(loop)
     _hung_up.put(loop, [*filter(_holds_socket, closing or ()), transport])
 
@@ -198,7 +199,7 @@ def _close_all(transports: list[object]) -> None:
         _close_transport(transport)
 
 
-_hung_up: PerLoop[list[object]] = everywhere(_close_all)  # told to close, and may not have done so
+_hung_up: PerLoop[list[object]] = everywhere(_close_all)  # transports that are closing, and may not be closed yet
 
 
 def close_connection(connection: object) -> None:
@@ -206,13 +207,13 @@ def close_connection(connection: object) -> None:
     writer: object = getattr(connection, "_writer", None)
     if isinstance(writer, asyncio.StreamWriter):
         _close_transport(writer.transport)
-        # The writer asks it when it is collected, and a transport of uvloop does not know that it was closed.
+        # The writer asks its transport when it is collected, and one of uvloop does not know that it was closed.
         _set(writer, _transport=_Closed())
     let_go(connection)
 
 
 def let_go(connection: object) -> None:
-    """Make redis-py's connection know that it is closed, so that it neither warns nor closes again."""
+    """Mark redis-py's connection as closed, so that it neither warns nor closes again."""
     for name in ("_reader", "_writer"):
         if hasattr(connection, name):
             setattr(connection, name, None)
@@ -226,8 +227,8 @@ class _Closed:
 
 
 def _close_transport(transport: object) -> None:
-    # Private attributes of asyncio's transports are set, where they are as we know them: a transport that still
-    # holds its socket, or does not know that it is closing, warns when it is collected.
+    # Sets private attributes of asyncio's transports, if they exist as expected: a transport that still
+    # has its socket, or does not know that it is closing, warns when it is collected.
     if hasattr(transport, "_ssl_protocol"):
         _set(transport, _closed=True)
     transport = _below_tls(transport)
@@ -252,7 +253,7 @@ def silence(task: asyncio.Task[V]) -> None:
 
 
 def drop(task: asyncio.Task[V] | None) -> None:
-    """Forget a task whose loop is closed; it will never go on."""
+    """Forget a task whose loop is closed. It will never continue."""
     if task is not None and not task.done():
         silence(task)
         coroutine = task.get_coro()

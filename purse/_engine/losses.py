@@ -1,9 +1,10 @@
-"""Losses: connections that are lost over the same words.
+"""Losses: connections that are lost over the same command.
 
-A proxy may refuse a command that it does not know by hanging up. One lost connection says nothing: a server was
-restarted in that moment. After ``MOST`` of them, one after the other, the command is not sent any more for a while.
-Three things are asked in this way: whether the server executes transactions (``transactions``), whether it is a node of
-a cluster (``nodes``), and whether it tells of changed keys (``wakeups``).
+A proxy may refuse a command that it does not know by closing the connection. One lost connection does not prove that:
+the server may have been restarted in that moment. After ``MOST`` of them, one after the other, the command is not sent
+any more. Three questions are asked in this way: whether the server executes transactions (``transactions``, asked again
+after a second), whether it is a node of a cluster (``nodes``, never asked again), and whether it reports changed keys
+(``wakeups``, asked again after five minutes).
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import weakref
 __all__ = ["MOST", "Losses"]
 
 MOST = 3
-"""Connections that may be lost over the same words, one after the other."""
+"""Connections lost over the same command, one after the other, after which it is not sent any more."""
 
 
 class Losses:
-    """How many connections were lost over some words since these were last answered.
+    """Counts the connections that were lost over one command since it was last answered.
 
     Attributes:
-        count: how many.
+        count: the number of them.
     """
 
     __slots__ = ("_last", "count")
@@ -30,10 +31,10 @@ class Losses:
         self._last: weakref.ref[object] | None = None
 
     def add(self, lost: object) -> bool:
-        """Count a connection; whether they are too many now.
+        """Count a lost connection. Returns whether there are ``MOST`` of them now.
 
         Args:
-            lost: stands for the connection, which counts once however many calls have waited for its answer.
+            lost: stands for the connection, which counts once even if many calls have waited for its answer.
         """
         if self._last is None or self._last() is not lost:
             self._last = weakref.ref(lost)
@@ -41,5 +42,5 @@ class Losses:
         return self.count >= MOST
 
     def clear(self) -> None:
-        """An answer has come."""
+        """Count from 0 again, because an answer has come."""
         self.count, self._last = 0, None

@@ -1,11 +1,11 @@
 """Which clients share a connection, and why the others do not.
 
-    shared      all calls of one event loop over one connection; for clients that are exactly redis-py's
-    dedicated   a connection for each call, through redis-py's public methods; for every other client
+    shared      all calls of one event loop over one connection, for clients that are exactly redis-py's
+    dedicated   a connection for each call, through redis-py's public methods, for every other client
 
-What does not go through ``Redis.execute_command`` is not seen by code that has replaced it: a tracer, a
-counting subclass, a fake. So such a client gets connections that it made itself, and every byte goes
-through their methods. The question is decided by looking, without I/O, before a connection is opened.
+A client may have replaced ``Redis.execute_command``: a tracer, a counting subclass, a fake. purse does not call that
+method, so its calls would bypass such code. Therefore such a client gets connections that its own pool has made, and
+every byte goes through their methods. The mode is chosen without I/O, before a connection is opened.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from purse.codecs._shown import shown
 __all__ = ["Engine", "Mode", "check_engine", "choose_mode"]
 
 Engine: TypeAlias = Literal["auto", "shared", "dedicated"]
-"""What may be asked for: see ``purse.configure``."""
+"""The values of ``engine=``: see ``purse.configure``."""
 
 _ON_CONNECTION = ("send_packed_command", "read_response", "connect", "disconnect")
 
@@ -34,17 +34,17 @@ class Mode:
 
 
 def check_engine(engine: object) -> None:
-    """Refuse what is not an ``Engine``.
+    """Refuse a value that is not an ``Engine``.
 
     Raises:
-        ValueError: the message lists what is.
+        ValueError: the message lists the allowed values.
     """
     if engine not in ("auto", "shared", "dedicated"):
         raise ValueError(f'engine= must be "auto", "shared" or "dedicated", not {shown(engine)}')
 
 
 def choose_mode(client: RedisClient, engine: Engine) -> Mode:
-    """The mode of ``client``; no I/O."""
+    """Choose the mode of ``client``. No I/O."""
     if engine != "auto":
         return Mode(engine, f'engine="{engine}" was asked for')
     obstacle = _obstacle(client)

@@ -1,13 +1,13 @@
-"""Nodes: whether a server is one node of a cluster, which has a part of the keys only.
+"""Nodes: whether a server is one node of a cluster, which has only a part of the keys.
 
-A client of such a node is told MOVED for a key that is elsewhere. A search for keys is not: SCAN answers what is here.
-So before the first search on a connection the server is asked what it is:
+For a key on another node, such a server returns the error MOVED. For a search it does not: SCAN returns only its own
+keys. So before the first search on a connection the server is asked for its mode:
 
     HELLO            "mode": "standalone", "sentinel", "cluster"     every user may send it
-    INFO cluster     cluster_enabled:1                               where HELLO is refused
+    INFO cluster     cluster_enabled:1                               if HELLO is refused
 
-A server that refuses both is taken for a whole one. So is what hangs up at such a question, as some proxies do, when it
-has done so a few times: a proxy shows all keys, or it does not know SCAN either.
+A server that refuses both counts as one that has all keys. So does a server or proxy that has closed the connection at
+this question a few times: a proxy shows all keys, or it does not know SCAN either.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _INFO: Packed = pack_command(("INFO", "cluster")), 1
 
 
 class Nodes:
-    """What the servers behind the connections of one client are.
+    """Finds out whether the servers of one client's connections are nodes of a cluster.
 
-    Any thread may use it: each loop looks up and adds its own link, and nothing is iterated.
+    Any thread may use it: each loop reads and adds only the entry of its own link, and no thread iterates.
 
     Args:
-        links: the connections.
+        links: the client's connections.
     """
 
     def __init__(self, links: Links) -> None:
@@ -53,7 +53,8 @@ class Nodes:
                 does not answer in time.
             StoreClosed: after ``aclose()``.
 
-        One round trip on a connection that was not asked yet, else none.
+        One round trip on a connection that was not asked yet (two if HELLO is refused), otherwise none. Sends: HELLO,
+        INFO cluster.
         """
         losses = 0  # of this search: a dedicated link is one link, with another connection each time
         while True:
@@ -67,7 +68,7 @@ class Nodes:
                     link = await self._links.ready(lambda: len(_INFO[0]))
                     answer = _enabled_in(await link.request(_INFO))
             except LinkLost as lost:
-                if isinstance(lost.cause, TimeoutError):  # a server that is silent, and will be at the search
+                if isinstance(lost.cause, TimeoutError):  # the server is silent, and would not answer the search either
                     raise TimeoutError(str(lost.cause)) from lost.cause
                 losses += lost.sent
                 if losses >= MOST:
@@ -79,7 +80,7 @@ class Nodes:
 
 
 def _mode_in(replies: list[Reply]) -> bool | None:
-    """What HELLO says; None if it was refused, or says nothing of a mode."""
+    """Whether the reply to HELLO names the mode "cluster". None if it was refused, or does not contain a mode."""
     reply = replies[0]
     if isinstance(reply, list):  # RESP2
         reply = dict(zip((key for key in reply[::2] if isinstance(key, bytes)), reply[1::2], strict=False))

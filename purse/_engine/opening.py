@@ -23,19 +23,20 @@ _log = logging.getLogger("purse")
 
 
 async def open_link(connector: Connector, mode: Mode, contact: Contact, *, patiently: bool) -> tuple[Link, Mode]:
-    """A link over a new connection that lives until it is lost, closed, or the loop ends.
+    """Open a link over a new connection. It stays open until it is lost, closed, or the loop ends.
 
     Args:
-        mode: the kind of link. A shared one becomes dedicated if nobody asked for it and the connection
-            cannot be shared.
-        contact: is told when the link is lost.
-        patiently: try for about a second; there was a link before.
+        mode: the kind of link. A shared one becomes dedicated if the mode was not set with ``configure`` and the
+            connection cannot be shared.
+        contact: is notified when the link is lost.
+        patiently: whether to try for about a second, because there was a link before.
 
     Returns:
-        The link, and the mode in which it is.
+        The link, and its mode.
 
     Raises:
-        redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection; nothing is left behind.
+        redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection could be opened. No socket
+            stays open.
     """
     connection: Connection | None = None
     link: Link | None = None
@@ -77,5 +78,5 @@ def _link_over(connector: Connector, connection: Connection, mode: Mode, contact
 
 
 def report(mode: Mode) -> None:
-    """Say once for each client that it does not share a connection, and why."""
-    _log.info("purse uses a connection for each call of this client, which is slower: %s", mode.reason)
+    """Log, once for each client, that it does not share a connection, and why."""
+    _log.info("purse uses a connection for each call of this client, which is slower, because %s", mode.reason)

@@ -1,9 +1,9 @@
 """Outbox: the requests of a shared link that wait to be sent, and the bytes of each.
 
-    payloads   [GET a] [HSET b ...] [MULTI ... EXEC]     what to write
-    requests   A       B            (C, 4)               beside each, who waits for what it brings
+    payloads   [GET a] [HSET b ...] [MULTI ... EXEC]     the bytes to write
+    requests   A       B            (C, 4)               for each, the future of its caller (and 4 replies)
 
-Requests that are cancelled while they wait are dropped: they never happened.
+Requests that are cancelled while they wait are dropped and never sent.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from purse._engine.replies import Reply
 __all__ = ["OUTBOX", "Future", "Loose", "Outbox", "Request", "future_of"]
 
 OUTBOX = 4 * 2**20
-"""Bytes of requests that may wait to be sent; a single larger request is let through alone."""
+"""Bytes of requests that may wait to be sent. A single larger request is let through alone."""
 
-_CHUNK = 256 * 2**10  # bytes joined into one write; the socket says after each whether it takes more
-_CROWDED = 128  # requests that are never too many for the outbox
+_CHUNK = 256 * 2**10  # bytes joined into one write: after each, the socket shows whether it takes more
+_CROWDED = 128  # up to this number of requests the outbox is never swept
 
 Future: TypeAlias = asyncio.Future[list[Reply]]
 
 Request: TypeAlias = "Future | tuple[Future, int]"
-"""Who waits for how many replies; for a single one the bare future. At a thousand calls in flight each further object
-for each of them is one more that the garbage collector visits again and again."""
+"""The future of a caller, and how many replies it waits for. For a single reply it is the bare future: with a thousand
+calls in flight, the garbage collector visits each further object again and again."""
 
 
 class Loose(tuple[Future, int]):
-    """A request of commands that are not a transaction."""
+    """A request of one or more commands that are not a transaction."""
 
     __slots__ = ()
 
 
 def future_of(request: Request) -> Future:
-    """Who waits for ``request``."""
+    """The future of the caller that waits for ``request``."""
     return request[0] if isinstance(request, tuple) else request
 
 
@@ -47,7 +47,7 @@ class Outbox:
     """The requests that wait, in their order.
 
     Attributes:
-        payloads, requests: two lists of the same length. A link appends to both itself, without a call.
+        payloads, requests: two lists of the same length. A link appends to both directly, which saves a call.
         size: bytes of all payloads.
     """
 
@@ -65,7 +65,7 @@ class Outbox:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether it is to be swept: it does not get shorter by itself."""
+        """Whether to sweep it now, because cancelled requests stay in it until then."""
         return len(self.requests) >= self._crowded
 
     def put_first(self, payload: bytes, request: Request) -> None:
@@ -81,7 +81,7 @@ class Outbox:
             drop: called with the future of each request that was cancelled.
 
         Returns:
-            What to transmit for it.
+            The payloads of the chunk, to be transmitted.
         """
         payloads, requests = self.payloads, self.requests
         later: tuple[list[bytes], list[Request], int] | None = None
@@ -90,7 +90,7 @@ class Outbox:
             count, size = next(((n, size) for n, size in enumerate(sizes, 1) if size >= _CHUNK), (most, 0))
             later = payloads[count:], requests[count:], self.size - (size or sum(map(len, payloads[:count])))
             payloads, requests = payloads[:count], requests[:count]
-        # A loop, not any(...): this is passed for every request.
+        # A loop, not any(...): it runs for every request.
         for request in requests:
             if (request[0] if isinstance(request, tuple) else request).cancelled():
                 kept = _drop_cancelled(requests, drop)
@@ -101,24 +101,24 @@ class Outbox:
         return payloads
 
     def sweep(self, drop: Callable[[Future], None]) -> None:
-        """Drop what was cancelled while nothing could be sent; see ``take``."""
+        """Drop requests that were cancelled while nothing could be sent. See ``take``."""
         self.keep(_drop_cancelled(self.requests, drop))
         self._crowded = max(_CROWDED, 2 * len(self.requests))
 
     def keep(self, kept: list[bool]) -> None:
-        """Leave only these requests."""
+        """Remove all requests for which ``kept`` is False."""
         self.payloads, self.requests = [*compress(self.payloads, kept)], [*compress(self.requests, kept)]
         self.size = sum(map(len, self.payloads))
 
     def clear(self) -> None:
-        """Leave none."""
+        """Remove all requests."""
         self.requests.clear()
         self.payloads.clear()
         self.size = 0
 
 
 def _drop_cancelled(requests: list[Request], drop: Callable[[Future], None]) -> list[bool]:
-    """Drop those of ``requests`` that were cancelled; for each whether it stays."""
+    """Call ``drop`` for those of ``requests`` that were cancelled. Returns for each whether it stays."""
     kept = [not future_of(request).cancelled() for request in requests]
     for request in compress(requests, map(not_, kept)):
         drop(future_of(request))

@@ -1,11 +1,11 @@
-"""From units to the bytes that go out, and from the replies that came back to the unit's own.
+"""From units to the bytes that are sent, and from the received replies to those of the unit's commands.
 
     one command         [HGET ...]                           1 reply
-    one script          [EVALSHA ...]                        1 reply; NOSCRIPT: the same again as EVAL
-    several             [MULTI] [HSET ...] [EVAL ...] [EXEC] n + 2 replies, the last holds the n
-    several, loose      [UNLINK ...] [GETDEL ...]            n replies, only the last of which has to be good
+    one script          [EVALSHA ...]                        1 reply, or NOSCRIPT: then the same again as EVAL
+    several             [MULTI] [HSET ...] [EVAL ...] [EXEC] n + 2 replies, the last contains the n
+    several, loose      [UNLINK ...] [GETDEL ...]            n replies, and only the last one must not be an error
 
-Packing happens before anything is queued: an argument that cannot be packed must not shift the
+Packing happens before a request is queued: an argument that cannot be packed must not shift the
 replies of other calls.
 """
 
@@ -36,16 +36,16 @@ __all__ = [
 ]
 
 PING = b"*1\r\n$4\r\nPING\r\n"
-"""What is sent to find out whether anybody answers."""
+"""The bytes that are sent to find out whether the server answers."""
 
 _MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 
 Packed = tuple[bytes, int]
-"""The bytes of one contiguous write, and how many replies it brings; negative: of commands without MULTI."""
+"""The bytes of one contiguous write, and the number of its replies: negative for several commands without MULTI."""
 
 Packer: TypeAlias = "Callable[[Unit[object]], Packed]"
-"""How a unit is to be sent."""
+"""Turns a unit into the bytes to send."""
 
 
 # Its stub says "a tuple of one argument".
@@ -53,7 +53,7 @@ pack_command = cast("Callable[[Command], bytes]", hiredis.pack_command)  # pyrig
 
 
 def pack(unit: Unit[object], *, script_by_body: bool = False) -> Packed:
-    """The bytes of a unit, as it is sent by itself."""
+    """The bytes of a unit that is sent outside of ``atomic``."""
     commands = unit.commands
     if len(commands) == 1:
         only = commands[0]
@@ -64,17 +64,17 @@ def pack(unit: Unit[object], *, script_by_body: bool = False) -> Packed:
 
 
 def pack_by_body(unit: Unit[object]) -> Packed:
-    """``pack`` after a NOSCRIPT: a lone script as EVAL."""
+    """``pack`` after a NOSCRIPT: a single script is sent as EVAL."""
     return pack(unit, script_by_body=True)
 
 
 def pack_transaction(unit: Unit[object]) -> Packed:
-    """The bytes of a unit that is to be a transaction, even if it is a single command."""
+    """The bytes of a unit as a transaction, even if it is a single command."""
     return transaction(unit.commands)
 
 
 def transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
-    """MULTI, the commands and EXEC, even around a single one; scripts by their bodies."""
+    """MULTI, the commands and EXEC, even around a single command. Scripts are sent by their bodies."""
     parts = [_MULTI]
     parts += [pack_command(c.by_body() if isinstance(c, ScriptCall) else c) for c in commands]
     parts.append(_EXEC)
@@ -82,12 +82,12 @@ def transaction(commands: Sequence[Command | ScriptCall]) -> Packed:
 
 
 def _pack_loose(commands: Sequence[Command | ScriptCall]) -> Packed:
-    """The commands one after the other, without MULTI; no scripts."""
+    """The commands one after the other, without MULTI. Scripts are not allowed."""
     return b"".join([pack_command(c) for c in commands if not isinstance(c, ScriptCall)]), -len(commands)
 
 
 def size_of(commands: Sequence[Command | ScriptCall]) -> int:
-    """About how many bytes ``pack`` will make of ``commands``, without doing it."""
+    """Estimate how many bytes ``pack`` will make of ``commands``, without packing them."""
     size = 0
     for command in commands:
         for argument in command.arguments if isinstance(command, ScriptCall) else command:
@@ -96,11 +96,14 @@ def size_of(commands: Sequence[Command | ScriptCall]) -> int:
 
 
 def exec_replies(replies: list[Reply]) -> list[Reply]:
-    """The replies inside EXEC, out of those to MULTI, each queued command, and EXEC itself.
+    """Return the replies inside EXEC.
+
+    Args:
+        replies: the replies to MULTI, each queued command, and EXEC itself.
 
     Raises:
         Exception: a command was refused when it was queued, so nothing was executed. It is that
-            command's own error, which says more than EXEC's EXECABORT.
+            command's own error, which is more exact than EXEC's EXECABORT.
     """
     executed = replies[-1]
     if isinstance(executed, list):

@@ -1,7 +1,7 @@
-"""Refusals: what a caller is told when the server has answered with an error.
+"""Refusals: the exception that a caller receives when the server has answered with an error.
 
-The error is redis-py's. Its words come from outside, so they are made fit to be shown. The origin of the command adds
-where it happened, or raises an error of purse's in its place. What only the engine knows stands in a note.
+The error is redis-py's. Its text comes from the server, so it is cleaned before it is shown. The origin of the command
+adds the place where it happened, or replaces it with an error of purse's. The engine adds its own advice as a note.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _WORDS: dict[type[RedisError], str] = {
     TryAgainError: "TRYAGAIN",
 }
 _CLUSTER = (
-    "purse: this server is one node of a Redis Cluster, and the client talks to this node alone ({told}). Use a server "
-    "that is not part of a cluster, or the endpoint of the service that hides its cluster (Redis Enterprise, "
-    "a proxy): see docs/errors.md#a-node-of-a-cluster."
+    "purse: this server is one node of a Redis Cluster, and the client is connected to this node only ({told}): use a "
+    "server that is not part of a cluster, or an endpoint that hides the cluster (Redis Enterprise, a proxy). See "
+    "docs/errors.md#a-node-of-a-cluster."
 )
 
 
 def explained(error: RedisError, origin: Origin, field: object) -> Exception:
-    """The exception to raise in place of ``error``, which the server has answered; may be ``error`` itself.
+    """Return the exception to raise in place of ``error``, which the server has answered. May be ``error`` itself.
 
     Args:
-        origin, field: of the unit that was refused.
+        origin, field: those of the unit that was refused.
     """
     cluster = _said_by_a_cluster(tidied(error))
     found = origin.__purse_explain__(error, field)
-    if isinstance(found, AuthenticationError):  # some servers say so at the first command, not when it is opened
+    if isinstance(found, AuthenticationError):  # some servers refuse the first command, not the connection
         found.add_note(f"purse: {password_advice(str(error))}")
     if cluster is not None:
         found.add_note(_CLUSTER.format(told=cluster))
@@ -53,7 +53,7 @@ def explained(error: RedisError, origin: Origin, field: object) -> Exception:
 
 
 def _said_by_a_cluster(error: RedisError) -> str | None:
-    """What a node of a cluster has said, with Redis' word in front, which most versions of redis-py take away."""
+    """The error text of a cluster node, with Redis' error code in front, which most versions of redis-py remove."""
     text = str(error)
     for kind, word in _WORDS.items():
         if isinstance(error, kind):

@@ -1,6 +1,6 @@
-"""Which executor a client has: one for each client object, for all stores and collections that are bound to it.
+"""The executor of each client: one for each client object, for all stores and collections that are bound to it.
 
-It lives as long as its client. A forked child begins without connections: those that it has inherited are its parent's.
+It exists as long as its client. A forked child begins without connections: the inherited ones are its parent's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _executors: weakref.WeakKeyDictionary[RedisClient, ClientExecutor] = weakref.Wea
 
 
 def executor_for(client: RedisClient) -> ClientExecutor:
-    """The executor of ``client``, made at the first call; no I/O.
+    """The executor of ``client``. The first call makes it. No I/O.
 
     Raises:
         TypeError: ``client`` is not a ``redis.asyncio.Redis``.

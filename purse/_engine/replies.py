@@ -1,7 +1,7 @@
-"""Replies as they come off the wire, and typed ways to read them.
+"""Replies as they are received, and typed functions to read them.
 
-RESP2 and RESP3 differ in shape: a map comes as a flat list or as a dict, a null as None either way.
-The readers below accept both and raise ``InvalidResponse`` on anything else, so a decoder never
+RESP2 and RESP3 differ in shape: a map comes as a flat list or as a dict, and a null comes as None in both.
+The functions below accept both and raise ``InvalidResponse`` on anything else, so a decoder never
 guesses.
 """
 
@@ -32,7 +32,7 @@ __all__ = [
 Reply: TypeAlias = "bytes | int | float | bool | Exception | list[Reply] | dict[bytes, Reply] | None"
 
 first = cast("Callable[[list[Reply]], Reply]", itemgetter(0))
-"""The first reply, as it is."""
+"""The first reply, unchanged."""
 
 
 def as_int(reply: Reply) -> int:
@@ -60,7 +60,7 @@ def as_optional_bytes(reply: Reply) -> bytes | None:
 
 
 def as_taken(replies: list[Reply]) -> list[bytes]:
-    """What the first reply of a unit brought, or nothing for a null."""
+    """The value in the first reply of a unit, in a list, or an empty list for a null."""
     return [] if replies[0] is None else [as_bytes(replies[0])]
 
 

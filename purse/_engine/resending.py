@@ -1,15 +1,15 @@
-"""Resending: what becomes of a unit that the server has not executed, or may not have.
+"""Resending: when a unit is sent again that the server has not executed, or may not have executed.
 
     unit never left the process       sent again on a new link, always
-    reply lost, unit is read-only     sent again, a few times
-    reply lost, anything else         raised: it may have been executed, and is not executed twice
-    LOADING                           sent again for about a second (not executed: the server just started)
+    reply lost, unit is read-only     sent again, up to four times in all
+    reply lost, any other unit        raises: it may have been executed, and is never executed twice
+    LOADING                           sent again for about a second (not executed: the server has just started)
     READONLY                          sent again once, on a new connection (not executed: no longer the primary)
     NOSCRIPT                          the same call as EVAL (not executed either)
-    MULTI or EXEC refused             raised, with nothing sent: see ``transactions``
+    MULTI or EXEC refused             raises, and nothing was sent: see ``transactions``
 
-``Resending`` is the rule. Which link carries a unit, and whether another server is to be asked after a refusal, is
-decided by the executor that is built on it.
+``Resending`` implements these rules. A subclass chooses the link that carries a unit, and decides whether to ask
+another server after a refusal.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its c
 
 
 class Resending(ABC):
-    """Sends units by the rule of this module.
+    """Sends units by the rules of this module.
 
     Args:
-        contact: is told when the connection is lost, and when there is one again.
+        contact: is notified when the connection is lost, and when there is one again.
     """
 
     def __init__(self, contact: Contact) -> None:
@@ -52,34 +52,35 @@ class Resending(ABC):
 
     @abstractmethod
     async def _link_for(self, unit: Unit[object], /) -> Link:
-        """The link that carries ``unit``, open, with room for it right now.
+        """Return the open link that carries ``unit``, with room for it right now.
 
         Raises:
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: it cannot be opened.
-            LinkLost: it was lost while this call waited for room.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: a link cannot be opened.
+            LinkLost: the link was lost while this call waited for room.
             StoreClosed: after ``aclose()``.
         """
 
     @abstractmethod
     def _elsewhere(self, unit: Unit[object], replies: list[Reply], /) -> bool:
-        """Whether the server has refused ``unit`` because another one is to be asked, to which ``_link_for`` leads now.
+        """Whether to send ``unit`` again, because its server has refused it and ``_link_for`` now returns another link.
 
-        Asked for each unit of several commands, and for each one that was refused.
+        Called for each unit of several commands, and for each unit that was refused.
         """
 
     async def _exchange(
         self, unit: Unit[object], packer: Packer, lost: LinkLost | None = None, *, leave: Leave | None = None
     ) -> list[Reply]:
-        """Send a unit until it has left the process, and return the replies as they came.
+        """Send a unit, again if it has not left the process, and return the replies unchanged.
 
-        It is packed when it can be sent: callers that wait for a connection, or for room, hold no copies.
+        It is packed when it can be sent, so callers that wait for a connection, or for room, do not hold packed copies.
 
         Args:
-            lost: how a first attempt has ended.
-            leave: of a unit that removes something.
+            lost: the error of a first attempt, if there was one.
+            leave: see ``Leave``, for a unit that removes elements.
 
         Raises:
-            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection, or the reply was lost.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: no connection could be opened, or the
+                reply was lost.
         """
         attempts = 0
         contact = self._contact
@@ -105,10 +106,10 @@ class Resending(ABC):
                 raise
 
     async def _settle(self, unit: Unit[object], replies: list[Reply], leave: Leave | None = None) -> list[Reply]:
-        """The replies of a unit to its decoder, after what has not been executed was sent again.
+        """Send a unit again if it was not executed, and return the replies for its decoder.
 
         Raises:
-            Exception: what the server answered, explained by the unit's origin.
+            Exception: the server's error, explained by the unit's origin.
         """
         replies = await self._insist(unit, pack, replies, leave)
         if isinstance(replies[0], NoScriptError) and isinstance(unit.commands[0], ScriptCall):
@@ -123,7 +124,7 @@ class Resending(ABC):
     async def _insist(
         self, unit: Unit[object], packer: Packer, replies: list[Reply], leave: Leave | None = None
     ) -> list[Reply]:
-        """The replies of a unit, after it was sent again where the server had not executed it."""
+        """Send a unit again after LOADING or READONLY, and return its replies."""
         for delay in DELAYS:
             if not any(isinstance(reply, BusyLoadingError) for reply in replies):
                 break
@@ -135,17 +136,17 @@ class Resending(ABC):
 
 
 def says_readonly(reply: Reply) -> bool:
-    """Whether the server is not a primary. A script says it in other words, a transaction inside EXEC."""
+    """Whether ``reply`` means that the server is not a primary, also in a script's error or inside EXEC."""
     if isinstance(reply, list):
         return any(isinstance(inner, Exception) and says_readonly(inner) for inner in reply)
     return isinstance(reply, ReadOnlyError) or (isinstance(reply, ResponseError) and "-READONLY " in str(reply))
 
 
 def answers(unit: Unit[object], replies: list[Reply]) -> list[Reply]:
-    """What ``unit`` decodes, out of the replies as they came.
+    """Return those replies that ``unit`` decodes.
 
     Raises:
-        Exception: an error that the server answered; of a loose unit only that of the last command.
+        Exception: an error that the server answered. For a loose unit only that of the last command.
     """
     if unit.loose:
         no_error(replies[-1:])
@@ -154,7 +155,7 @@ def answers(unit: Unit[object], replies: list[Reply]) -> list[Reply]:
 
 
 def no_error(replies: list[Reply]) -> list[Reply]:
-    """``replies``, none of which is an error.
+    """Return ``replies``, if there is no error among them.
 
     Raises:
         Exception: the first error among them.
@@ -166,11 +167,11 @@ def no_error(replies: list[Reply]) -> list[Reply]:
 
 
 def _lost_reply(cause: BaseException, attempts: int, *, read_only: bool) -> RedisError:
-    """What the caller is told when the connection was lost before the reply came."""
+    """The error of a call whose connection was lost before the reply came."""
     outcome = (
         f"the read was sent {attempts} times"
         if read_only
-        else "the command may have been executed; it was not sent again"
+        else "the command may have been executed, and was not sent again"
     )
     kind = TimeoutError if isinstance(cause, TimeoutError) else ConnectionError
     return lost_reply(kind(f"{cause} The reply was lost: {outcome}."))

@@ -1,8 +1,8 @@
-"""Room: callers that wait until a request of theirs may be made, first come first served.
+"""Room: callers that wait until they may make a request, first come first served.
 
-    caller --> waiting (its size; nothing is packed) --> granted (its size counts as used) --> makes its request
+    caller --> waiting (its size, not packed yet) --> granted (its size counts as used) --> makes its request
 
-Each kind of link has one, and decides itself how much room there is.
+Each link has a ``Room``, and decides itself how much room there is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Room"]
 class Room:
     """The callers that wait for room on one link.
 
-    It does not refer to the link, which would be a cycle: a link that is closed is gone at once, with its buffers.
+    It does not refer to the link, because that would be a cycle: a closed link is freed at once, with its buffers.
 
     Attributes:
         reserved: bytes of callers that were granted room and have not used it yet.
@@ -43,10 +43,10 @@ class Room:
         return len(self._granted)
 
     async def wait(self, size: int, admit: Callable[[], None]) -> None:
-        """Wait until a request of ``size`` bytes may be made; the caller makes it at once.
+        """Wait until a request of ``size`` bytes may be made. The caller has to make it at once.
 
         Args:
-            admit: calls ``grant`` as often as there is room; called when that may have changed.
+            admit: calls ``grant`` as often as there is room. It is called when that may have changed.
 
         Raises:
             LinkLost: the link was lost or retired.
@@ -57,8 +57,8 @@ class Room:
             admit()  # there may be room by now
             await granted
             self._use(granted)  # the request that follows at once counts itself ...
-            self._loop.call_soon(admit)  # ... unless something keeps it from following
-        except GeneratorExit:  # its coroutine was closed, and its task has to be woken; or the loop is gone
+            self._loop.call_soon(admit)  # ... unless an exception keeps it from following
+        except GeneratorExit:  # its coroutine was closed, and its task has to be woken, or the loop is closed
             raise
         except BaseException:
             granted.cancel()
@@ -68,7 +68,7 @@ class Room:
             raise
 
     def grant(self) -> None:
-        """Let the first of those who wait go on."""
+        """Let the first waiting caller continue."""
         granted = next(iter(self._waiting))
         if not granted.done():
             size = self._granted[granted] = self._waiting[granted]
@@ -80,11 +80,11 @@ class Room:
         self.reserved -= self._granted.pop(granted, 0)
 
     def recount(self) -> None:
-        """Make ``reserved`` right again, if an exception may have come between two lines of this class."""
+        """Correct ``reserved``, in case an exception came between two lines of this class."""
         self.reserved = sum(self._granted.values())
 
     def turn_away(self, cause: BaseException) -> None:
-        """Tell those who wait that the link takes no more requests."""
+        """Let all waiting callers raise ``LinkLost``: the link takes no more requests."""
         while self._waiting:
             granted = next(iter(self._waiting))
             if not granted.done():

@@ -1,9 +1,9 @@
 """Lua scripts: one atomic operation per file under ``purse/lua``.
 
-A script is sent as EVALSHA when it is alone in its unit, and as EVAL if the server answers NOSCRIPT
-(which means: not executed). Inside MULTI it is always EVAL: a SCRIPT FLUSH between would make a
-NOSCRIPT come too late to retry, with half of the transaction applied. So bodies are kept small:
-comments are for the reader of the file and never cross the wire.
+A script that is alone in its unit is sent as EVALSHA, and as EVAL if the server answers NOSCRIPT
+(which means: not executed). Inside MULTI it is always EVAL: after a SCRIPT FLUSH in between, a
+NOSCRIPT would come too late to retry, with half of the transaction applied. So bodies are kept small:
+comment lines are for the reader of the file and are never sent.
 
 A line ``--#include NAME`` is replaced by the lines of ``NAME.lua``.
 """
@@ -21,7 +21,7 @@ _INCLUDE = re.compile(r"^--#include (\w+)$", re.MULTILINE)
 
 
 class Script:
-    """A Lua script: its body as sent, and the body's SHA-1 by which the server knows it."""
+    """A Lua script: the body that is sent, and the body's SHA-1, by which the server finds the script."""
 
     __slots__ = ("body", "name", "sha")
 
@@ -31,7 +31,7 @@ class Script:
         self.sha: str = hashlib.sha1(body, usedforsecurity=False).hexdigest()
 
     def __call__(self, keys: tuple[bytes | str, ...], *arguments: bytes | str | int | float) -> ScriptCall:
-        """This script with its KEYS and ARGV, ready to be put into a unit."""
+        """Make a call of this script with its KEYS and ARGV, for a unit."""
         return ScriptCall(self, keys, arguments)
 
 

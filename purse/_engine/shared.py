@@ -5,45 +5,45 @@ r"""SharedLink: one connection that many tasks use at the same time.
     caller C --/     (one write for all that came     \-- reply 3 --> C
                       during one loop iteration)   (in the order of the commands: a FIFO)
 
-Each request has a future. A flush moves requests from the outbox to the FIFO *before* their bytes
-leave, and each reply belongs to the oldest request of the FIFO. Two consequences carry the promises of
-the whole library:
+Each request has a future. A flush moves requests from the outbox to the FIFO *before* their bytes are
+sent, and each reply belongs to the oldest request of the FIFO. The promises of the library follow from that:
 
-* a cancelled caller only cancels its future: its replies are still read, in order, and dropped, so a
-  late reply can never answer another call;
-* when the connection is lost, what is in the outbox provably never left (``LinkLost.sent`` is False)
-  and may be sent again; what is in the FIFO may or may not have been executed.
+* A cancelled caller only cancels its future. Its replies are still read, in order, and dropped, so a
+  late reply can never answer another call.
+* When the connection is lost, the requests in the outbox were certainly not sent (``LinkLost.sent`` is False),
+  and may be sent again. The requests in the FIFO may or may not have been executed.
 
-When is a flush? Once in a loop iteration, after all tasks that are ready have issued their commands: that
-makes ``gather`` a pipeline. There are two exceptions. A caller that is alone would pay a loop iteration for
-nothing, so on an idle link after which nobody else came last time the write is made at once. And when fifty
-requests have come together they go, so that the server works on them while the next are being issued.
+Flush: once in a loop iteration, after all tasks that are ready have issued their commands. That
+makes ``gather`` a pipeline. There are two exceptions. A single caller should not wait for the next loop iteration, so
+on an idle link the write is made at once if the last write had only one request. And fifty requests that have come
+together are sent at once, so that the server works on them while the next are being issued.
 
-What bounds memory: no flush while the socket does not take more (``pause_writing``), at most ``IN_FLIGHT``
+Memory: no flush while the socket does not take more (``pause_writing``), at most ``IN_FLIGHT``
 requests that wait for replies, and at most about ``OUTBOX`` bytes of requests that wait to be sent.
 Callers beyond that wait in ``room``, in their order, with nothing packed.
 
-What bounds time: one timer for the link, not one for each command. If replies are due and nothing at all
-came for the client's ``socket_timeout``, the link is given up, after a second look: the loop may have been held up
-and not have read what came (see ``deadlines``). The timer also asks whether the
-connection should be replaced (new credentials, a server that is about to move).
+Time: one timer for the link, not one for each command. If replies are due and no byte has come for the client's
+``socket_timeout``, the link is given up, but only after a second check: the loop may have been held up and not have
+read the bytes that came (see ``deadlines``). The timer also asks whether the connection should be replaced (new
+credentials, a server that is about to move).
 
-A transaction stays in the outbox, and what came after it as well, until the server has said that it executes
-transactions; see ``gate``.
+Transactions: they stay in the outbox, and all requests behind them as well, until the server has said that it executes
+transactions. See ``gate``.
 
-What is known of a connection that has been idle: nothing, if a firewall has dropped it silently. With the client's
-``health_check_interval`` a link that was idle for longer is asked first (PING), and nothing leaves the outbox before
-the answer. If there is none, the link is lost with nothing sent, so every call is sent on the next one.
+Idle connections: a firewall may have dropped one silently. With the client's ``health_check_interval``, a link that was
+idle for longer has to answer a PING first, and no request leaves the outbox before that. Without an answer the link is
+lost with nothing sent, so every call is sent on the next one.
 
-What an exception leaves behind: nothing. A Ctrl-C or a MemoryError can come between any two lines, also where the
-outbox, the FIFO and the bytes on the wire do not fit each other. So whatever escapes from a step of the link aborts
-the link, and is raised as well. Three rules make that complete:
+Exceptions: a Ctrl-C or a MemoryError can come between any two lines, even when the outbox, the FIFO and the bytes on
+the wire do not match each other. So any exception that leaves a step of the link aborts the link, and is raised as
+well. Three rules make that complete:
 
-* a request is in the outbox or in the FIFO at every moment, and leaves the FIFO after its caller was told;
-* ``abort`` hangs up first, and can be called again: the second call does what an exception kept the first from doing;
-* a callback of the loop that may be lost before its first line (``_flush``, ``_check``) is made good by another one.
+* A request is in the outbox or in the FIFO at every moment, and leaves the FIFO only after its future is done.
+* ``abort`` closes the connection first, and can be called again: the second call does the rest that an exception kept
+  the first from doing.
+* A callback of the loop that may be lost before its first line (``_flush``, ``_check``) is scheduled a second time.
 
-Commands that block on the server, subscribe, or change the connection's state never go here.
+Commands that block on the server, subscribe, or change the connection's state are never sent on it.
 """
 
 from __future__ import annotations
@@ -73,25 +73,25 @@ __all__ = ["SharedLink"]
 IN_FLIGHT = 8192
 """Requests that may wait for their replies at a time."""
 
-_EARLY = 50  # requests after which a write is not put off any longer
-_TICK = 5.0  # seconds between two looks at a busy connection that has no socket_timeout
-_AGAIN = 1.0  # seconds after which an abort is begun again that an exception kept from its end
+_EARLY = 50  # requests after which a write is not delayed any longer
+_TICK = 5.0  # seconds between two checks of a busy connection that has no socket_timeout
+_AGAIN = 1.0  # seconds after which an abort that an exception has interrupted is begun again
 
 
 class SharedLink(ABC):
-    """The queues, the deadline and the limits; how bytes come and go is for subclasses.
+    """The queues, the deadline and the limits. Subclasses send and receive the bytes.
 
     Args:
-        socket_timeout: seconds without any byte after which a link that owes replies is given up; None: never.
-        outdated: asked now and then while the link is busy; True retires it.
-        health_check_interval: seconds for which it may be idle and still be trusted; 0: for ever.
+        socket_timeout: seconds without any byte after which a link that waits for replies is given up. None: never.
+        outdated: called at times while the link is busy. If it returns True, the link retires.
+        health_check_interval: seconds for which it may be idle before a PING has to show that it works. 0: no PING.
     """
 
     def __init__(
         self, socket_timeout: float | None, outdated: Callable[[], bool], health_check_interval: float
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        # In place of loop.create_future, which is one more call of Python.
+        # Instead of loop.create_future, which is one more Python call.
         self._create_future: Callable[[], Future] = partial(asyncio.Future, loop=self._loop)
         self._timeout = socket_timeout
         self._outdated = outdated
@@ -102,11 +102,11 @@ class SharedLink(ABC):
         self._room = Room()
         self._flushing = False
         self._paused = False
-        self._company = 1  # requests in flight after the last write: was it alone?
+        self._company = 1  # requests in flight after the last write: 1 if it was alone
         self._progress = monotonic()
-        self._suspected = 0.0  # the progress after which the deadline was over when it was last looked at
+        self._suspected = 0.0  # the progress at the last check of the deadline
         self._interval = health_check_interval
-        self._ping: Request | None = None  # on its way
+        self._ping: Request | None = None  # the PING that is in flight
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0  # when the timer fires, or fired
         self._disowned = False
@@ -116,19 +116,19 @@ class SharedLink(ABC):
         self.is_open = True
         self.traffic = Traffic()
 
-    # --- what subclasses know how to do -----------------------------------------------------------
+    # --- for subclasses to implement --------------------------------------------------------------
 
     @abstractmethod
     def _transmit(self, data: bytes) -> None:
-        """Write ``data``; may call ``pause_writing`` before it returns."""
+        """Write ``data``. It may call ``pause_writing`` before it returns."""
 
     @abstractmethod
     def _writable(self) -> bool:
-        """Whether bytes that are transmitted now can leave at all."""
+        """Whether bytes that are transmitted now can be sent at all."""
 
     @abstractmethod
     def _hang_up(self) -> None:
-        """Close the connection, at once, what was not sent included; then call ``abort`` again. May be called twice."""
+        """Close the connection at once, without sending the rest. Then call ``abort`` again. May be called twice."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -152,7 +152,7 @@ class SharedLink(ABC):
             elif self._gate.lets_in(future):
                 request = (future, wanted)
             else:
-                self._admit()  # it may have waited for room, and does not need it now
+                self._admit()  # its caller may have waited for room, and does not need it now
                 return future
             outbox = self._outbox
             outbox.payloads.append(payload)
@@ -164,14 +164,14 @@ class SharedLink(ABC):
                 if self._company == 1 and not self._in_flight:
                     self._flush()
                 else:
-                    self._flushing = True  # as _call_flush does it, without the call
+                    self._flushing = True  # the same as _call_flush, without the call
                     self._loop.call_soon(self._flush)
                     self._loop.call_soon(self._flush)
             elif len(outbox.requests) >= _EARLY:
                 self._flush()
-                self._flushing = True  # that of the end of the iteration is still to come
+                self._flushing = True  # the flush at the end of the iteration is still to come
         except BaseException as error:
-            future.cancel()  # its caller is told by the exception itself
+            future.cancel()  # its caller receives the exception itself
             self._give_up(error)
             raise
         return future
@@ -183,7 +183,7 @@ class SharedLink(ABC):
         try:
             return await future
         except BaseException:
-            future.cancel()  # the caller may be gone in another way: its coroutine was closed
+            future.cancel()  # it is not cancelled yet if the caller's coroutine was closed
             if future.cancelled():
                 taking.tell(leave())
             elif future.exception() is None:  # the reply came in the moment of the cancellation
@@ -206,7 +206,7 @@ class SharedLink(ABC):
             raise
 
     def _admit(self) -> None:
-        """Let those who wait for room go on, as far as there is some."""
+        """Let callers that wait for room continue, as far as there is room."""
         room, queued = self._room, self._outbox.size
         while room and queued + room.reserved < OUTBOX:
             room.grant()
@@ -215,12 +215,12 @@ class SharedLink(ABC):
     def _call_flush(self) -> None:
         self._flushing = True
         # Twice: a Ctrl-C between the loop and the first line of the callback loses one of them, and without the other
-        # what is in the outbox would wait for ever.
+        # the requests in the outbox would wait for ever.
         self._loop.call_soon(self._flush)
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Send what is in the outbox, as far as the limits allow."""
+        """Send the requests in the outbox, as far as the limits allow."""
         try:
             self._flushing = False
             in_flight = self._in_flight
@@ -236,7 +236,7 @@ class SharedLink(ABC):
                 if gate.holding and not (most := min(most, gate.before_transactions())):
                     break
                 if not in_flight:
-                    self._progress = now = monotonic()  # nothing was due until now
+                    self._progress = now = monotonic()  # no reply was due until now
                     if self._due < now:
                         self._watch(self._timeout or _TICK)
                 asks = outbox.requests[0] is gate.question
@@ -256,11 +256,11 @@ class SharedLink(ABC):
             raise
 
     def _is_well(self) -> bool:
-        """Whether the server has answered lately, or nothing is known against it; otherwise it is being asked."""
+        """Whether the server has answered lately, or no check is due. If not, a PING is in flight."""
         now = monotonic()
         if self._ping is None and not self._in_flight and now - self._progress > self._interval:
             nobody = self._create_future()
-            nobody.set_result([])  # the answer is looked at when it is delivered
+            nobody.set_result([])  # no caller waits for it: _deliver handles the answer
             self._ping = Loose((nobody, 1))
             self._in_flight.append(self._ping)
             self._progress = now
@@ -287,7 +287,7 @@ class SharedLink(ABC):
         """Hand a reply to the oldest request in flight."""
         in_flight = self._in_flight
         if not in_flight:
-            self.abort(ConnectionError(f"the server sent a reply that nobody asked for: {shown(reply)}"))
+            self.abort(ConnectionError(f"the server sent a reply without a request: {shown(reply)}"))
             return
         request = in_flight[0]
         future, wanted = request if isinstance(request, tuple) else (request, 1)
@@ -300,24 +300,24 @@ class SharedLink(ABC):
                 self._drop(future, replies)
             in_flight.popleft()
             self._replies = []
-            if request is self._ping:  # whatever it is: the server is there
+            if request is self._ping:  # any reply shows that the server answers
                 self._ping = None
             asked = request is self._gate.question
             if asked or (isinstance(reply, Exception) and type(request) is tuple):
                 self._learn(replies, asked=asked)
 
     def _drop(self, future: Future, replies: list[Reply] | None = None) -> None:
-        """What becomes of replies whose caller is gone: nothing, unless they carry what must not get lost.
+        """Drop replies whose caller has left. Those with elements that must not get lost go to their ``Taking``.
 
         Args:
-            replies: None if there will be none.
+            replies: the replies, or None if none will come.
         """
         taking = self._taking.pop(future, None)
         if taking is not None:
             taking.end(replies)
 
     def _delivered(self) -> None:
-        """To be called after each piece of input: there may be room for more in flight now."""
+        """Send more if there is room in flight. Called after each piece of input."""
         self._progress = monotonic()
         if not self._in_flight:
             if not self.is_open and not self._outbox:
@@ -341,7 +341,7 @@ class SharedLink(ABC):
             raise
 
     def _learn(self, replies: list[Reply], *, asked: bool) -> None:
-        """Draw the consequences of a transaction that was not executed, or of the answer to the question."""
+        """Handle the replies to a transaction that was not executed, or the answer to the question."""
         verdict = self._gate.learn(replies, asked=asked)
         if verdict.error is not None:
             self._admit()
@@ -350,7 +350,7 @@ class SharedLink(ABC):
                 self._outbox.requests[:0] = self._in_flight
                 self._in_flight.clear()
             self.abort(
-                ConnectionError(f"the server does not end a transaction that it has begun: {said(verdict.error)}")
+                ConnectionError(f"the server has begun a transaction and refuses to end it: {said(verdict.error)}")
             )
 
     # --- the deadline ---------------------------------------------------------------------------------
@@ -369,12 +369,12 @@ class SharedLink(ABC):
         left = _TICK if self._timeout is None else self._progress + self._timeout - monotonic()
         suspected, self._suspected = self._suspected, self._progress
         silent = left <= 0 and suspected == self._progress
-        # First of all, because an exception in what follows must not leave the link without its timer.
+        # First, because an exception in the lines below must not leave the link without its timer.
         self._watch(left if left > 0 else _AGAIN if silent else LOOK_AGAIN)
         self._outbox.sweep(self._drop)
         if not self._writable():
             self.abort(Ended("The connection was closed."))
-        elif not self._in_flight:  # all that was sent is answered, so there is nothing to wait for
+        elif not self._in_flight:  # every request that was sent is answered, so no reply is due
             self._paused = False
             self._flush()
         elif silent:
@@ -395,7 +395,7 @@ class SharedLink(ABC):
         """See ``Link.abort``."""
         if self._disowned:
             return
-        self._hang_up()  # first: when the connection is closed, this is called again
+        self._hang_up()  # first: this method is called again when the connection is closed
         if self._lost is None:
             self._lost = cause
             self._gate.lost(self)
@@ -410,7 +410,7 @@ class SharedLink(ABC):
             self._timer.cancel()
 
     def _give_up(self, error: BaseException) -> None:
-        """Abort, because ``error`` came in the middle of a step: queues and bytes may not fit each other any more."""
+        """Abort, because ``error`` came in the middle of a step: queues and bytes may not match each other any more."""
         self.abort(
             ConnectionError(f"The connection was closed because {quoted(error)} was raised while it was in use.")
         )
@@ -424,7 +424,7 @@ class SharedLink(ABC):
         """See ``Link.drop``."""
 
     def _leave(self, reason: str) -> None:
-        """Touch neither the loop nor the connection any more."""
+        """Use neither the loop nor the connection any more."""
         self._disowned = True
         self._lost = Ended(reason)
         self.is_open = self.ready = False
@@ -460,5 +460,5 @@ class SharedLink(ABC):
 
     @property
     def lost_by(self) -> BaseException | None:
-        """What has closed it; None while it is open."""
+        """The exception that has closed it, or None while it is open."""
         return self._lost

@@ -1,4 +1,4 @@
-"""What can be watched of a client's engine, and what can be set."""
+"""Statistics and settings of a client's engine: ``purse.statistics`` and ``purse.configure``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Statistics", "configure", "statistics"]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How the calls of a client reach Redis, and what they amounted to so far.
+    """How the calls of a client reach Redis, and counts of them so far.
 
     Attributes:
         mode: ``"shared"``, one connection for each event loop, or ``"dedicated"``, one for each call.
         reason: why it is this mode.
-        connections: open connections of all event loops, those included on which the server tells waiting
-            calls that something has changed.
+        connections: open connections of all event loops, including those on which the server reports changed
+            keys to waiting calls.
         in_flight: calls that were sent and wait for their replies.
         waiting: calls that wait to be sent.
-        commands: calls that were sent; one that needs several commands counts as one.
-        batches: writes that carried them.
+        commands: calls that were sent. A call that needs several commands counts as one.
+        batches: writes in which they were sent.
         batch_sizes: calls in one write, in powers of two: ``{1: 90, 8: 4}`` means 90 writes of one
             call and four of 5 to 8.
         reconnects: connections that were opened in place of lost ones.
@@ -44,12 +44,12 @@ class Statistics:
 
 
 def statistics(client: RedisClient) -> Statistics:
-    """How the calls of ``client`` reach Redis: its mode and the reason, and counts since it was first bound.
+    """Return how the calls of ``client`` reach Redis: its mode and the reason, and counts since it was first bound.
 
     Raises:
         TypeError: ``client`` is not a ``redis.asyncio.Redis``.
 
-    No I/O: before the first call the mode is the one that would be tried.
+    No I/O. Before the first call, the mode is the one that would be tried.
     """
     executor = executor_for(client)
     executor.forget_ended()
@@ -72,23 +72,23 @@ def statistics(client: RedisClient) -> Statistics:
 def configure(
     client: RedisClient, *, engine: Engine | None = None, socket_timeout: float | EllipsisType | None = ...
 ) -> None:
-    """Choose how the calls of ``client`` reach Redis; for all stores and collections that are bound to it.
+    """Choose how the calls of ``client`` reach Redis, for all stores and collections that are bound to it.
 
-    What is not given stays as it is.
+    A setting that is not passed stays unchanged.
 
     Args:
         engine: ``"auto"``: a client that is exactly redis-py's shares one connection for each event loop,
-            any other gets a connection for each call. ``"shared"``: one connection, whatever the client is.
+            any other gets a connection for each call. ``"shared"``: one connection for any client.
             ``"dedicated"``: a connection for each call.
-        socket_timeout: seconds without any byte after which a connection that owes a reply, or that is being
-            opened, is given up, if the client has no ``socket_timeout``; 5 by default. None: never. One
+        socket_timeout: seconds without any byte after which purse gives up a connection that has a reply due, or
+            that is being opened, if the client has no ``socket_timeout``. 5 by default. None: never. One
             silent connection then holds up every call.
 
     Raises:
         ValueError: ``engine`` is something else, or ``socket_timeout`` is not positive.
         TypeError: ``client`` is not a ``redis.asyncio.Redis``.
 
-    No I/O. Calls that are under way are finished as they were begun.
+    No I/O. Calls that are under way finish with the former settings.
     """
     executor = executor_for(client)
     if engine is not None:

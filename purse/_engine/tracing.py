@@ -1,16 +1,16 @@
-"""OpenTelemetry: a span for each call, and how long calls take and how much they carry as metrics.
+"""OpenTelemetry: a span for each call, and metrics of durations and bytes.
 
-Calls on a shared connection do not pass ``Redis.execute_command``, where tracers of redis-py look; to them a
-purse call would be invisible. Here the method is known, and the store and the field that were declared. The names
-are those of OpenTelemetry's conventions for databases, with purse's own beside them:
+Calls on a shared connection do not pass ``Redis.execute_command``, which tracers of redis-py patch, so they would not
+see a purse call. Here the method is known, and the store and the field as declared. The names
+are those of OpenTelemetry's conventions for databases, with purse's own in addition:
 
     span "HSET"     db.system.name=redis  db.operation.name=HSET  db.namespace=0  server.address=...  server.port=...
                     purse.method=RedisHash.set  purse.store=Garden  purse.field=plants
                     purse.bytes_sent=87  purse.bytes_received=0
     metrics         db.client.operation.duration (s), purse.client.sent (By), purse.client.received (By)
 
-Keys and values are never recorded. So neither is the text of an exception, which has both: a span of a call that
-failed has the exception's class, as ``error.type`` and as its status.
+Keys and values are never recorded. The text of an exception may contain both, so it is not recorded either: the span
+of a failed call has the exception's class, as ``error.type`` and as its status.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
     """Record a span and metrics for each call of every store and collection in this process, from now on.
 
     Args:
-        tracer_provider: where spans go; OpenTelemetry's global one if not given.
-        meter_provider: where metrics go; OpenTelemetry's global one if not given.
+        tracer_provider: receives the spans. By default OpenTelemetry's global one.
+        meter_provider: receives the metrics. By default OpenTelemetry's global one.
 
     Raises:
-        ModuleNotFoundError: OpenTelemetry is not installed; the message says what to install.
+        ModuleNotFoundError: OpenTelemetry is not installed. The message says what to install.
 
-    A call costs some ten microseconds more while this is on, and nothing before it is. Calling it again
+    A call costs some ten microseconds more while this is on, and nothing before. Calling it again
     replaces the former providers.
     """
     try:
@@ -64,7 +64,7 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
             name,
             kind=trace.SpanKind.CLIENT,
             attributes=attributes,
-            record_exception=False,  # its message and its traceback name keys, and quote values
+            record_exception=False,  # its message and its traceback contain keys and values
             set_status_on_exception=False,
         ) as span:
             span.set_attribute("purse.bytes_sent", call.bytes_sent)
@@ -85,7 +85,7 @@ def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider:
 
 
 def uninstrument() -> None:
-    """Record nothing any more."""
+    """Stop recording spans and metrics."""
     hooks.observe(None)
 
 

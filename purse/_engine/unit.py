@@ -1,15 +1,15 @@
-"""A unit: what one method call sends, and how its replies become a value.
+"""A unit: the commands of one method call, and the function that turns their replies into a value.
 
-Collections build units and hand them to an ``Executor``; they know nothing of connections. Alone, a
-unit of one command goes out as it is, a unit of several as MULTI ... EXEC in one write, so that either
-way it is isolated: nobody sees the half of it.
+Collections build units and hand them to an ``Executor``. They do not depend on connections. Outside of ``atomic``, a
+unit of one command is sent unchanged, and a unit of several commands as MULTI ... EXEC in one write. So
+a unit is isolated: no other client sees one half of it.
 
     garden.visits.set("home", 3)            one unit of two commands
         HSET {garden}:visits home 3         -> 1
         EVAL "...expire..." ...             -> 1
         decode([1, 1])                      -> 1, what set() returns
 
-Replies are always bytes, whatever the client's ``decode_responses`` says.
+Strings in replies are always bytes, with any ``decode_responses`` of the client.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ Command: TypeAlias = tuple[Argument, ...]
 
 
 class Origin(Protocol):
-    """What built a unit: it turns an error of Redis into one that names the key, and knows the slot of its keys.
+    """The builder of a unit: it turns an error of Redis into one that names the key, and knows the slot of its keys.
 
-    A collection is one, so the names are those that users do not see.
+    Collections are origins, so the names begin and end with underscores, which hides them from users.
     """
 
     __purse_spread__: bool
-    """``slots=`` has put the keys into another slot than their store: a step over both is refused on any server."""
+    """Whether ``slots=`` has put the keys into another slot than their store. Then a transaction over both is refused
+    on any server."""
 
     def __purse_explain__(self, error: Exception, field: object) -> Exception:
-        """The exception to raise in place of ``error``; may be ``error`` itself, with a note."""
+        """Return the exception to raise in place of ``error``. May be ``error`` itself, with a note."""
         ...
 
     def __purse_slot_of__(self, field: object) -> str:
-        """The hash tag of the keys of a unit that concerns ``field``; empty for SCAN and DBSIZE, which have none."""
+        """The hash tag of the keys of a unit about ``field``. Empty for SCAN and DBSIZE, which have no key."""
         ...
 
 
@@ -53,7 +54,7 @@ class Noted:
 
     Args:
         note: where it happened.
-        slot: the hash tag of the keys; empty if there is none.
+        slot: the hash tag of the keys, or empty if there are no keys.
     """
 
     __purse_spread__ = False
@@ -73,17 +74,17 @@ class Noted:
 
 
 class Unit(Generic[R]):
-    """Commands that go out together, and the function that turns their replies into a value.
+    """Commands that are sent together, and the function that turns their replies into a value.
 
     Args:
-        commands: one to n commands or script calls, in the order in which they are executed.
+        commands: one or more commands or script calls, in the order in which they are executed.
         decode: takes the replies, one for each command, none of them an error.
         origin: explains errors.
         field: the hash field, list index, ... that errors should name.
-        read_only: executing it twice is harmless, so it may be sent again when its reply was lost.
-        loose: several commands need no MULTI, because others may come between them. All but the last are attempts:
-            ``decode`` looks at the last reply alone, and an error of another is passed over. (Inside ``atomic`` they
-            are commands like all others.)
+        read_only: whether it is harmless to execute it twice, so that it may be sent again if its reply was lost.
+        loose: whether several commands are sent without MULTI, because other clients may act in between. All but the
+            last are attempts: ``decode`` uses only the last reply, and errors of the others are ignored. (Inside
+            ``atomic`` they are commands like all others.)
     """
 
     __slots__ = ("commands", "decode", "field", "loose", "origin", "read_only")

@@ -1,12 +1,12 @@
-"""URLs: what may be given to redis-py, and what is said of the rest.
+"""URLs: those that may be passed to redis-py, and the errors for all others.
 
     redis://user:password@host:6379/0?socket_timeout=5        rediss:// is the same over TLS
     unix://user:password@/path/to/redis.sock?db=0
     embedded://                                               a server is started
 
-A password with one of ``/ ? # [ ]`` in it ends the address too early. redis-py then connects to a host that is named
-after the user, or its error quotes a part of the password. So a URL is looked at here before it is parsed by anybody,
-and of a URL that is refused nothing is shown but its scheme.
+A password that contains one of ``/ ? # [ ]`` ends the address too early. redis-py then connects to a host that is named
+after the user, or its error quotes a part of the password. So a URL is checked here before redis-py parses it, and the
+error of a refused URL shows only its scheme.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ __all__ = ["check_url", "client_for", "embedded_is_at"]
 _SCHEMES = ("redis", "rediss", "unix")
 _FORMS = "redis://host:6379/0, rediss://host:6379/0 (TLS), unix:///path/to/redis.sock, embedded://"
 _ENCODE = (
-    "A user or a password with one of / ? # [ ] @ : % in it must be percent-encoded: "
-    'urllib.parse.quote(password, safe="")'
+    'Percent-encode a user or a password that contains one of / ? # [ ] @ : %: urllib.parse.quote(password, safe="")'
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,19}", re.IGNORECASE)
 _ADDRESS = re.compile(r"([^:\[\]]*|\[[0-9a-f:.%]+\])(:[0-9]{1,5})?", re.IGNORECASE)
@@ -34,29 +33,30 @@ _QUOTED_NAME = re.compile(r"'(\w+)'")
 
 
 def check_url(url: object, asked: str) -> str:
-    """The scheme of a URL that ``redis.asyncio.Redis.from_url`` reads as it is meant, or ``embedded``.
+    """Check a URL, and return its scheme: one that ``redis.asyncio.Redis.from_url`` reads correctly, or ``embedded``.
 
     Args:
         asked: the function that takes it, for messages: ``open()``.
 
     Raises:
-        ValueError: it is something else. The message says what to write, and shows no part of what may be a password.
+        ValueError: it is not such a URL. The message says what to write, and never shows a part that may be a password.
 
     No I/O.
     """
     if not isinstance(url, str):
         raise ValueError(
-            f"{asked} takes a URL as a str, not a {type(url).__name__}: {_FORMS}; write Store(client) for a client"
+            f"{asked} takes a URL as a str, not a {type(url).__name__}: write one of {_FORMS}, or, for a client, "
+            "Store(client)"
         )
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ValueError(f"{asked} takes a URL, not {'a text without ://' if url else 'an empty text'}. {_write()}")
     if scheme == "embedded":
         if rest:
-            raise ValueError(f'{asked}: "embedded://" takes nothing behind it: each server is a new one')
+            raise ValueError(f'{asked}: this URL has text behind "embedded://": write only "embedded://"')
         return scheme
     if scheme not in _SCHEMES:
-        told = f"{scheme}://" if _SCHEME.fullmatch(scheme) else "what stands before the :// of this URL"
+        told = f"{scheme}://" if _SCHEME.fullmatch(scheme) else "the text before the :// of this URL"
         raise ValueError(f"{asked} does not know {told}. {_write()}")
     fault = _fault(scheme, rest) or _fault_of_options(url, rest)
     if fault is not None:
@@ -65,7 +65,7 @@ def check_url(url: object, asked: str) -> str:
 
 
 def embedded_is_at() -> str | None:
-    """The URL of the server that the environment offers in place of an embedded one: ``PURSE_REDIS_URL``.
+    """The URL of a server to use instead of an embedded one, from the environment variable ``PURSE_REDIS_URL``.
 
     Raises:
         ValueError: it is not a URL of Redis.
@@ -75,7 +75,7 @@ def embedded_is_at() -> str | None:
 
 
 def client_for(url: str) -> RedisClient:
-    """A client of redis-py for a URL that was checked; no I/O."""
+    """A client of redis-py for a URL that was checked. No I/O."""
     return Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves **kwargs untyped
 
 
@@ -84,18 +84,18 @@ def _write() -> str:
 
 
 def _fault(scheme: str, rest: str) -> str | None:
-    """Why a URL would be read in another way than it is meant."""
+    """Why redis-py would misread a URL. None if it would not."""
     if not all("!" <= char != "\x7f" for char in rest):
-        return "has a space or a control character in it"
+        return "contains a space or a control character"
     if "#" in rest:
-        return "has a # in it, and what is behind that is ignored"
+        return "contains a #, and the text behind a # is ignored"
     place, _, query = rest.partition("?")
     authority, slash, path = place.partition("/")
     user, _, address = authority.rpartition("@")
     if "[" in user or "]" in user:
-        return "has brackets before the @, which are for IPv6 addresses behind it"
+        return "has brackets before the @, but they are only for IPv6 addresses behind it"
     if query and not all("=" in option for option in query.split("&")):
-        return "has something else than name=value behind the ?"
+        return "has something other than name=value behind the ?"
     if scheme == "unix":
         if address or not path:
             return "does not name a socket: a path begins with a third slash"
@@ -104,12 +104,12 @@ def _fault(scheme: str, rest: str) -> str | None:
     if found is None or (found[2] is not None and not 0 < int(found[2][1:]) < 2**16):
         return "does not have an address of the form host or host:port, with a port up to 65535"
     if not _DATABASE.fullmatch(slash + path):
-        return "has something else than the number of a database behind the host"
+        return "has something other than the number of a database behind the host"
     return None
 
 
 def _fault_of_options(url: str, rest: str) -> str | None:
-    """What redis-py says of the options; a connection is made for that, and not opened."""
+    """Why redis-py refuses the options. None if it does not. It makes a connection for that, and does not open it."""
     try:
         pool = ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves it untyped
         pool.make_connection()  # type: ignore[no-untyped-call]

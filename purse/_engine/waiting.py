@@ -1,4 +1,4 @@
-r"""Line: callers that wait for elements of one key, served in the order in which they came, and what must go back.
+r"""Line: callers that wait for elements of one key, in the order in which they came, and elements to put back.
 
     get() --\                                   wait for a change of the key (wakeups)
     get() ---+--> waiters ==> [one task] <====>
@@ -6,24 +6,25 @@ r"""Line: callers that wait for elements of one key, served in the order in whic
                                   |
     cancelled get, pop, ... --> hand ==> the next waiter, or back to where it was
 
-One task for each key that is waited for, on the connection that all calls share: ten thousand waiting callers
-cost ten thousand futures. Nothing is taken before a caller is there to have it, and a caller that is cancelled
-while an element is on its way leaves it to the next: the task that takes is detached from every caller, and neither a
-cancelled caller nor the end of ``asyncio.run`` cancels it with a request in flight.
+There is one task for each key with waiting callers, on the connection that all calls share: ten thousand waiting
+callers cost ten thousand futures. No element is taken unless a caller waits for it. If a caller is cancelled while an
+element is on its way, the next caller receives the element: the task that takes is detached from every caller, and
+neither a cancelled caller nor the end of ``asyncio.run`` cancels it with a request in flight.
 
-The *hand* holds elements that were removed from Redis and have no caller. They go to the next caller that waits. If
+The *hand* contains elements that were removed from Redis and have no caller. They go to the next caller that waits. If
 there is none, they are put back where they were, before any other is taken. If the server refuses to take them back
 (out of memory, read-only, a key of another type), they stay in the hand, are given to the next caller that comes, and
-are offered to the server again with growing pauses. When the store or the event loop ends and the last offer is refused
-too, the log has their bytes.
+are offered to the server again with growing pauses. If the store or the event loop ends and the last offer is refused
+as well, their bytes are logged.
 
 Calls that take without waiting (``pop``, ``get_nowait``) need a line only if they are cancelled with the reply on its
-way: the line expects that reply, and what it brings goes to the hand. Replies that are expected together go back
+way: the line expects that reply, and its elements go to the hand. Replies that are expected together go back
 together, so that their order is kept.
 
-Callers that wait for room stand in the same line, at its other end; see ``bringing``.
+Callers that wait for room stand in the same line, at its other end. See ``bringing``.
 
-What can be lost is what was taken and not delivered when the process is killed or the connection breaks in that moment.
+An element that was taken and not delivered yet is lost only if the process is killed or the connection breaks in that
+moment.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ _log = logging.getLogger("purse")
 BATCH = 1000
 """Elements that are taken at a time."""
 
-_LAST_OFFERS = 3  # how often they are offered when the loop or the store ends, if they were refused before
-_OUTAGE = 0.5  # seconds between two attempts to reach a server that is away, each of which takes about a second
+_LAST_OFFERS = 3  # how often refused elements are offered again when the loop or the store ends
+_OUTAGE = 0.5  # seconds between two attempts to reach a server that is away: each attempt takes about a second
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 5.0  # seconds between two offers of elements that the server does not take back
 
 
 class Executes(Protocol):
-    """What a line needs of an executor."""
+    """The part of an executor that a line uses."""
 
     async def execute(self, unit: Unit[T], /) -> T:
         """See ``Executor.execute``."""
@@ -75,7 +76,7 @@ class NothingCame(Exception):
     """No element came in time.
 
     Attributes:
-        seconds: how long was waited.
+        seconds: the time limit.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -84,28 +85,27 @@ class NothingCame(Exception):
 
 
 class _Waiter(Generic[E]):
-    """A caller who waits, and the element that is meant for it.
+    """A waiting caller, and the element for it.
 
-    The element is not the result of the future, because it may change hands until the caller runs again.
+    The element is not the result of the future, because it may go to another caller until this one runs again.
     """
 
     __slots__ = ("element", "told")
 
     def __init__(self, told: asyncio.Future[None]) -> None:
         self.told = told
-        self.element: E  # as soon as it has been told
+        self.element: E  # set when the future is done
 
 
 class Line(Generic[E]):
     """The callers of one client and event loop that wait for elements of one key, and those that wait for room.
 
     Args:
-        executor: sends what takes elements and puts them back.
-        wakeups: tells when the key has changed.
+        executor: sends the units that take elements and put them back.
+        wakeups: reports when the key has changed.
         key: the key.
-        take: the unit that removes at most so many elements, and returns them; none if there are none. None where
-            no caller waits for an element.
-        put_back: the unit that puts elements back where they were, in their order.
+        take: makes the unit that removes and returns at most so many elements. None if no caller waits for an element.
+        put_back: makes the unit that puts elements back where they were, in their order.
     """
 
     def __init__(
@@ -121,10 +121,10 @@ class Line(Generic[E]):
         self._key = key
         self._take = take
         self._put_back = put_back
-        # Callers leave it themselves, from wherever they stand: it holds nobody who is gone, and its length is exact.
+        # Callers remove themselves, at any position: it contains no caller that has left, and its length is exact.
         self._waiters: OrderedDict[_Waiter[E], None] = OrderedDict()
-        self._delivered: deque[_Waiter[E]] = deque()  # told, and not yet running again
-        self._hand: deque[E] = deque()  # taken, and nobody's
+        self._delivered: deque[_Waiter[E]] = deque()  # have an element, and do not run again yet
+        self._hand: deque[E] = deque()  # taken, and without a caller
         self._expected: set[object] = set()  # replies to calls that were cancelled after they had been sent
         self._outage: Exception | None = None  # why the server could not be reached the last time
         self._refused = 0  # how often in a row the server did not take the hand back
@@ -132,12 +132,12 @@ class Line(Generic[E]):
         self._stirred: asyncio.Future[None] | None = None  # ends a pause of the task
         self._offering = False  # elements are on their way back
         self._offered: asyncio.Future[Exception | None] | None = (
-            None  # done when what is in the hand now has been offered
+            None  # done when the elements that are in the hand now have been offered
         )
         self._bringers = Bringers(key, wakeups)
-        self.idle: bool = False  # nothing is under way: the task waits for a change of the key
+        self.idle: bool = False  # no request is under way: the task waits for a change of the key
         self._closed = False
-        self._hurried = False  # the loop or the store ends: the next refusal is the last
+        self._hurried = False  # the loop or the store ends: only a few more offers are made
         self._over = False  # it has ended
 
     def __len__(self) -> int:
@@ -145,10 +145,10 @@ class Line(Generic[E]):
         return len(self._waiters)
 
     async def get(self) -> E:
-        """Wait for an element, without limit; it is removed from Redis, and goes to no one else.
+        """Wait for an element, without limit. It is removed from Redis, and no other caller receives it.
 
-        Cancelling it at any moment loses no element and lets nobody overtake. While a server cannot be reached that
-        could be reached before, it goes on waiting.
+        Cancelling it at any moment loses no element and keeps the order of the other callers. If a server that could be
+        reached before cannot be reached now, it keeps waiting.
 
         Raises:
             redis.exceptions.RedisError: the server refused, or could never be reached, or the connection was lost
@@ -159,13 +159,13 @@ class Line(Generic[E]):
         mine: _Waiter[E] = _Waiter(asyncio.get_running_loop().create_future())
         self._waiters[mine] = None
         if self._hand:
-            # Not at once: callers that were told before, and have not run yet, hold earlier elements.
+            # Not at once: callers in ``_delivered`` have earlier elements, and should run first.
             asyncio.get_running_loop().call_soon(self._go_on)
         else:
             self._go_on()
         try:
             await mine.told
-        except BaseException:  # cancelled, or told of an error, or its coroutine was closed
+        except BaseException:  # it was cancelled, or received an error, or its coroutine was closed
             self._waiters.pop(mine, None)
             mine.told.cancel()
             if not mine.told.cancelled() and mine.told.exception() is None:  # delivered in this very moment
@@ -176,11 +176,14 @@ class Line(Generic[E]):
         return mine.element
 
     async def get_within(self, timeout: float | timedelta | None) -> E:
-        """``get``, for so many seconds or a ``timedelta`` at most; 0 and None are without limit.
+        """``get`` with a time limit.
+
+        Args:
+            timeout: seconds or a ``timedelta``. 0 and None mean no limit.
 
         Raises:
-            NothingCame: the time is over.
-            redis.exceptions.RedisError: as ``get``; or the time is over, and the server cannot be reached.
+            NothingCame: no element came in time.
+            redis.exceptions.RedisError: as ``get``, or no element came in time and the server cannot be reached.
             ValueError: ``timeout`` is negative.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout or 0
@@ -193,11 +196,11 @@ class Line(Generic[E]):
             async with limit:
                 return await self.get()
         except TimeoutError:
-            if not limit.expired():  # the operating system's, from a connection
+            if not limit.expired():  # the operating system has raised it, for a connection
                 raise
             if self._outage is not None:
                 raise copy.copy(self._outage) from None
-            if self._wakeups.contact.is_lost:  # and it is being tried whether it can be opened again
+            if self._wakeups.contact.is_lost:  # attempts to open it again are under way
                 raise ConnectionError(
                     f"{named(self._key)}: no element came within {seconds} s, and the connection to the server is lost"
                 ) from None
@@ -215,10 +218,10 @@ class Line(Generic[E]):
     # --- what comes back ----------------------------------------------------------------------------
 
     def expect(self) -> Callable[[Sequence[E]], None]:
-        """A call that takes was cancelled, and its reply is on the way.
+        """Note that a call that takes elements was cancelled, and that its reply is on the way.
 
         Returns:
-            To be called with what the reply brought; with nothing if it brought nothing, or was lost.
+            A function to call with the elements of the reply, or with an empty list if there are none or it was lost.
         """
         reply = object()
         self._expected.add(reply)
@@ -232,12 +235,12 @@ class Line(Generic[E]):
         return arrive
 
     async def give_back(self, elements: Sequence[E]) -> Exception | None:
-        """Put back what a call has taken and cannot use; returns after the first offer to the server.
+        """Put back elements that a call has taken and cannot use. Returns after the first offer to the server.
 
-        If the server refuses, or this caller is cancelled, the elements stay in the line's care.
+        If the server refuses, or this caller is cancelled, the line keeps the elements and offers them again.
 
         Returns:
-            Why the server refused; None if the elements are back, or with other callers.
+            The error of a server that refused, or None if the elements were put back or went to other callers.
         """
         self._hand.extend(elements)
         if self._offered is None:
@@ -248,7 +251,7 @@ class Line(Generic[E]):
         return offered.result()
 
     def close(self, error: BaseException) -> asyncio.Task[None] | None:
-        """Tell everybody who waits that nothing will come; the task that puts back what is left, if there is one."""
+        """Let all waiting callers raise ``error``. Returns the task that puts back the rest, if there is one."""
         self._closed = self._bringers.closed = True
         self._fail(error)
         self._hurry()
@@ -257,7 +260,7 @@ class Line(Generic[E]):
     # --- the task -----------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        """To be called after every change: hand elements out, and see that the task has its work and only that."""
+        """Hand elements out, and start, stop or wake the task as needed. Called after every change."""
         if self._over:
             self._give_up()
             return
@@ -266,7 +269,7 @@ class Line(Generic[E]):
             if self._first_waiter() is not None or self._hand or self._expected:
                 self._task = detached(self._run(), "waiting", hasten=self._hurry)
         elif self.idle and self._first_waiter() is None:
-            self._task.cancel()  # it sends nothing now, and begins again if there is something to do
+            self._task.cancel()  # no request is under way, and another task begins if there is work
         elif self._stirred is not None and not self._stirred.done():
             self._stirred.set_result(None)
 
@@ -289,7 +292,7 @@ class Line(Generic[E]):
                 else:
                     return
         except asyncio.CancelledError:
-            # While it is idle the line cancels it. With something under way only the end of the loop does.
+            # While it is idle, the line cancels it. With a request under way, only the end of the loop does.
             over = not self.idle or (self._hurried and self._first_waiter() is not None)
             raise
         except GeneratorExit:  # its loop was closed
@@ -299,10 +302,10 @@ class Line(Generic[E]):
             self.idle = False
             self._task = None
             self._over = self._over or over
-            self._go_on()  # somebody came while this task was told to stop
+            self._go_on()  # a caller may have come while this task was being cancelled
 
     async def _take_some(self, take: Callable[[int], Unit[list[E]]], looks: int) -> int:
-        """Take elements for those who wait, or wait for a change of the key; how patient to be the next time."""
+        """Take elements for waiting callers, or wait for a change of the key. Returns ``looks`` for the next time."""
         try:
             taken = await self._executor.execute(take(min(len(self._waiters), BATCH)))
         except Exception as error:
@@ -312,7 +315,7 @@ class Line(Generic[E]):
         if taken:
             self._hand.extend(taken)
             return 0
-        if self._first_waiter() is not None and not self._hand:  # all of them may have left by now
+        if self._first_waiter() is not None and not self._hand:  # all callers may have left by now
             self.idle = True
             try:
                 looks = await self._wakeups.wait(self._key, looks)
@@ -322,7 +325,7 @@ class Line(Generic[E]):
         return looks
 
     async def _failed(self, error: Exception, *, nothing_taken: bool) -> None:
-        """Let those who wait go on waiting through an outage; tell them of everything else."""
+        """Keep the callers waiting during an outage. Let them raise any other error."""
         if not (nothing_taken and self._wakeups.contact.was_made and _passes(error)):
             self._fail(error)
             return
@@ -332,7 +335,7 @@ class Line(Generic[E]):
         self.idle = False
 
     async def _stir(self, seconds: float | None) -> None:
-        """Wait for a change of the line, so many seconds at most."""
+        """Wait for a change of the line, at most ``seconds``. None: without limit."""
         self._stirred = asyncio.get_running_loop().create_future()
         try:
             await asyncio.wait((self._stirred,), timeout=seconds)
@@ -340,7 +343,7 @@ class Line(Generic[E]):
             self._stirred = None
 
     def _hand_out(self) -> None:
-        """Give what is in the hand to those who wait."""
+        """Give the elements in the hand to the waiting callers."""
         while self._hand and (waiter := self._first_waiter()) is not None:
             del self._waiters[waiter]
             waiter.element = self._hand.popleft()
@@ -355,7 +358,7 @@ class Line(Generic[E]):
             offered.set_result(refusal)
 
     def _pass_on(self, gone: _Waiter[E]) -> None:
-        """Leave the element of a caller who is gone to the next, that one's to the one after, and so on."""
+        """Give the element of a caller that has left to the next caller, that one's to the one after it, and so on."""
         element = gone.element
         for nth in range(self._delivered.index(gone) + 1, len(self._delivered)):
             waiter = self._delivered[nth]
@@ -364,13 +367,13 @@ class Line(Generic[E]):
         self._delivered.remove(gone)
 
     def _first_waiter(self) -> _Waiter[E] | None:
-        """The first of those who wait and were not cancelled; the cancelled ones before it are dropped."""
+        """The first waiting caller that was not cancelled. The cancelled ones before it are dropped."""
         while (first := next(iter(self._waiters), None)) is not None and first.told.done():
             del self._waiters[first]
         return first
 
     async def _return_hand(self) -> None:
-        """Offer the server what nobody waits for any more; if it refuses, pause."""
+        """Offer the server the elements in the hand, which no caller waits for. If it refuses, pause."""
         elements = [*self._hand]
         self._hand.clear()
         self._offering = True
@@ -390,14 +393,14 @@ class Line(Generic[E]):
             self._offering = False
 
     async def _refusal(self, error: Exception) -> None:
-        """Keep what the server did not take back, for the next caller or the next offer."""
+        """Keep the elements that the server did not take back, for the next caller or the next offer."""
         self._offering = False
         if self._hurried and self._refused >= _LAST_OFFERS:
             self._give_up(error)
             return
         if not self._refused and not self._hurried:
             _log.warning(
-                "purse: the server does not take back %d elements that were taken from %s (%s); they are kept for the "
+                "purse: the server does not take back %d elements that were taken from %s (%s): they are kept for the "
                 "next caller, and offered again",
                 len(self._hand),
                 quoted(self._key),
@@ -409,7 +412,7 @@ class Line(Generic[E]):
         await self._stir(seconds)
 
     def _give_up(self, error: Exception | None = None) -> None:
-        """Nothing can be done any more for what is left in the hand: log it."""
+        """Log the elements that are left in the hand, because they cannot be put back any more."""
         if self._hand:
             why = "could not be put back" + ("" if error is None else f": {said(error)}")
             _log.error("purse: %s", self._report([*self._hand], why))
@@ -433,7 +436,7 @@ def _passes(error: Exception) -> bool:
 
 
 def _shown(element: object) -> str:
-    """The bytes of an element, and what else is stored with them."""
+    """The bytes of an element, and the other values of a tuple, as text."""
     if isinstance(element, bytes):
         return shown(element, None)
     if isinstance(element, tuple):

@@ -1,4 +1,4 @@
-"""Waits: the lines of one client in one event loop, and what tells them that their keys have changed."""
+"""Waits: the lines of one client in one event loop, and the ``Wakeups`` that report changes of their keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Waits:
         take: Callable[[int], Unit[list[E]]] | None,
         put_back: Callable[[list[E]], Unit[object]],
     ) -> Line[E]:
-        """The line for ``what`` of ``key``; there is one as long as anybody waits in it, or something must go back."""
+        """The line for ``what`` of ``key``. It exists as long as a caller waits in it, or elements must be put back."""
         found = self._lines.get((key, what))
         if found is not None:
             return cast("Line[E]", found)
@@ -50,16 +50,16 @@ class Waits:
         return sum(map(len, self._all_lines()))
 
     def _all_lines(self) -> list[Line[object]]:
-        # Not ``values()``: the garbage collector may take a line out of them in another thread.
+        # Not ``values()``: the garbage collector may remove a line in another thread.
         return [line for ref in self._lines.valuerefs() if (line := ref()) is not None]
 
     async def settle(self, error: BaseException) -> None:
-        """Tell everybody who waits that nothing will come, and put back what is on its way.
+        """Let all waiting callers raise ``error``, and put back elements that are on their way.
 
-        It takes at most ``GRACE`` seconds, and a moment if nothing is on its way.
+        It takes at most ``GRACE`` seconds, and one loop iteration if there are none.
         """
         if self._lines:
-            await asyncio.sleep(0)  # for callers that have been told of an element, and have not run yet
+            await asyncio.sleep(0)  # for callers that have an element, and do not run again yet
         tasks = [task for line in self._all_lines() if (task := line.close(error)) is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=GRACE)

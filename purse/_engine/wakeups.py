@@ -1,28 +1,28 @@
-"""Wakeups: being told by the server that a key has changed, for any number of keys on one connection.
+"""Wakeups: messages of the server that a key has changed, for any number of keys on one connection.
 
-A blocking pop (BLPOP) takes what it waits for: if the connection has died unnoticed, or the caller is
-gone, the element is gone as well; and each needs a connection to itself. So nothing blocks here. The server is
-asked to track what one connection has read (CLIENT TRACKING), and sends that connection a message when it changes:
+A blocking pop (BLPOP) removes the element that it waits for: if the connection has died unnoticed, or the caller has
+left, the element is lost. It also needs a separate connection. So no command blocks here. The server is
+asked to track the keys that one connection has read (CLIENT TRACKING), and sends it a message when one changes:
 
-    EXISTS queue      -> 0, and from now on the server remembers that we have looked at ``queue``
-                      <- invalidate [queue]      somebody has put something
+    EXISTS queue      -> 0, and from now on the server remembers that this connection has read ``queue``
+                      <- invalidate [queue]      a client has added an element
     EXISTS queue      ...
 
-The look comes after the server began to remember, so nothing that is put in between is missed. The message
-only says that it may be worth to try. Nobody waits longer than ``CHECK`` without a look, which also finds a
-connection that is dead without having been closed. Who waits for room in a full queue looks in the same way, at its
-size: a ``Look`` says how, and what answer is worth a try.
+The server begins to remember before it executes the read, so no change is missed. The message only means that it may
+be worth trying. A key is read again after at most ``CHECK`` seconds, which also finds a connection that is dead and was
+not closed. A caller that waits for room in a full queue reads its size in the same way. A ``Look`` names the command,
+and the replies that are worth a try.
 
-A server that has too many keys to remember (``tracking-table-max-keys``) forgets some, and says of these that they have
-changed. So a caller that was told of a change and found nothing waits a little before it tries again, and longer
-each time, unless the change came after a quiet time.
+A server that has too many keys to remember (``tracking-table-max-keys``) forgets some, and reports these as
+changed. So a caller that found nothing after such a message waits a little before it tries again, and longer
+each time, unless the message came after a quiet time.
 
-Where there is no such connection (a fake, a server or proxy that refuses CLIENT TRACKING, a client for which
-``engine="dedicated"`` was asked for), keys are looked at again and again, at growing intervals.
+Without such a connection (a fake, a server or proxy that refuses CLIENT TRACKING, a client with ``engine="dedicated"``)
+keys are polled, at growing intervals.
 
-A proxy may refuse a command by hanging up. If that happens a few times, one after the other (``losses``), when this
-connection is set up, keys are looked at over the client's own connection for ``_AGAIN`` seconds. If it happens to the
-look, it is not sent there either: the caller just tries.
+A proxy may refuse a command by closing the connection. If that happens a few times, one after the other (``losses``),
+while this connection is set up, keys are polled over the client's own connection for ``_AGAIN`` seconds. If it happens
+at the command of a ``Look``, that is not sent there either, and the caller just tries.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from purse._engine.replies import Reply, as_int
 __all__ = ["Look", "Wakeups"]
 
 CHECK = 5.0
-"""Seconds after which a key is looked at although no message came."""
+"""Seconds after which a key is read again although no message came."""
 
-FIRST_POLL, LAST_POLL = 0.005, 0.25  # seconds between two looks where the server sends no messages
+FIRST_POLL, LAST_POLL = 0.005, 0.25  # seconds between two looks if the server sends no messages
 
-_AGAIN = 300.0  # seconds for which words are not sent; it may have been a server that was restarted three times
+_AGAIN = 300.0  # seconds for which a command is not sent: the cause may have been a server that restarted three times
 
 _SETUP = "CLIENT TRACKING"
 
@@ -62,12 +62,12 @@ _log = logging.getLogger("purse")
 
 
 class Look(NamedTuple):
-    """What a caller looks at while it waits for a key to change.
+    """How a caller checks a key while it waits for a change.
 
     Attributes:
-        command: a command that reads the key, takes nothing else, and answers an integer.
-        hopeful: whether what it answered is worth a try.
-        ask: sends it in the ordinary way, where the server sends no messages.
+        command: a command that reads the key, has no other argument, and returns an integer.
+        hopeful: tells whether its reply is worth a try.
+        ask: sends it in the ordinary way, if the server sends no messages.
     """
 
     command: str
@@ -76,13 +76,13 @@ class Look(NamedTuple):
 
 
 class Wakeups:
-    """The changes of keys, for one client in one event loop.
+    """Reports changes of keys, for one client in one event loop.
 
     Args:
         connector: opens the connection.
         exists: asks in the ordinary way whether a key exists.
-        contact: is told when the connection is lost, and when there is one.
-        tracking: False if there is to be no such connection.
+        contact: is notified when the connection is lost, and when there is one.
+        tracking: whether to open such a connection. False: keys are polled.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class Wakeups:
         self._exists = exists
         self._loop = asyncio.get_running_loop()
         self._tracking = tracking
-        self._losses: defaultdict[str, Losses] = defaultdict(Losses)  # over which words
-        self._unsent: dict[str, float] = {}  # words over which connections were lost, and until when not to send them
+        self._losses: defaultdict[str, Losses] = defaultdict(Losses)  # by command
+        self._unsent: dict[str, float] = {}  # commands that proxies refused, and until when not to send them
         self._opening = asyncio.Lock()
         self._link: AdoptedLink | None = None
         self._waiting: dict[bytes, set[asyncio.Event]] = {}
@@ -110,8 +110,8 @@ class Wakeups:
         """Wait until a look at ``key`` is hopeful, or until it may have changed, or until ``aclose``.
 
         Args:
-            looks: how patient to be; 0 at first, then what the last call has returned, if the caller has found nothing.
-            look: by default whether the key exists, for those who wait for an element.
+            looks: how long to pause: 0 at first, then the result of the last call if the caller has found nothing.
+            look: how to check the key. By default with EXISTS, for callers that wait for an element.
 
         Raises:
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: the server cannot be reached.
@@ -140,7 +140,7 @@ class Wakeups:
                     continue
                 self._losses[look.command].clear()
                 if hopeful:
-                    if looks:  # it looks well, and yet there was nothing for the caller: others were faster
+                    if looks:  # the caller has found nothing before, although the key exists: others were faster
                         await asyncio.sleep(_patience(looks))
                     return looks + 1
                 if not await self._told(link, changed):
@@ -159,7 +159,7 @@ class Wakeups:
                 del self._waiting[name]
 
     async def _looks_well(self, look: Look) -> bool:
-        """Look in the ordinary way; whether it is worth a try."""
+        """Check the key in the ordinary way. Returns whether it is worth a try."""
         if self._is_unsent(look.command):
             return True
         try:
@@ -171,45 +171,45 @@ class Wakeups:
             return True
 
     async def _look(self, link: AdoptedLink, name: bytes, look: Look) -> bool:
-        """Look at a key, and have the server tell of its next change; whether it is worth a try now."""
+        """Check a key, and let the server report its next change. Returns whether it is worth a try now."""
         if not link.ready:
             await link.room(len(name))
         seen = (await link.request((pack_command((look.command, name)), 1)))[0]
         if isinstance(seen, Exception):
-            return True  # we may not look at it, and the caller should hear why from its own command
+            return True  # this user may not read it: the caller's own command raises the reason
         return look.hopeful(as_int(seen))
 
     async def _told(self, link: AdoptedLink, changed: asyncio.Event) -> bool:
-        """Wait until the server tells of a change; False if it does not within ``CHECK``, or cannot any more."""
+        """Wait until the server reports a change. False if none came within ``CHECK`` or the connection was lost."""
         with contextlib.suppress(asyncio.TimeoutError):
             async with asyncio.timeout(CHECK):
                 await changed.wait()
         if not link.is_open:
-            changed.clear()  # woken because nobody would tell any more: look on the next connection
+            changed.clear()  # woken because the connection is closed: look on the next one
         return changed.is_set()
 
     async def aclose(self) -> None:
-        """Close the connection; nobody waits any more."""
+        """Close the connection, and end every ``wait``."""
         self._closed = True
         self._wake_all()
         if self._link is not None:
             await self._link.aclose()
 
     def disown(self) -> None:
-        """Leave the connection alone: this process is a fork."""
+        """Do not touch the connection: this process is a fork."""
         if self._link is not None:
             self._link.disown()
 
     def abort(self, cause: BaseException) -> None:
-        """Hang up at once; nobody waits any more."""
-        self._closed = True  # a connection that is being made is not kept either
+        """Close the connection at once, and end every ``wait``."""
+        self._closed = True  # a connection that is being opened is not kept either
         if self._link is not None:
             self._link.abort(cause)
 
     # --- the connection -----------------------------------------------------------------------------
 
     async def _open(self) -> AdoptedLink | None:
-        """The open connection; None if there can be none."""
+        """Return the open connection, or None if there cannot be one."""
         if self._is_unsent(_SETUP):
             return None
         async with self._opening:
@@ -230,7 +230,7 @@ class Wakeups:
             return self._link
 
     async def _connect_anyhow(self) -> AdoptedLink | None:
-        """Connect; again if the server goes away in the moment in which the connection is set up, but not for ever."""
+        """Connect, and try again if the connection is lost while it is set up. None after too many losses."""
         while not self._is_unsent(_SETUP):
             try:
                 link = await self._connect()
@@ -247,10 +247,10 @@ class Wakeups:
         def closed(link: AdoptedLink) -> None:
             forget(self._pool, connection)
             forget_link(self._loop, link)
-            if link is self._link:  # not while it is set up: a proxy may refuse that
+            if link is self._link:  # not while it is set up: a proxy may refuse the setup
                 self.contact.lost(link.lost_by)
             if not self._loop.is_closed():
-                self._wake_all()  # nobody will be told any more
+                self._wake_all()  # no message will come any more
 
         try:
             link = adopt(connection, closed)
@@ -265,7 +265,7 @@ class Wakeups:
                 reply = (await link.request((pack_command(command), 1)))[0]
                 if isinstance(reply, Exception):
                     raise _NotTracked
-            if self._closed:  # while it was opened, so nothing else will close it
+            if self._closed:  # ``aclose`` ended while it was being opened, so it has to be closed here
                 await link.aclose()
         except GeneratorExit:  # its loop was closed, and nothing can be awaited any more
             link.drop()
@@ -286,7 +286,7 @@ class Wakeups:
 
     def _leave_unsent(self, words: str) -> None:
         if words not in self._unsent:
-            _log.info("purse: the server, or a proxy, hangs up at %s, so keys are looked at again and again", words)
+            _log.info("purse: the server, or a proxy, closes the connection at %s, so keys are polled", words)
         self._unsent[words] = self._loop.time() + _AGAIN
 
     def _heard(self, message: list[Reply]) -> None:
@@ -308,9 +308,9 @@ class Wakeups:
 
 
 def _patience(looks: int) -> float:
-    """Seconds from one look to the next, after so many that found nothing."""
+    """Seconds until the next look, after ``looks`` looks that found nothing."""
     return min(FIRST_POLL * 2.0 ** min(looks, 10), LAST_POLL)
 
 
 class _NotTracked(Exception):
-    """The server does not send messages about changed keys."""
+    """The server refuses to send messages about changed keys."""

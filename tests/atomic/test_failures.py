@@ -103,8 +103,8 @@ async def test_a_failure_does_not_stop_the_others(redis: Redis, garden: Garden) 
     assert str(empty) == "{atomic}:numbers: pop from an empty list"
     assert error.__cause__ is undecodable
     assert str(error) == (
-        "3 of 6 calls failed inside EXEC. The others were executed, and are not rolled back; results has what each "
-        f"returned or raised. First, call 2 of atomic() (RedisHash.get): {undecodable}"
+        "3 of 6 calls failed inside EXEC. The others were executed, and are not rolled back: see results for what each "
+        f"call returned or raised. First, call 2 of atomic() (RedisHash.get): {undecodable}"
     )
     assert {*map(state, calls)} == {inspect.CORO_CLOSED}
     assert (await garden.visits.get("gate"), await garden.hour.get("gate")) == (2, 2)

@@ -19,7 +19,7 @@ async def own(garden: Garden) -> int:
 
 
 REFUSED: dict[str, tuple[str, Callable[[Garden], object]]] = {
-    "own coroutine": (r"call 2 of atomic\(\) \(own\) is a coroutine of your own", own),
+    "own coroutine": (r"call 2 of atomic\(\) \(own\) is your own coroutine", own),
     "asyncio's": (r"call 2 of atomic\(\) \(wait_for\) is a cor", lambda g: asyncio.wait_for(asyncio.Future[int](), 1)),
     "future": (r"call 2 of atomic\(\) is a Future", lambda g: asyncio.get_running_loop().create_future()),
     "value": (r"call 2 of atomic\(\) is of type int, .* without await", lambda g: 3),
@@ -55,7 +55,7 @@ async def test_what_has_begun_is_left_alone(garden: Garden) -> None:
     for culprit in (begun, ended, failed, task):
         error = await refused(garden, TypeError, [garden.hour.set("gate", 1), culprit])
         assert re.match(
-            r"call 2 of atomic\(\) (\(RedisList\.\w+\) was awaited|is a Task, which runs by its)", str(error)
+            r"call 2 of atomic\(\) (\(RedisList\.\w+\) was already awaited|is a Task, which runs by its)", str(error)
         )
 
     assert state(begun) == inspect.CORO_SUSPENDED
@@ -69,7 +69,7 @@ async def test_a_call_given_twice_is_refused(garden: Garden) -> None:
 
     error = await refused(garden, TypeError, [garden.visits.increment("gate"), call, call])
 
-    assert str(error) == "call 3 of atomic() (RedisList.append) is given twice; call the method twice"
+    assert str(error) == "call 3 of atomic() (RedisList.append) was passed twice: call the method twice"
 
 
 @pytest.mark.parametrize("order", ["task, transaction", "built, task, awaited", "transaction, task"])

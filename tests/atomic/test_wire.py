@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError
 from tests.atomic.garden import Garden
 from tests.support.proxy import Proxy
 
-LOST = r"The reply was lost: the command may have been executed; it was not sent again"
+LOST = r"The reply was lost: the command may have been executed, and was not sent again"
 
 
 async def counted(garden: Garden) -> tuple[object, object]:

@@ -94,10 +94,10 @@ async def test_a_password_is_missing_or_wrong() -> None:
         wrong = await note_of(f"redis://:wrong@127.0.0.1:{server.port}")
 
     for note in (missing, older):
-        assert "wants a password: redis://:PASSWORD@host" in note
-        assert "percent-encoded" in note
-    assert "Are the user and the password right?" in wrong
-    assert "percent-encoded" in wrong
+        assert "requires a password: write redis://:PASSWORD@host" in note
+        assert "percent-encode a password" in note
+    assert "Check the user and the password." in wrong
+    assert "percent-encode a password" in wrong
 
 
 async def test_too_many_clients() -> None:
@@ -138,7 +138,7 @@ async def test_a_file_that_holds_no_certificate(tls: TlsProxy, tmp_path: Path) -
 
     note = await note_of(f"{tls.url}?ssl_ca_certs={path}")
 
-    assert "does not hold what it should, in PEM" in note
+    assert "in PEM format: name the right file" in note
 
 
 async def test_a_certificate_for_another_name(tls: TlsProxy, authority: Path) -> None:
@@ -201,7 +201,7 @@ async def test_something_else_than_redis() -> None:
     async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         note = await note_of(f"redis://127.0.0.1:{port}")
 
-    assert "Something else than Redis answers there" in note
+    assert "Something other than Redis answers there" in note
     assert RUNNING not in note
 
 
@@ -213,4 +213,4 @@ async def test_those_who_wait_are_told_the_same(server: Server) -> None:
             await RedisQueue(client, "q", int).get()
         await client.aclose()
 
-    assert "wants a password" in "".join(caught.value.__notes__)
+    assert "requires a password" in "".join(caught.value.__notes__)

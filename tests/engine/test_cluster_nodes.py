@@ -162,7 +162,7 @@ async def note_of(call: Awaitable[object]) -> str:
 
 async def test_what_is_elsewhere_says_that_it_is_a_cluster(nodes: Nodes) -> None:
     """MOVED and CROSSSLOT, of single commands, scripts and transactions, have a note."""
-    cluster = "one node of a Redis Cluster, and the client talks to this node alone"
+    cluster = "one node of a Redis Cluster, and the client is connected to this node only"
     moved = f"{cluster} (MOVED 12182 127.0.0.1:{nodes.other.port})"
     crossing = f"{cluster} (CROSSSLOT Keys in request"
     async with client_of(nodes.one) as client:
@@ -199,7 +199,7 @@ async def test_a_node_without_slots_says_that_it_is_a_cluster() -> None:
         async with client_of(server) as client:
             note = await note_of(RedisHash(client, FIRST, int).get("a"))
 
-    assert "one node of a Redis Cluster, and the client talks to this node alone (CLUSTERDOWN " in note
+    assert "one node of a Redis Cluster, and the client is connected to this node only (CLUSTERDOWN " in note
 
 
 async def test_a_database_of_a_node(nodes: Nodes) -> None:
@@ -208,7 +208,7 @@ async def test_a_database_of_a_node(nodes: Nodes) -> None:
     note = await note_of(RedisHash(client, FIRST, int).get("a"))
     await client.aclose()
 
-    assert "has the database 0 alone" in note
+    assert "has only database 0" in note
 
 
 # --- the question ---------------------------------------------------------------------------------------

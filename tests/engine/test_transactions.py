@@ -297,7 +297,7 @@ async def test_a_proxy_that_hangs_up(proxy: Proxy, redis: Redis) -> None:
     proxy.hang_up_at(b"MULTI")
 
     for _ in range(3):
-        with pytest.raises(ConnectionError, match="Cannot find out whether the server executes transactions"):
+        with pytest.raises(ConnectionError, match="Could not find out whether the server executes transactions"):
             await transact(client)
         assert await send(client, "PING") == b"PONG"
 
