@@ -2,7 +2,7 @@
 
 A link carries packed requests of one client and one event loop to the server and their replies back:
 
-    ``shared.SharedLink``        one connection, many callers; two ways to drive it:
+    ``shared.SharedLink``        one connection for many callers, in two forms:
         ``adoption.AdoptedLink``     on the connection's own transport, the fast one
         ``driven.DrivenLink``        through redis-py's public methods
     ``dedicated.DedicatedLink``  a connection for each call, for clients that must not share one

@@ -37,7 +37,7 @@ from purse._engine.unit import Unit
 
 __all__ = ["Resending", "answers", "no_error", "says_readonly"]
 
-_READ_ATTEMPTS = 4  # a read is sent this often at most; each attempt lost its connection
+_READ_ATTEMPTS = 4  # a read is sent at most this often: each attempt lost its connection
 
 
 class Resending(ABC):

@@ -1,6 +1,6 @@
 """Several threads at once: what they share is changed by one of them at a time, and never while another looks on.
 
-Which rule each shared object follows is in docs/contributing.md. Where a test can, it lets one
+Which rule each shared object follows is in docs/threads.md. Where a test can, it lets one
 thread come in between each two bytecodes of what another one does (``interleaved``). Elsewhere threads take turns as
 often as Python lets them.
 """
