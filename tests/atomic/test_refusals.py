@@ -20,7 +20,7 @@ async def own(garden: Garden) -> int:
 
 REFUSED: dict[str, tuple[str, Callable[[Garden], object]]] = {
     "own coroutine": (r"call 2 of atomic\(\) \(own\) is your own coroutine", own),
-    "asyncio's": (r"call 2 of atomic\(\) \(wait_for\) is a cor", lambda g: asyncio.wait_for(asyncio.Future[int](), 1)),
+    "asyncio's": (r"call 2 of atomic\(\) \(wait_for\) is your o", lambda g: asyncio.wait_for(asyncio.Future[int](), 1)),
     "future": (r"call 2 of atomic\(\) is a Future", lambda g: asyncio.get_running_loop().create_future()),
     "value": (r"call 2 of atomic\(\) is of type int, .* without await", lambda g: 3),
     "None": (r"call 2 of atomic\(\) is None", lambda g: None),

@@ -54,7 +54,7 @@ def test_a_password_is_read_as_it_is_or_refused(password: str, form: str) -> Non
     except ValueError as error:
         told = text_of(error)
         assert SECRET not in told
-        assert "percent-encoded" in told
+        assert "Percent-encode a user" in told
     else:
         assert (settings["host"], settings["port"], settings["db"]) == ("example.org", 6380, 2)
         assert settings["password"] == password
@@ -69,7 +69,7 @@ def test_a_path_behind_a_password_is_the_right_one(password: str) -> None:
     except ValueError as error:
         told = text_of(error)
         assert SECRET not in told
-        assert "percent-encoded" in told
+        assert "Percent-encode a user" in told
     else:
         assert (settings["path"], settings["db"], settings["password"]) == ("/run/redis.sock", 2, password)
 
