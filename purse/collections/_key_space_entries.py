@@ -33,10 +33,10 @@ from purse.codecs._binding import bind_codec
 from purse.codecs._shown import named, shown
 from purse.collections._base import PAGE, RedisCollection, milliseconds, paged, total
 from purse.collections._key_space_names import KeyNames
-from purse.collections._numbers import NOT_A_NUMBER, Number, number_of
+from purse.collections._numbers import Number, not_a_number, number_of
 from purse.collections._operators import MAPPING, AwaitedInstead
 from purse.collections._paging import Fetch
-from purse.errors import DeclarationError, DecodeError, UnsupportedServer, WrongKind
+from purse.errors import DeclarationError, UnsupportedServer, WrongKind
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -110,14 +110,10 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
 
     def __purse_explain__(self, error: Exception, field: object) -> Exception:
         """See ``Origin``."""
-        text = str(error) if isinstance(error, ResponseError) else ""
-        if field is not None and NOT_A_NUMBER.search(text):
-            return DecodeError(
-                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was not changed.",
-                key=self.prefix,
-                field=field,
-            )
-        if "WRONGTYPE" in text:
+        refusal = not_a_number(error, self._where(field), self.prefix, field)
+        if refusal is not None:
+            return refusal
+        if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
             return WrongKind(
                 f"{self._where(field)}: the Redis key does not hold a string, so RedisKeySpace did not change "
                 "it. Choose another key, or remove this one with delete(key).",

@@ -15,17 +15,31 @@ from purse.codecs import codec_for
 from purse.codecs._json_codecs import JsonCodec
 from purse.codecs._shown import place, shown
 from purse.codecs._type_names import one_less, unwrapped
-from purse.errors import EncodeError
+from purse.errors import DecodeError, EncodeError
 
-__all__ = ["NOT_A_NUMBER", "Number", "addend", "as_sum", "number_of"]
+__all__ = ["Number", "addend", "as_sum", "not_a_number", "number_of"]
 
 Number: TypeAlias = Literal["int", "float"]
 
-NOT_A_NUMBER = re.compile("value is not an? (valid )?(integer|float)")
-"""The error of Redis for stored bytes that it cannot add to."""
+_NOT_A_NUMBER = re.compile("value is not an? (valid )?(integer|float)")
 
 _INT64 = range(-(2**63), 2**63)
 _FLOAT_MAX = sys.float_info.max
+
+
+def not_a_number(error: Exception, where: str, key: str, field: object) -> DecodeError | None:
+    """The error to raise in place of ``error`` if that says that Redis cannot add to the stored bytes, else None.
+
+    Args:
+        where: the key and the field, for the message.
+        key: the key or the prefix, for the error.
+        field: the hash field or the entry. None: no number was added.
+    """
+    if field is None or not _NOT_A_NUMBER.search(str(error)):
+        return None
+    return DecodeError(
+        f"{where} does not hold a number that Redis can add to: {error}. It was not changed.", key=key, field=field
+    )
 
 
 def number_of(value_type: object, codec: object) -> Number | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Generic, cast, overload
 
 from typing_extensions import TypeVar
@@ -43,10 +44,10 @@ from purse.collections._compare_and_set import Changing, Place, default_of
 from purse.collections._field_options import field_options
 from purse.collections._key import RedisKey
 from purse.collections._missing import MISSING, Missing
-from purse.collections._numbers import NOT_A_NUMBER, Number, addend, as_sum, number_of
+from purse.collections._numbers import Number, addend, as_sum, not_a_number, number_of
 from purse.collections._operators import MAPPING
 from purse.collections._paging import OnError
-from purse.errors import DecodeError, EncodeError
+from purse.errors import EncodeError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -118,7 +119,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         self._codec = bind_codec(value_type, codec)
         self._key_codec = key_codec_for(key_type)
         self._number: Number | None = number_of(value_type, self._codec)
-        self._default = default_of(default, default_factory, rkey, self._codec, self._encode_value)
+        self._default = default_of(default, default_factory, rkey, self._codec, partial(self._encode, self._codec))
 
     @staticmethod
     def field(
@@ -390,11 +391,9 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """Iterate over the pairs, page by page, in no particular order. This is not a snapshot (see the module).
 
         Args:
-            match: a glob pattern for the stored form of the keys, ``*`` ``?`` ``[a-z]``, ``\\`` before a
-                literal one of these.
+            match: a glob pattern for the stored form of the keys, ``*`` ``?`` ``[a-z]``, ``\\`` before a literal one.
             batch_hint: about how many fields a page should have, 500 if not given.
-            on_error: ``"skip"`` passes over pairs whose bytes are not valid instead of raising
-                ``DecodeError``.
+            on_error: ``"skip"`` passes over pairs whose bytes are not valid instead of raising ``DecodeError``.
 
         Memory holds two pages: the next one is requested before this one is decoded. One round trip for each page.
         Sends: HSCAN.
@@ -407,13 +406,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
 
     def __purse_explain__(self, error: Exception, field: object) -> Exception:
         """See ``Origin``."""
-        if field is not None and NOT_A_NUMBER.search(str(error)):
-            return DecodeError(
-                f"{self._where(field)} does not hold a number that Redis can add to: {error}. It was not changed.",
-                key=self.rkey,
-                field=field,
-            )
-        return super().__purse_explain__(error, field)
+        refusal = not_a_number(error, self._where(field), self.rkey, field)
+        return super().__purse_explain__(error, field) if refusal is None else refusal
 
     # --- private --------------------------------------------------------------------------------
 
@@ -478,9 +472,6 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
     def _decode_pairs(self, page: Sequence[tuple[bytes, bytes]]) -> list[tuple[K, V]]:
         keys = self._key_codec.decode_all([key for key, _ in page])
         return [*zip(keys, self._codec.decode_all([raw for _, raw in page]), strict=True)]
-
-    def _encode_value(self, value: V, key: object) -> bytes:
-        return self._encode(self._codec, value, key)
 
     def _decode_sum(self, replies: list[Reply]) -> float:
         return as_sum(self._number, replies[0])

@@ -23,6 +23,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast, overload
 
 from typing_extensions import TypeVar
@@ -114,7 +115,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         default_factory: Callable[[], V] | None = None,
     ) -> None:
         super().__init__(redis, prefix, value_type, key_type, codec, ttl, suffix)
-        self._default = default_of(default, default_factory, prefix, self._codec, self._encode_value)
+        self._default = default_of(default, default_factory, prefix, self._codec, partial(self._encode, self._codec))
 
     @staticmethod
     def field(
@@ -446,9 +447,6 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
         return as_flag(await self._write_plain(("PERSIST", self._names.name(key)), key))
 
     # --- private ------------------------------------------------------------------------------------
-
-    def _encode_value(self, value: V, key: object) -> bytes:
-        return self._encode(self._codec, value, key)
 
     def _get_command(self, name: bytes) -> Command:
         """Return the command that reads a value, which also renews the TTL for ``renew="read"``."""
