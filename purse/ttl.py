@@ -122,7 +122,7 @@ def as_ttl(given: Lifetime | None, where: str) -> TTL | None:
     unchecked = cast("object", given)
     if isinstance(unchecked, bool) or not isinstance(unchecked, (int, float, timedelta)):
         raise DeclarationError(
-            f"{where}: ttl= is a TTL, a timedelta or a number of seconds, not {shown(given)}; write e.g. "
+            f"{where}: ttl= is a TTL, a timedelta or a number of seconds, not {shown(given)}: write for example "
             f"ttl={_fix_for(unchecked)}"
         )
     try:

@@ -357,9 +357,12 @@ WRONG = {
     "constant": ("n: ClassVar[int] = field()", "Garden.n: a ClassVar is not a field"),
     "ttl text": (
         "n: RedisHash[int] = field(ttl='60')",
-        "Garden.n: ttl= is a TTL, a timedelta or a number of seconds, not '60'; write e.g. ttl=TTL(seconds=60)",
+        "Garden.n: ttl= is a TTL, a timedelta or a number of seconds, not '60': write for example ttl=TTL(seconds=60)",
     ),
-    "ttl bool": ("n: RedisHash[int] = field(ttl=True)", "a number of seconds, not True; write e.g. ttl=TTL(hours=1)"),
+    "ttl bool": (
+        "n: RedisHash[int] = field(ttl=True)",
+        "a number of seconds, not True: write for example ttl=TTL(hours=1)",
+    ),
     "ttl zero": ("n: RedisHash[int] = field(ttl=0)", "Garden.n: ttl=0: a TTL must be between 1 ms and"),
     "ttl delta below": ("n: RedisHash[int] = field(ttl=timedelta(0))", "a TTL must be between 1 ms and"),
     "ttl annotated below": ("n: Annotated[RedisHash[int], timedelta(0)]", "a TTL must be between 1 ms and"),
