@@ -125,7 +125,7 @@ WRONG = {
     ),
     "list": ("RedisList[int] = RedisHash.field(default=3)", "X.f: ", "this is a RedisList"),
     "lock": ("RedisLock = RedisHash.field(default=3)", "X.f: ", "this is a RedisLock"),
-    "nested": ("Part = RedisHash.field(default=3)", "X.f: ", "field() of a nested store takes key= and ttl="),
+    "nested": ("Part = RedisHash.field(default=3)", "X.f: ", "field() of a nested store takes only key= and ttl="),
 }
 
 
