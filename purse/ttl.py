@@ -96,7 +96,7 @@ class TTL:
         """The declared duration, without jitter."""
         return timedelta(milliseconds=self.duration_ms)
 
-    def draw_ms(self) -> int:
+    def __purse_draw_ms__(self) -> int:
         """The milliseconds to set now: the duration, spread by ``jitter``, but at least 1."""
         if not self.jitter:
             return self.duration_ms

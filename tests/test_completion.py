@@ -55,7 +55,17 @@ class UserStore(Store, namespace="user:{user_id}"):
 async def main(client: Redis, garden: Garden, greenhouse: Greenhouse) -> None:
     """
 
-OF_THE_LIBRARY = {"explain", "slot", "slot_of", "declared_as", "bound_to", "check", "inherited_by"}
+OF_THE_LIBRARY = {
+    "explain",
+    "slot",
+    "slot_of",
+    "declared_as",
+    "bound_to",
+    "check",
+    "inherited_by",
+    "is_of",
+    "is_orphan",
+}
 """What the layers of the library ask of each other, and no user calls."""
 
 OF_STORES = {"aclose", "atomic", "clear", "open"}

@@ -67,12 +67,12 @@ def test_unknown_options_are_refused() -> None:
 
 def test_jitter_spreads_around_the_duration() -> None:
     """Each draw is within the declared spread, and draws differ; without jitter all are the duration."""
-    drawn = {TTL(seconds=100, jitter=0.1).draw_ms() for _ in range(1000)}
+    drawn = {TTL(seconds=100, jitter=0.1).__purse_draw_ms__() for _ in range(1000)}
 
     assert 90_000 <= min(drawn) < 95_000
     assert 105_000 < max(drawn) <= 110_000
-    assert {TTL(seconds=100).draw_ms() for _ in range(100)} == {100_000}
-    assert TTL(milliseconds=1, jitter=0.9).draw_ms() >= 1
+    assert {TTL(seconds=100).__purse_draw_ms__() for _ in range(100)} == {100_000}
+    assert TTL(milliseconds=1, jitter=0.9).__purse_draw_ms__() >= 1
 
 
 @pytest.mark.parametrize("unitless", [3600, 3600.0, "3600", timedelta(hours=1)])

@@ -39,7 +39,7 @@ CLASSES: list[type[object]] = [
     embedded.Server,
 ]
 
-FOR_THE_ENGINE = {"redis_type", "is_of", "is_orphan", "owner", "until", "per_us"}
+FOR_THE_ENGINE = {"redis_type", "owner", "until", "per_us"}
 """What the layers below ask of a lease or a rate, and ``redis_type``, whose type is tested once for all classes."""
 
 Names = frozenset[str]

@@ -116,12 +116,12 @@ class Lease:
         """Give the lock back, as the lock's ``release`` does."""
         await self._lock._release_lease(self)
 
-    def is_of(self, task: asyncio.Task[object] | None) -> bool:
+    def __purse_is_of__(self, task: asyncio.Task[object] | None) -> bool:
         """Whether ``task`` acquired this lease."""
         return task is not None and self._body is not None and self._body() is task
 
     @property
-    def is_orphan(self) -> bool:
+    def __purse_is_orphan__(self) -> bool:
         """Whether the task that acquired this lease has ended, or belongs to a loop that is closed."""
         return has_ended(None if self._body is None else self._body())
 
@@ -190,8 +190,10 @@ class LeasedLock(ABC):
     def _lease_of(self, task: asyncio.Task[object] | None) -> Lease | None:
         """The latest lease of ``task``, or else of a task that has ended, unless its block will release the lease."""
         latest = self._held.copy()[::-1]
-        mine = (lease for lease in latest if lease.is_of(task))
-        return next(mine, None) or next((one for one in latest if one.is_orphan and one not in self._blocks), None)
+        mine = (lease for lease in latest if lease.__purse_is_of__(task))
+        return next(mine, None) or next(
+            (one for one in latest if one.__purse_is_orphan__ and one not in self._blocks), None
+        )
 
     def _lease_for(self, method: str, task: asyncio.Task[object] | None) -> Lease:
         """The result of ``_lease_of``, for the method of that name.
@@ -303,9 +305,9 @@ class LeasedLock(ABC):
     def _ending(self, task: asyncio.Task[object] | None) -> Lease | None:
         """The lease of the block that ``task`` ends: the latest of ``task``, or else of a task that has ended."""
         latest = [*self._blocks.copy()][::-1]
-        mine = [lease for lease in latest if lease.is_of(task)]
+        mine = [lease for lease in latest if lease.__purse_is_of__(task)]
         # A block may be entered by one task and left by another, as fixtures do.
-        return next(iter(mine or [lease for lease in latest if lease.is_orphan]), None)
+        return next(iter(mine or [lease for lease in latest if lease.__purse_is_orphan__]), None)
 
 
 def refuse_to_end(key: str, error: BaseException | None) -> None:

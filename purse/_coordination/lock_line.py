@@ -131,7 +131,7 @@ class LockLine:
     def is_held_by(self, task: asyncio.Task[object] | None) -> bool:
         """Whether ``task`` holds the lock, through any object."""
         leases = (lease() for lease in self._leases)
-        return any(lease is not None and lease.is_of(task) and lease.remaining > 0 for lease in leases)
+        return any(lease is not None and lease.__purse_is_of__(task) and lease.remaining > 0 for lease in leases)
 
     def hold(self, lease: Lease) -> None:
         """Note that ``lease`` is granted. It is known here while there is a reference to it."""

@@ -77,7 +77,7 @@ class RedisCollection(RedisObject):
         ttl = self._ttl
         if ttl is None:
             return ""
-        return f"{'item' if ttl.per_item else 'key'}{'-once' if ttl.renew == 'never' else ''}:{ttl.draw_ms()}"
+        return f"{'item' if ttl.per_item else 'key'}{'-once' if ttl.renew == 'never' else ''}:{ttl.__purse_draw_ms__()}"
 
     def _read_policy(self) -> str:
         """Return the policy of a read that returns stored values: empty unless it has ``renew="read"``."""

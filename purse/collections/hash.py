@@ -437,7 +437,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         """Return the unit of commands that return the values of ``fields``."""
         if self._ttl is None or self._ttl.renew != "read" or not self._ttl.per_item:
             return self._read_unit(commands, decode, field=field)
-        ms = self._ttl.draw_ms()
+        ms = self._ttl.__purse_draw_ms__()
         renewals: list[Command] = [("HPEXPIRE", self.rkey, ms, "FIELDS", len(page), *page) for page in paged(fields)]
         return Unit((*commands, *renewals), decode, self, field=field, read_only=True)
 
@@ -445,7 +445,7 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         if self._ttl is None or not self._ttl.per_item:
             return self._write_unit((command,), self._decode_sum, field=key)
         only_if_none = ("NX",) if self._ttl.renew == "never" else ()
-        renewal = ("HPEXPIRE", self.rkey, self._ttl.draw_ms(), *only_if_none, "FIELDS", 1, field)
+        renewal = ("HPEXPIRE", self.rkey, self._ttl.__purse_draw_ms__(), *only_if_none, "FIELDS", 1, field)
         return Unit((command, renewal), self._decode_sum, self, field=key)
 
     def _field(self, key: K) -> bytes:

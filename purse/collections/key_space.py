@@ -196,7 +196,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             if self._ttl.renew == "never" and not nx:
                 call = load_script("key_space_set")((name,), "XX" if xx else "", raw, self._policy())
                 return was_stored(await self._write_plain(call, key))
-            ms = self._ttl.draw_ms()
+            ms = self._ttl.__purse_draw_ms__()
         clock = ("KEEPTTL",) if keepttl else () if ms is None else ("PX", ms)
         condition = ("NX",) if nx else ("XX",) if xx else ()
         return was_stored(await self._write_plain(("SET", name, raw, *clock, *condition), key))
@@ -451,7 +451,9 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     def _get_command(self, name: bytes) -> Command:
         """Return the command that reads a value, which also renews the TTL for ``renew="read"``."""
         ttl = self._ttl
-        return ("GETEX", name, "PX", ttl.draw_ms()) if ttl is not None and ttl.renew == "read" else ("GET", name)
+        return (
+            ("GETEX", name, "PX", ttl.__purse_draw_ms__()) if ttl is not None and ttl.renew == "read" else ("GET", name)
+        )
 
     async def _expire(self, key: K, ms: int) -> bool:
         if ms > MAX_MS:
