@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from tests.support.scripts import ROOT, run
+
+PACKAGES = sorted(path.parent for path in (ROOT / "purse").glob("*/__init__.py"))
 
 
 def test_every_module_keeps_to_its_layer() -> None:
@@ -21,6 +26,15 @@ def test_every_module_keeps_to_its_layer() -> None:
     )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_each_package_has_a_map(package: Path) -> None:
+    """The docstring of its ``__init__`` names every module, but for the structures, which ``_structures`` lists."""
+    words = set(re.findall(r"\w+", ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))) or ""))
+    modules = {path.stem for path in package.glob("*.py") if path.stem.startswith("_") or package.name[0] == "_"}
+
+    assert {name for name in modules if not {name, name.strip("_")} & words} - {"__init__"} == set()
 
 
 def needed_by(*distributions: str) -> set[str]:

@@ -7,6 +7,23 @@
     RedisPriorityQueue    the smallest number first
 
 Each can be a field of a ``Store`` or be built directly, ``RedisHash(redis, rkey, value_type)``.
+
+The modules of this package:
+
+    _structures             which structures there are: a new one is its file and one line there
+    _object                 RedisObject: bound to a name in Redis, as locks and limiters are, too
+      _base                 RedisCollection: codecs, a TTL policy
+        _key                RedisKey: one Redis key
+          hash, list, set, sorted_set, queue, priority_queue
+        key_space           all keys with one prefix
+    _compare_and_set        ``modify``, ``edit``, ``patch``             _patching        what ``patch`` changes
+    _numbers                ``increment``                               _paging          iteration, page by page
+    _arguments              common mistakes in a call                   _operators       and in Python's own syntax
+    _field_options          what ``RedisHash.field(...)`` returns       _missing         no argument was given
+    _set_algebra            of sets                                     _queue_base      the common part of the queues
+    _sorted_set_ends        the smallest and the greatest               _sorted_set_ranges, _sorted_set_slices
+    _key_space_entries, _key_space_names, _key_space_many               of key spaces
+    _key_space_get_or_create, _single_flight                            a value that is made for a missing entry
 """
 
 from collections.abc import Mapping

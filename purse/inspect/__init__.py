@@ -3,6 +3,8 @@
 fields(Garden)             the declared fields, as objects                        no I/O
 schema(Garden)             everything that decides about stored data, as dicts    no I/O
 await describe(garden)     the keys that Redis has for each field now             one round trip, key spaces more
+
+Each is in the module of its name. ``_json_schema`` has the schemas of values.
 """
 
 from __future__ import annotations
