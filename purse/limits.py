@@ -18,7 +18,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, overload
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -137,7 +137,7 @@ class RedisRateLimiter(_Limit):
     __purse_by_identity__ = True
 
     __purse_structure__ = True
-    redis_type = "string"
+    redis_type: ClassVar[RedisType] = "string"
     _in_words = "the state of a rate limiter with this algorithm"
 
     rate: Rate
@@ -339,7 +339,7 @@ class RedisSemaphore(_Limit):
     __slots__ = ("_blocks", "_lease_us", "limit")
 
     __purse_structure__ = True
-    redis_type = "zset"
+    redis_type: ClassVar[RedisType] = "zset"
     _in_words = "the permits of a semaphore"
 
     limit: int

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from redis.exceptions import ConnectionError, RedisError
 from redis.exceptions import TimeoutError as ServerTimeout
@@ -43,7 +43,7 @@ from purse._engine.scripts import load_script
 from purse.codecs._shown import named, shown
 from purse.collections._base import milliseconds
 from purse.collections._field_options import field_options
-from purse.collections._object import RedisObject
+from purse.collections._object import RedisObject, RedisType
 from purse.errors import DeclarationError, LockError, LockNotAcquired, WrongKind
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class RedisLock(RedisObject, LeasedLock):
     __slots__ = ("_lease_ms", "_line", "_replicas", "_replicas_ms", "rkey")
 
     __purse_structure__ = True
-    redis_type = "string"
-    __purse_beside__ = BESIDE
+    redis_type: ClassVar[RedisType] = "string"
+    __purse_beside__: ClassVar[tuple[str, ...]] = BESIDE
     _gives_leases = "acquire()"
 
     rkey: str

@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from operator import itemgetter
-from typing import TYPE_CHECKING, Generic, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, cast
 
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
+    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["MAX_MS", "Duration", "Entries", "Entry", "lifetime_ms", "on_a_cluster_node", "policy_of", "was_stored"]
@@ -68,7 +69,7 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
 
     __slots__ = ("_codec", "_names", "_number", "_spread", "prefix", "suffix")
 
-    redis_type = "string"
+    redis_type: ClassVar[RedisType] = "string"
     _items_can_expire = True
     _instead = MAPPING
 
@@ -101,7 +102,8 @@ class Entries(AwaitedInstead, RedisCollection, Generic[V, K]):
             )
         self.prefix = prefix
         self.suffix = suffix
-        self._spread = self.__purse_spread__ = bool(suffix)
+        self.__purse_spread__: bool = bool(suffix)
+        self._spread = self.__purse_spread__
         self._codec = bind_codec(value_type, codec)
         self._names = KeyNames(prefix, suffix, key_type)
         self._number: Number | None = number_of(value_type, self._codec)

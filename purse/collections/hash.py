@@ -18,7 +18,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Generic, cast, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
+    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisHash"]
@@ -86,20 +87,19 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
         TypeError: ``redis`` is not a ``redis.asyncio.Redis``.
 
     With a TTL policy the commands of a write go inside EVALSHA with_ttl. With ``TTL(renew="read")`` so do those of a
-    read that returns stored values.
-
-    Iterating (``async for key, value in h``) yields pairs, unlike ``dict``. Construction does no I/O.
+    read that returns stored values. Iterating (``async for key, value in h``) yields pairs, unlike ``dict``.
+    Construction does no I/O.
     """
 
     __slots__ = ("_codec", "_default", "_key_codec", "_number")
 
     __purse_structure__ = True
-    __purse_together__ = (
+    __purse_together__: ClassVar[tuple[tuple[str, str], ...]] = (
         ("HGET", "get_many(keys)"),
         ("HSET", "update(mapping)"),
         ("HDEL", "delete_many(keys)"),
     )
-    redis_type = "hash"
+    redis_type: ClassVar[RedisType] = "hash"
     _items_can_expire = True
     _instead = MAPPING
 

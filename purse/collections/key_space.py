@@ -24,7 +24,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -95,7 +95,7 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
     __slots__ = ("_default",)
 
     __purse_structure__ = True
-    __purse_together__ = (
+    __purse_together__: ClassVar[tuple[tuple[str, str], ...]] = (
         ("GET", "get_many(keys)"),
         ("SET", "update(mapping)"),
         ("UNLINK", "delete_many(keys)"),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeAlias, cast
 
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
+    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisList"]
@@ -77,11 +78,11 @@ class RedisList(RedisKey, Generic[V]):
     __slots__ = ("_codec", "_form", "_maxlen")
 
     __purse_structure__ = True
-    __purse_together__ = (
+    __purse_together__: ClassVar[tuple[tuple[str, str], ...]] = (
         ("RPUSH", "extend(items)"),
         ("LPUSH", "extendleft(items)"),
     )
-    redis_type = "list"
+    redis_type: ClassVar[RedisType] = "list"
     _instead = LIST
 
     def __init__(

@@ -30,7 +30,7 @@ import itertools
 import math
 import struct
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
+    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisPriorityQueue"]
@@ -89,7 +90,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
     __slots__ = ("_codec",)
 
     __purse_structure__ = True
-    redis_type = "zset"
+    redis_type: ClassVar[RedisType] = "zset"
     _in_words = "sorted set"
     _pop = "ZPOPMIN"
     _size = "ZCARD"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
+    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisLifoQueue", "RedisQueue"]
@@ -114,7 +115,7 @@ class RedisQueue(_ListQueue[V], Generic[V]):
     __slots__ = ()
 
     __purse_structure__ = True
-    redis_type = "list"
+    redis_type: ClassVar[RedisType] = "list"
     _push = "LPUSH"
 
     @staticmethod
@@ -143,7 +144,7 @@ class RedisLifoQueue(_ListQueue[V], Generic[V]):
     __slots__ = ()
 
     __purse_structure__ = True
-    redis_type = "list"
+    redis_type: ClassVar[RedisType] = "list"
     _push = "RPUSH"
 
     @staticmethod

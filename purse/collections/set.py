@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, ClassVar, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
+    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisSet"]
@@ -78,12 +79,12 @@ class RedisSet(SetAlgebra[V]):
     __slots__ = ("_codec", "_form")
 
     __purse_structure__ = True
-    __purse_together__ = (
+    __purse_together__: ClassVar[tuple[tuple[str, str], ...]] = (
         ("SADD", "update(*members)"),
         ("SREM", "remove(*members)"),
         ("SISMEMBER", "contains_many(members)"),
     )
-    redis_type = "set"
+    redis_type: ClassVar[RedisType] = "set"
     _instead = SET
 
     def __init__(

@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
+    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["Above", "Below", "RedisSortedSet", "gt", "lt"]
@@ -97,13 +98,13 @@ class RedisSortedSet(SortedSetSlices[V]):
     __slots__ = ("_codec", "_value_type")
 
     __purse_structure__ = True
-    __purse_together__ = (
+    __purse_together__: ClassVar[tuple[tuple[str, str], ...]] = (
         ("ZADD", "add_multi(members)"),
         ("ZSCORE", "score_multi(members)"),
         ("ZINCRBY", "increment_multi(members)"),
         ("ZREM", "remove(*members)"),
     )
-    redis_type = "zset"
+    redis_type: ClassVar[RedisType] = "zset"
     _in_words = "sorted set"
     _instead = SORTED_SET
 

@@ -5,6 +5,7 @@ Python raises a KeyboardInterrupt before whatever line is the next, so the tests
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Collection
 from types import FrameType, ModuleType, TracebackType
@@ -34,6 +35,7 @@ class Interruption:
 
     def __enter__(self) -> Self:
         self._former = sys.gettrace()
+        gc.disable()  # the finalizer of another client would run here, and nobody catches what is raised in it
         sys.settrace(self._called)
         return self
 
@@ -41,6 +43,7 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         sys.settrace(self._former)
+        gc.enable()
 
     def _called(self, frame: FrameType, event: str, argument: object) -> Any:
         return self._passed if frame.f_code.co_filename in self._files else None
