@@ -47,7 +47,8 @@ def python_of_2x(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
     python = home / "bin" / "python"
     if _version(python) != "2.0.2":
         shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True, capture_output=True)
+        made = subprocess.run([sys.executable, "-m", "venv", home], capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stdout + made.stderr
         pip: list[str | Path] = [
             python,
             "-m",
