@@ -256,8 +256,8 @@ async def test_a_port_has_a_password() -> None:
             with pytest.raises(ConnectionError, match=r"HELLO|[Aa]uthenticat"):
                 await ask(url, "PING")
             assert await ask(url, "PING", password=server.password)
-        shown = (await asyncio.to_thread(subprocess.check_output, ["ps", "-eo", "args"])).decode()
-        assert f":{server.port}" in shown
+        shown = (await asyncio.to_thread(subprocess.check_output, ["ps", "-ww", "-eo", "args"])).decode()
+        assert str(server.port) in shown
         assert server.password not in shown
         assert server.socket_path.with_name("redis.conf").stat().st_mode & 0o077 == 0
         server.stop()
