@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from purse._declaration.keys import namespace_of
@@ -31,8 +30,7 @@ __all__ = ["Meeting", "Reach", "Spec", "meetings", "reaches"]
 _MARK = re.compile("!?[a-z]+!|")
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """The keys that a field may write.
 
     Attributes:

@@ -24,11 +24,11 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from types import NoneType
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel, RootModel
 from pydantic_core import from_json, to_json, to_jsonable_python
@@ -65,8 +65,7 @@ _BUILTIN = frozenset({str, int, float, bool, NoneType, list, tuple, dict, set, f
 _CALLED = {"any": "Any", "function-plain": "a type with a validator of its own"}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What it takes to make one type canonical.
 
     Attributes:
@@ -87,7 +86,7 @@ class Plan:
 
     def as_written(self) -> Plan:
         """What it takes to write equal sets as equal bytes, and to change nothing that can be seen in a value."""
-        return replace(self, walk=self.sets, normal=False)
+        return self._replace(walk=self.sets, normal=False)
 
 
 def plan_for(core_schema: object) -> Plan:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -24,8 +24,7 @@ class Mark(Enum):
 ABSENT, WAS_SET, NEVER_SET = Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """The first place where two values differ.
 
     Attributes:
@@ -47,4 +46,4 @@ class Difference:
     def inside(self, step: str) -> Difference:
         """The same difference, seen from one level further up."""
         dot = "." if self.path and not self.path.startswith("[") else ""
-        return replace(self, path=step + dot + self.path)
+        return self._replace(path=step + dot + self.path)

@@ -16,9 +16,8 @@ import math
 import sys
 from array import array
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from types import NoneType
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel
 
@@ -57,8 +56,7 @@ def plain_check(core_schema: object, *, ordered: bool = False, normal: bool = Fa
     return _check(cast("Schema", core_schema), _Order(ordered, normal))
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(NamedTuple):
     """What plain values must be beside plain."""
 
     fields: bool
@@ -167,8 +165,7 @@ def _harmless(schema: Schema) -> bool:
     return schema.keys() <= _KEYS[cast("str", schema["type"])]
 
 
-@dataclass(frozen=True, slots=True)
-class _Test:
+class _Test(NamedTuple):
     """An expression that is true if one field is plain, and what its names stand for."""
 
     expression: str

@@ -17,10 +17,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from gc import get_referents
 from types import NoneType
-from typing import TypeAlias, TypeVar, cast
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 import orjson
 from pydantic_core import to_json
@@ -64,8 +63,7 @@ _LONG_NUMBER_IN_SAMPLES = b"0" * 4
 _FLAT = 2 * _DEEPEST  # bytes in which there is no room for deeper nesting
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(NamedTuple):
     """What a plain JSON type says about its values.
 
     Attributes:

@@ -320,7 +320,7 @@ def _in_model(found: Difference, model: BaseModel, name: str) -> Difference:
     if name not in kind.model_fields:
         copy = f"{kind.__name__}.model_validate(value.model_dump())"
         return Difference(name, found.before, found.after, fix=f"{_NO_FIELD}, or store a copy without it, {copy}")
-    return (found if found.path else replace(found, owner=model, field=name)).inside(name)
+    return (found if found.path else found._replace(owner=model, field=name)).inside(name)
 
 
 def _between_fields_set(model: BaseModel, other: BaseModel) -> Difference | None:
@@ -360,7 +360,7 @@ def _attributes(before: object, after: object, rule: Rule, base: type = object) 
         if value is part or (type(value) is type(part) and type(value) in SOUND and value == part):
             continue
         if found := _difference(value, part, rule):
-            return (found if init or found.path else replace(found, fix=_NO_INIT)).inside(name)
+            return (found if init or found.path else found._replace(fix=_NO_INIT)).inside(name)
     here, there = held(before, base), held(after, base)
     if here.keys() == declared.keys() == there.keys():
         return None

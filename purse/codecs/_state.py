@@ -9,9 +9,9 @@ What a class works out and keeps with the instance, as ``cached_property`` does,
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from types import FunctionType
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from purse.codecs._difference import ABSENT
 from purse.codecs._type_caches import cached_by_type
@@ -50,8 +50,7 @@ def field_names(kind: Hashable) -> Mapping[str, bool]:
     return {field.name: field.init for field in fields(kind)} if is_dataclass(kind) else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Reduced:
+class Reduced(NamedTuple):
     """What a value would be pickled as.
 
     Attributes:
