@@ -34,6 +34,7 @@ from purse.codecs._shown import named, shown
 from purse.collections._base import PAGE, RedisCollection, milliseconds, paged, total
 from purse.collections._key_space_names import KeyNames
 from purse.collections._numbers import Number, not_a_number, number_of
+from purse.collections._object import RedisType
 from purse.collections._operators import MAPPING, AwaitedInstead
 from purse.collections._paging import Fetch
 from purse.errors import DeclarationError, UnsupportedServer, WrongKind
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
-    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["MAX_MS", "Duration", "Entries", "Entry", "lifetime_ms", "on_a_cluster_node", "policy_of", "was_stored"]

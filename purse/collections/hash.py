@@ -45,6 +45,7 @@ from purse.collections._field_options import field_options
 from purse.collections._key import RedisKey
 from purse.collections._missing import MISSING, Missing
 from purse.collections._numbers import Number, addend, as_sum, not_a_number, number_of
+from purse.collections._object import RedisType
 from purse.collections._operators import MAPPING
 from purse.collections._paging import OnError
 from purse.errors import EncodeError
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import CodecFactory
-    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisHash"]

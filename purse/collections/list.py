@@ -30,6 +30,7 @@ from purse.collections._arguments import listed
 from purse.collections._base import FARTHEST, PAGE, clamped, integer, paged
 from purse.collections._field_options import field_options
 from purse.collections._key import RedisKey
+from purse.collections._object import RedisType
 from purse.collections._operators import LIST
 from purse.collections._paging import OnError, iterate
 from purse.errors import DeclarationError, WrongKind
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
-    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisList"]

@@ -41,6 +41,7 @@ from purse.codecs._binding import bind_codec
 from purse.codecs._shown import shown
 from purse.collections._base import PAGE, Call, paged, total
 from purse.collections._field_options import field_options
+from purse.collections._object import RedisType
 from purse.collections._queue_base import BaseQueue
 from purse.collections._sorted_set_ranges import as_scored
 from purse.errors import DecodeError, EncodeError
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
-    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisPriorityQueue"]

@@ -22,6 +22,7 @@ from purse._engine.unit import Argument, Command, Unit
 from purse.codecs._binding import bind_codec
 from purse.collections._base import Call, paged
 from purse.collections._field_options import field_options
+from purse.collections._object import RedisType
 from purse.collections._queue_base import BaseQueue
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
-    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisLifoQueue", "RedisQueue"]

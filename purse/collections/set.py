@@ -32,6 +32,7 @@ from purse.codecs._binding import bind_codec
 from purse.collections._arguments import listed
 from purse.collections._base import integer, paged, total
 from purse.collections._field_options import field_options
+from purse.collections._object import RedisType
 from purse.collections._operators import SET
 from purse.collections._paging import OnError
 from purse.collections._set_algebra import SetAlgebra, as_members
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from purse._engine.clients import RedisClient
     from purse._engine.waiting import Line
     from purse.codecs import Codec, CodecFactory
-    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["RedisSet"]

@@ -33,6 +33,7 @@ from purse.codecs._wording import short
 from purse.collections._arguments import is_pair, listed, no_pair
 from purse.collections._base import PAGE, paged, total
 from purse.collections._field_options import field_options
+from purse.collections._object import RedisType
 from purse.collections._operators import SORTED_SET
 from purse.collections._paging import OnError
 from purse.collections._sorted_set_ends import Scored
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
     from purse._engine.clients import RedisClient
     from purse.codecs import Codec, CodecFactory
-    from purse.collections._object import RedisType
     from purse.ttl import Lifetime
 
 __all__ = ["Above", "Below", "RedisSortedSet", "gt", "lt"]
