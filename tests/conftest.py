@@ -58,6 +58,14 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+    """Say which worker takes a test."""
+    from tests.support.scheduling import Scheduling  # xdist is absent with ``-p no:xdist``
+
+    return Scheduling(config)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
     """A worker of xdist has ended: what it has deselected is counted."""
     config: pytest.Config = getattr(node, "config")  # noqa: B009 - xdist's classes are not typed

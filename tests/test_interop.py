@@ -31,7 +31,7 @@ from tests.collections.garden import collect
 from tests.support import purse2
 from tests.support.purse2 import SAMPLES, Plant, Sample, same, scored
 
-pytestmark = [pytest.mark.thorough, pytest.mark.xdist_group("redis-purse 2.x")]
+pytestmark = pytest.mark.thorough
 
 Purse2 = Callable[[str], None]
 

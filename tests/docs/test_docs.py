@@ -80,7 +80,6 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.thorough
-@pytest.mark.xdist_group("docstrings")  # they run once, in one program
 @pytest.mark.parametrize("place", sorted(EXAMPLES.keys() - DRAWINGS))
 def test_every_example_in_a_docstring_runs(place: str, outcomes: dict[str, str]) -> None:
     """On a real server, with the names that it needs: see ``tests.support.docstring_runner``."""

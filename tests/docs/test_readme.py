@@ -22,8 +22,6 @@ from purse.embedded import Server
 from tests.support.scripts import ROOT, run
 from tests.support.selection import thorough_but
 
-pytestmark = pytest.mark.xdist_group("port 6379")
-
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
