@@ -58,11 +58,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Say which worker takes a test."""
     from tests.support.scheduling import Scheduling  # xdist is absent with ``-p no:xdist``
 
-    return Scheduling(config)
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
