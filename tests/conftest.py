@@ -17,6 +17,7 @@ import textwrap
 from collections.abc import AsyncIterator, Generator, Iterator
 from itertools import count
 from types import ModuleType
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -58,7 +59,7 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Say which worker takes a test."""
     from tests.support.scheduling import Scheduling  # xdist is absent with ``-p no:xdist``
 
