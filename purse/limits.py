@@ -18,7 +18,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, overload
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -176,10 +176,7 @@ class RedisRateLimiter(_Limit):
             algorithm: ``"gcra"``, the default, or ``"sliding_window"``.
             key, rkey: as for ``purse.field``.
         """
-        return cast(
-            "RedisRateLimiter",
-            field_options(RedisRateLimiter, key=key, rkey=rkey, rate=rate, burst=burst, algorithm=algorithm),
-        )
+        return field_options(RedisRateLimiter, key=key, rkey=rkey, rate=rate, burst=burst, algorithm=algorithm)
 
     @classmethod
     def __purse_type__(cls, options: Mapping[str, object]) -> RedisType:
@@ -367,7 +364,7 @@ class RedisSemaphore(_Limit):
             lease: seconds, or a ``timedelta``, for which a permit is valid.
             key, rkey: as for ``purse.field``.
         """
-        return cast("RedisSemaphore", field_options(RedisSemaphore, key=key, rkey=rkey, limit=limit, lease=lease))
+        return field_options(RedisSemaphore, key=key, rkey=rkey, limit=limit, lease=lease)
 
     @property
     def lease(self) -> float:

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from redis.exceptions import ConnectionError, RedisError
 from redis.exceptions import TimeoutError as ServerTimeout
@@ -129,17 +129,14 @@ class RedisLock(RedisObject, LeasedLock):
             replicas_timeout: seconds, or a ``timedelta``, within which they must confirm it.
             key, rkey: as for ``purse.field``.
         """
-        return cast(
-            "RedisLock",
-            field_options(
-                RedisLock,
-                key=key,
-                rkey=rkey,
-                lease=lease,
-                watchdog=watchdog,
-                replicas=replicas,
-                replicas_timeout=replicas_timeout,
-            ),
+        return field_options(
+            RedisLock,
+            key=key,
+            rkey=rkey,
+            lease=lease,
+            watchdog=watchdog,
+            replicas=replicas,
+            replicas_timeout=replicas_timeout,
         )
 
     # --- acquire ------------------------------------------------------------------------------------

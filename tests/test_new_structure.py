@@ -20,7 +20,7 @@ STRUCTURE = '''
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic, cast
+from typing import TYPE_CHECKING, Generic
 from zlib import crc32
 
 from typing_extensions import TypeVar
@@ -73,7 +73,7 @@ class RedisBloom(RedisKey, Generic[V]):
     @staticmethod
     def field(*, bits: int | None = None, ttl: Lifetime | None = None, key: str | None = None) -> RedisBloom[T]:
         """Options of a field."""
-        return cast("RedisBloom[T]", field_options(RedisBloom, ttl=ttl, key=key, bits=bits))
+        return field_options(RedisBloom, ttl=ttl, key=key, bits=bits)
 
     async def add(self, member: V) -> bool:
         """Whether ``member`` is new."""

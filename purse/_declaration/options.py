@@ -9,7 +9,7 @@ The options of one structure, ``RedisList.field(maxlen=100)``, are declared in i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import TypeVar
 
@@ -77,7 +77,7 @@ def field(
 
     A wrong option is a ``DeclarationError`` when the class is defined.
     """
-    return cast("F", field_options(None, ttl=ttl, codec=codec, key=key, rkey=rkey))
+    return field_options(None, ttl=ttl, codec=codec, key=key, rkey=rkey)
 
 
 def check_options(options: FieldOptions, where: str, name: str) -> FieldOptions:

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Never, Protocol, TypeAlias, cast
 
+from typing_extensions import TypeVar
+
 from purse.collections._missing import MISSING
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from purse.ttl import TTL, Lifetime
 
 __all__ = ["AnyCodec", "FieldCodec", "FieldOptions", "field_options"]
+
+
+F = TypeVar("F")
 
 
 class FieldCodec(Protocol):
@@ -60,8 +65,8 @@ def field_options(
     rkey: str | None = None,
     slots: Literal["key"] | None = None,
     **more: object,
-) -> object:
-    """Return the options for ``structure.field(...)``, which casts them to the type for checkers.
+) -> F:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeVarUse] - the type that ``field`` returns gives F
+    """Return the options for ``structure.field(...)``, typed as what that returns for checkers.
 
     Args:
         more: the options of this structure. None and ``MISSING`` mean that an option was not given.
@@ -70,4 +75,4 @@ def field_options(
     # A default of None is a value, and its argument says MISSING if there is none.
     if more.get("default", MISSING) is None:
         given["default"] = None
-    return FieldOptions(structure, cast("TTL | None", ttl), codec, key, rkey, slots, given)
+    return cast("F", FieldOptions(structure, cast("TTL | None", ttl), codec, key, rkey, slots, given))

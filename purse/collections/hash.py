@@ -18,7 +18,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Generic, cast, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, overload
 
 from typing_extensions import TypeVar
 
@@ -138,11 +138,8 @@ class RedisHash(RedisKey, Changing[V, K], Generic[V, K]):
             default_factory: makes such a value, called each time.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast(
-            "RedisHash[T, U]",
-            field_options(
-                RedisHash, ttl=ttl, codec=codec, key=key, rkey=rkey, default=default, default_factory=default_factory
-            ),
+        return field_options(
+            RedisHash, ttl=ttl, codec=codec, key=key, rkey=rkey, default=default, default_factory=default_factory
         )
 
     # --- one field ------------------------------------------------------------------------------

@@ -137,18 +137,15 @@ class RedisKeySpace(ManyEntries[V, K], Changing[V, K]):
             default_factory: makes such a value, called each time.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast(
-            "RedisKeySpace[T, U]",
-            field_options(
-                RedisKeySpace,
-                ttl=ttl,
-                codec=codec,
-                key=key,
-                rkey=rkey,
-                slots=slots,
-                default=default,
-                default_factory=default_factory,
-            ),
+        return field_options(
+            RedisKeySpace,
+            ttl=ttl,
+            codec=codec,
+            key=key,
+            rkey=rkey,
+            slots=slots,
+            default=default,
+            default_factory=default_factory,
         )
 
     # --- one entry ------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeAlias
 
 from redis.exceptions import ResponseError
 from typing_extensions import TypeVar
@@ -117,7 +117,7 @@ class RedisList(RedisKey, Generic[V]):
             maxlen: the list never holds more elements than this, at least 1.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast("RedisList[T]", field_options(RedisList, ttl=ttl, codec=codec, key=key, rkey=rkey, maxlen=maxlen))
+        return field_options(RedisList, ttl=ttl, codec=codec, key=key, rkey=rkey, maxlen=maxlen)
 
     # --- the ends -------------------------------------------------------------------------------
 

@@ -124,10 +124,7 @@ class RedisPriorityQueue(BaseQueue[tuple[V, float], Member], Generic[V]):
             maxsize: ``put`` waits while there are that many items. 0 means no limit.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast(
-            "RedisPriorityQueue[T]",
-            field_options(RedisPriorityQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize),
-        )
+        return field_options(RedisPriorityQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize)
 
     def _encoded(self, items: Sequence[tuple[V, float]]) -> Sequence[Argument]:
         for item in items:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, cast
+from typing import TYPE_CHECKING, ClassVar, Generic
 
 from typing_extensions import TypeVar
 
@@ -133,9 +133,7 @@ class RedisQueue(_ListQueue[V], Generic[V]):
             maxsize: ``put`` waits while there are that many items. 0 means no limit.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast(
-            "RedisQueue[T]", field_options(RedisQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize)
-        )
+        return field_options(RedisQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize)
 
 
 class RedisLifoQueue(_ListQueue[V], Generic[V]):
@@ -162,7 +160,4 @@ class RedisLifoQueue(_ListQueue[V], Generic[V]):
             maxsize: ``put`` waits while there are that many items. 0 means no limit.
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast(
-            "RedisLifoQueue[T]",
-            field_options(RedisLifoQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize),
-        )
+        return field_options(RedisLifoQueue, ttl=ttl, codec=codec, key=key, rkey=rkey, maxsize=maxsize)

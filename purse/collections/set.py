@@ -117,7 +117,7 @@ class RedisSet(SetAlgebra[V]):
         Args:
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast("RedisSet[T]", field_options(RedisSet, ttl=ttl, codec=codec, key=key, rkey=rkey))
+        return field_options(RedisSet, ttl=ttl, codec=codec, key=key, rkey=rkey)
 
     # --- members --------------------------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class RedisSortedSet(SortedSetSlices[V]):
         Args:
             ttl, codec, key, rkey: as for ``purse.field``.
         """
-        return cast("RedisSortedSet[T]", field_options(RedisSortedSet, ttl=ttl, codec=codec, key=key, rkey=rkey))
+        return field_options(RedisSortedSet, ttl=ttl, codec=codec, key=key, rkey=rkey)
 
     # --- adding and removing --------------------------------------------------------------------
 
